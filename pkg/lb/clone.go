@@ -1,0 +1,41 @@
+package lb
+
+import "slices"
+
+// Clone copies balancers so deep that nothing is shared.
+func Clone(balancers []Balancer) []Balancer {
+	out := slices.Clone(balancers)
+	for i := range out {
+		out[i] = out[i].Clone()
+	}
+	return out
+}
+
+// Clone copies b so deep that nothing is shared.
+func (b Balancer) Clone() Balancer {
+	b.Configs = slices.Clone(b.Configs)
+	for i := range b.Configs {
+		b.Configs[i].Nodes = slices.Clone(b.Configs[i].Nodes)
+	}
+	return b
+}
+
+// Equal says whether two lists declare the same, in the same order. No nodes is no nodes: a nil slice
+// equals an empty one.
+func Equal(a, b []Balancer) bool {
+	return slices.EqualFunc(a, b, Balancer.Equal)
+}
+
+// Equal says whether a and b declare the same, down to the order of configs and nodes.
+func (b Balancer) Equal(a Balancer) bool {
+	return b.Label == a.Label && b.IPv4 == a.IPv4 && b.IPv6 == a.IPv6 &&
+		slices.EqualFunc(b.Configs, a.Configs, Config.Equal)
+}
+
+// Equal says whether a and c declare the same, down to the order of nodes.
+func (c Config) Equal(a Config) bool {
+	return c.Port == a.Port && c.Protocol == a.Protocol && c.Algorithm == a.Algorithm &&
+		c.OnNoBackend == a.OnNoBackend && c.OnDown == a.OnDown &&
+		c.TCPIdle == a.TCPIdle && c.UDPIdle == a.UDPIdle &&
+		c.Check == a.Check && slices.Equal(c.Nodes, a.Nodes)
+}

@@ -1,0 +1,49 @@
+package lb
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	b := Balancer{Configs: []Config{{Nodes: []Node{{}}}}}
+	b.SetDefaults()
+	want := Config{
+		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep,
+		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
+		Check: Check{Type: CheckNone, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1},
+		Nodes: []Node{{Mode: Accept}},
+	}
+	if diff := cmp.Diff(want, b.Configs[0]); diff != "" {
+		t.Error(diff)
+	}
+	if DefaultWeight != 50 {
+		t.Errorf("weight: %d", DefaultWeight)
+	}
+}
+
+func TestDefaultsLeaveWhatIsSet(t *testing.T) {
+	set := Config{
+		Port: 1, Protocol: UDP, Algorithm: "other", OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
+		Check: Check{Type: CheckConnection, Port: 5, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9},
+		Nodes: []Node{{Label: "abc", Weight: 10, Mode: Drain}},
+	}
+	got := set
+	got.SetDefaults()
+	if diff := cmp.Diff(set, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnIntervalAloneAlwaysWorks(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second, 30 * time.Second, 31 * time.Second, time.Hour} {
+		bs := sample()
+		bs[0].Configs[0].Check = Check{Type: CheckConnection, Interval: interval}
+		bs[0].SetDefaults()
+		if faults := Validate(bs); len(faults) != 0 {
+			t.Errorf("interval %s: %v", interval, faults)
+		}
+	}
+}

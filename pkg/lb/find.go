@@ -1,0 +1,72 @@
+package lb
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// FindConfig returns the config with that key, inside balancers (not a copy). When there is none the
+// error lists what there is.
+func FindConfig(balancers []Balancer, key ConfigKey) (*Config, error) {
+	var labels, configs []string
+	for i := range balancers {
+		b := &balancers[i]
+		labels = append(labels, b.Label)
+		if b.Label != key.Balancer {
+			continue
+		}
+		for j := range b.Configs {
+			c := &b.Configs[j]
+			if c.Key(b.Label) == key {
+				return c, nil
+			}
+			configs = append(configs, c.Key(b.Label).String())
+		}
+		return nil, fmt.Errorf("%s: no such config (have: %s)", key, some(configs))
+	}
+	return nil, fmt.Errorf("%s: no such balancer (have: %s)", key.Balancer, some(labels))
+}
+
+// FindNode returns the node that name stands for, a label or an address, inside balancers (not a
+// copy). Labels need not be unique in a config: the error for an ambiguous one lists the addresses.
+func FindNode(balancers []Balancer, key ConfigKey, name string) (*Node, error) {
+	c, err := FindConfig(balancers, key)
+	if err != nil {
+		return nil, err
+	}
+	address, _ := netip.ParseAddrPort(name)
+	var found *Node
+	var labels, addresses []string
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if n.Address.IsValid() && n.Address == address {
+			return n, nil
+		}
+		if n.Label == name {
+			found = n
+			addresses = append(addresses, n.Address.String())
+		}
+		labels = append(labels, n.Label)
+	}
+	switch len(addresses) {
+	case 0:
+		return nil, fmt.Errorf("%s: no such node (have: %s)", NodeName(key, name), some(labels))
+	case 1:
+		return found, nil
+	}
+	return nil, fmt.Errorf("%s: %d nodes have this label: name one by its address, as in %s/%s (have: %s)",
+		NodeName(key, name), len(addresses), key, addresses[0], some(addresses))
+}
+
+// some lists names, but only as many as fit a line.
+func some(names []string) string {
+	const most = 8
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,139 @@
+// Package lb is the vocabulary of Headgate: balancers, their configs and nodes, and the words for
+// what people set (mode, override) and what checks find (health). It has no behaviour beyond
+// defaults, validation and names, and imports nothing of the project.
+package lb
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Balancer is a set of virtual IPs with a label of its own. At least one of IPv4 and IPv6 is valid.
+type Balancer struct {
+	Label   string
+	IPv4    netip.Addr
+	IPv6    netip.Addr
+	Configs []Config
+}
+
+// Config is one port and protocol of a balancer, with all that applies to traffic arriving there.
+type Config struct {
+	Port        uint16
+	Protocol    Protocol
+	Algorithm   Algorithm
+	OnNoBackend OnNoBackend
+	OnDown      OnDown
+	TCPIdle     time.Duration // established TCP flow without a packet
+	UDPIdle     time.Duration // UDP session without a datagram
+	Check       Check
+	Nodes       []Node
+}
+
+// Check says how the nodes of a config are probed.
+type Check struct {
+	Type     CheckType
+	Port     uint16        // 0: the node's own
+	Interval time.Duration // between the starts of two probes of one node
+	Timeout  time.Duration // of one probe; less than Interval
+	Attempts int           // consecutive failures to DOWN
+	Rise     int           // consecutive successes to UP
+}
+
+// Node is one backend of a config. Within a config the address identifies it: a node with another
+// address is another node, one with another label, weight or mode is the same.
+type Node struct {
+	Label   string
+	Address netip.AddrPort
+	Weight  int // 1 to 255
+	Mode    Mode
+}
+
+// Protocol is the transport protocol of a config.
+type Protocol string
+
+// Protocols.
+const (
+	TCP Protocol = "tcp"
+	UDP Protocol = "udp"
+)
+
+// Algorithm chooses the node of a new flow.
+type Algorithm string
+
+// Algorithms.
+const (
+	RoundRobin Algorithm = "roundrobin"
+)
+
+// OnNoBackend says what happens to a new flow when nothing is eligible.
+type OnNoBackend string
+
+// What to do when nothing is eligible: refuse (TCP RST, UDP ICMP port unreachable), drop silently,
+// or send to the accept nodes although they are DOWN.
+const (
+	NoBackendReset OnNoBackend = "reset"
+	NoBackendDrop  OnNoBackend = "drop"
+	NoBackendOpen  OnNoBackend = "open"
+)
+
+// OnDown says what happens to the TCP flows of a node that goes DOWN.
+type OnDown string
+
+// What to do with TCP flows of a node that is DOWN.
+const (
+	DownKeep  OnDown = "keep"
+	DownReset OnDown = "reset"
+)
+
+// CheckType is the kind of a health check.
+type CheckType string
+
+// Health checks: none, or a TCP handshake.
+const (
+	CheckNone       CheckType = "none"
+	CheckConnection CheckType = "connection"
+)
+
+// Mode is what people set on a node.
+type Mode string
+
+// Modes; what each does to traffic is the table in ARCHITECTURE.md.
+const (
+	Accept Mode = "accept"
+	Reject Mode = "reject"
+	Drain  Mode = "drain"
+	Backup Mode = "backup"
+)
+
+// Health is what checks find out about a node.
+type Health string
+
+// Health of a node.
+const (
+	Unknown Health = "Unknown"
+	Up      Health = "UP"
+	Down    Health = "DOWN"
+)
+
+// Override is what people set to win over health.
+type Override string
+
+// Overrides.
+const (
+	OverrideNone Override = "none"
+	OverrideUp   Override = "up"
+	OverrideDown Override = "down"
+)
+
+// ConfigKey names a config: BALANCER/PORT, or BALANCER/PORT/udp.
+type ConfigKey struct {
+	Balancer string
+	Port     uint16
+	Protocol Protocol
+}
+
+// NodeKey identifies a node. People name nodes by label; the address is what makes one the same.
+type NodeKey struct {
+	Config  ConfigKey
+	Address netip.AddrPort
+}

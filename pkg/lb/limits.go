@@ -1,0 +1,73 @@
+package lb
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Limit is the allowed range of a number, both ends included.
+type Limit struct{ Min, Max int64 }
+
+// Reason says in words why v is outside, or "" when it is inside.
+func (l Limit) Reason(v int64) string {
+	if v >= l.Min && v <= l.Max {
+		return ""
+	}
+	return fmt.Sprintf("must be from %d to %d, not %d", l.Min, l.Max, v)
+}
+
+// Span is the allowed range of a duration, both ends included.
+type Span struct{ Min, Max time.Duration }
+
+// Reason says in words why d is outside, or "" when it is inside.
+func (s Span) Reason(d time.Duration) string {
+	if d >= s.Min && d <= s.Max {
+		return ""
+	}
+	return fmt.Sprintf("must be from %s to %s, not %s", FormatDuration(s.Min), FormatDuration(s.Max), FormatDuration(d))
+}
+
+// What people may set.
+var (
+	PortLimit     = Limit{1, 65535}
+	WeightLimit   = Limit{1, 255}
+	AttemptsLimit = Limit{1, 30}
+	RiseLimit     = Limit{1, 30}
+
+	// The data path keeps time in 32 bits of jiffies, at up to 1,000 a second: idle times stay well
+	// below half of their circle of 49 days.
+	TCPIdleSpan = Span{time.Minute, 7 * 24 * time.Hour}
+	UDPIdleSpan = Span{time.Second, 24 * time.Hour}
+
+	CheckIntervalSpan = Span{100 * time.Millisecond, time.Hour}
+	CheckTimeoutSpan  = Span{10 * time.Millisecond, 30 * time.Second}
+)
+
+// LabelMin and LabelMax bound the length of a label in bytes. The tables in the kernel hold 32.
+const (
+	LabelMin = 3
+	LabelMax = 32
+)
+
+// Protocols, Algorithms and the others list what each word may be, the default first.
+var (
+	Protocols    = []Protocol{TCP, UDP}
+	Algorithms   = []Algorithm{RoundRobin}
+	OnNoBackends = []OnNoBackend{NoBackendReset, NoBackendDrop, NoBackendOpen}
+	OnDowns      = []OnDown{DownKeep, DownReset}
+	CheckTypes   = []CheckType{CheckNone, CheckConnection}
+	Modes        = []Mode{Accept, Reject, Drain, Backup}
+)
+
+// FormatDuration writes d as people do: 1h rather than 1h0m0s. time.ParseDuration reads it back.
+func FormatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

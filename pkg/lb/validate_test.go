@@ -1,0 +1,177 @@
+package lb
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAValidDeclarationHasNoFault(t *testing.T) {
+	if faults := Validate(sample()); faults != nil {
+		t.Error(faults)
+	}
+	if faults := Validate(nil); faults != nil {
+		t.Error(faults)
+	}
+}
+
+func TestFamilyWithAVIPNeedsNoNodes(t *testing.T) {
+	bs := sample()
+	bs[0].Configs[0].Nodes = bs[0].Configs[0].Nodes[:1] // IPv4 only; the IPv6 VIP stays
+	if faults := Validate(bs); faults != nil {
+		t.Error(faults)
+	}
+}
+
+// TestEachFaultIsFound changes one thing of a valid declaration and expects exactly that fault.
+func TestEachFaultIsFound(t *testing.T) {
+	addr, addrPort := netip.MustParseAddr, netip.MustParseAddrPort
+	type bal = []Balancer
+	const (
+		web    = "balancers[0]"
+		config = web + ".configs[0]"
+		node   = config + ".nodes[0]"
+	)
+	tests := []struct {
+		name string
+		edit func(bal)
+		want string
+	}{
+		{"label missing", func(b bal) { b[0].Label = "" }, web + ".label: is required"},
+		{"label short", func(b bal) { b[0].Label = "ab" }, web + ".label: must have from 3 to 32 characters, not 2"},
+		{"label long", func(b bal) { b[0].Label = strings.Repeat("a", 33) }, web + ".label: must have from 3 to 32 characters, not 33"},
+		{"label letters", func(b bal) { b[0].Label = "a.bc" }, web + `.label: "a.bc" has '.': only letters, digits and any of -_ are allowed`},
+		{"label twice", func(b bal) { b[1].Label = "web" }, `balancers[1].label: "web" is already the label of balancers[0]: each needs its own`},
+		{"no VIP", func(b bal) { b[1].IPv4 = netip.Addr{} }, "balancers[1]: needs a virtual address: set ipv4, ipv6 or both"},
+		{"VIP twice", func(b bal) { b[1].IPv4 = b[0].IPv4 }, "balancers[1].ipv4: 203.0.113.10 is already the VIP of balancers[0] (web): each needs its own"},
+		{"VIP of the other family", func(b bal) { b[1].IPv4 = addr("2001:db8::1") }, "balancers[1].ipv4: 2001:db8::1 is not an IPv4 address"},
+		{"VIP of the other family 6", func(b bal) { b[0].IPv6 = addr("198.51.100.1") }, web + ".ipv6: 198.51.100.1 is not an IPv6 address"},
+		{"VIP loopback", func(b bal) { b[0].IPv4 = addr("127.0.0.1") }, web + ".ipv4: 127.0.0.1 is a loopback address: packets to it never leave a host"},
+		{"VIP mapped", func(b bal) { b[0].IPv6 = addr("::ffff:192.0.2.1") }, web + ".ipv6: ::ffff:192.0.2.1 is an IPv4 address in IPv6 clothes: write 192.0.2.1"},
+		{"VIP with zone", func(b bal) { b[0].IPv6 = addr("fe80::1%eth0") }, web + ".ipv6: fe80::1%eth0 names an interface: write an address without %eth0"},
+		{"VIP link-local", func(b bal) { b[0].IPv6 = addr("fe80::1") }, web + ".ipv6: fe80::1 is a link-local address, valid on one link only: write a global or unique-local one"},
+		{"port 0", func(b bal) { b[0].Configs[0].Port = 0 }, config + ".port: must be from 1 to 65535, not 0"},
+		{"port twice", func(b bal) { b[0].Configs[1].Port = 80 }, web + ".configs[1].port: tcp 80 is already the port of configs[0]: each needs its own"},
+		{"protocol", func(b bal) { b[0].Configs[0].Protocol = "http" }, config + `.protocol: must be one of tcp, udp, not "http"`},
+		{"algorithm", func(b bal) { b[0].Configs[0].Algorithm = "leastconn" }, config + `.algorithm: must be roundrobin, not "leastconn"`},
+		{"on_no_backend", func(b bal) { b[0].Configs[0].OnNoBackend = "x" }, config + `.on_no_backend: must be one of reset, drop, open, not "x"`},
+		{"on_down", func(b bal) { b[0].Configs[0].OnDown = "x" }, config + `.on_down: must be one of keep, reset, not "x"`},
+		{"tcp_idle", func(b bal) { b[0].Configs[0].TCPIdle = 59 * time.Second }, config + ".tcp_idle: must be from 1m to 168h, not 59s"},
+		{"udp_idle", func(b bal) { b[0].Configs[0].UDPIdle = 25 * time.Hour }, config + ".udp_idle: must be from 1s to 24h, not 25h"},
+		{"check", func(b bal) { b[0].Configs[0].Check.Type = "http" }, config + `.check: must be one of none, connection, not "http"`},
+		{"check_interval", func(b bal) { b[0].Configs[0].Check.Interval = 99 * time.Millisecond }, config + ".check_interval: must be from 100ms to 1h, not 99ms"},
+		{"check_timeout", func(b bal) { b[0].Configs[0].Check.Timeout = 31 * time.Second }, config + ".check_timeout: must be from 10ms to 30s, not 31s"},
+		{"check_timeout not below the interval", func(b bal) { b[0].Configs[0].Check.Timeout = 2 * time.Second }, config + ".check_timeout: must be less than check_interval (2s), not 2s"},
+		{"check_attempts", func(b bal) { b[0].Configs[0].Check.Attempts = 31 }, config + ".check_attempts: must be from 1 to 30, not 31"},
+		{"check_rise", func(b bal) { b[0].Configs[0].Check.Rise = -1 }, config + ".check_rise: must be from 1 to 30, not -1"},
+		{"node label", func(b bal) { b[0].Configs[0].Nodes[0].Label = "a/bc" }, node + `.label: "a/bc" has '/': only letters, digits and any of -_. are allowed`},
+		{"weight 0", func(b bal) { b[0].Configs[0].Nodes[0].Weight = 0 }, node + ".weight: must be from 1 to 255, not 0"},
+		{"weight 256", func(b bal) { b[0].Configs[0].Nodes[0].Weight = 256 }, node + ".weight: must be from 1 to 255, not 256"},
+		{"mode", func(b bal) { b[0].Configs[0].Nodes[0].Mode = "none" }, node + `.mode: must be one of accept, reject, drain, backup, not "none"`},
+		{"address missing", func(b bal) { b[0].Configs[0].Nodes[0].Address = netip.AddrPort{} }, node + ".address: is required"},
+		{"address twice", func(b bal) { b[0].Configs[0].Nodes[1].Address = b[0].Configs[0].Nodes[0].Address },
+			config + ".nodes[1].address: 192.0.2.11:8080 is already the address of nodes[0]: each needs its own"},
+		{"address port 0", func(b bal) { b[0].Configs[0].Nodes[0].Address = addrPort("192.0.2.11:0") }, node + ".address: the port must be from 1 to 65535, not 0"},
+		{"address loopback", func(b bal) { b[0].Configs[0].Nodes[0].Address = addrPort("[::1]:80") }, node + ".address: ::1 is a loopback address: packets to it never leave a host"},
+		{"address multicast", func(b bal) { b[0].Configs[0].Nodes[0].Address = addrPort("224.0.0.1:80") }, node + ".address: 224.0.0.1 is a multicast address: write a unicast one"},
+		{"address broadcast", func(b bal) { b[0].Configs[0].Nodes[0].Address = addrPort("255.255.255.255:80") }, node + ".address: 255.255.255.255 is the broadcast address: write a unicast one"},
+		{"address unspecified", func(b bal) { b[0].Configs[0].Nodes[0].Address = addrPort("0.0.0.0:80") }, node + ".address: 0.0.0.0 is the unspecified address: write one that can be reached"},
+		{"address is a VIP", func(b bal) { b[0].Configs[0].Nodes[0].Address = addrPort("203.0.113.53:80") }, node + `.address: 203.0.113.53 is the VIP of balancer "dns": its packets would come back here for ever`},
+		{"address IPv6 without VIP", func(b bal) { b[1].Configs[0].Nodes[0].Address = addrPort("[2001:db8::99]:53") },
+			"balancers[1].configs[0].nodes[0].address: 2001:db8::99 is IPv6, but the balancer has no ipv6 VIP: set one, or write an IPv4 address"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bs := sample()
+			tt.edit(bs)
+			var got []string
+			for _, f := range Validate(bs) {
+				got = append(got, f.String())
+			}
+			if diff := cmp.Diff([]string{tt.want}, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestIPv4NodeWithoutIPv4VIPIsAFault(t *testing.T) {
+	bs := sample()
+	bs[0].IPv4 = netip.Addr{}
+	faults := Validate(bs)
+	if len(faults) != 3 { // web-1, web-2, tls-1
+		t.Fatalf("%v", faults)
+	}
+	want := "balancers[0].configs[0].nodes[0].address: 192.0.2.11 is IPv4, but the balancer has no ipv4 VIP: set one, or write an IPv6 address"
+	if got := faults[0].String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestUDPMayShareThePortOfTCP(t *testing.T) {
+	bs := sample()
+	if bs[1].Configs[0].Port != bs[1].Configs[1].Port {
+		t.Fatal("sample changed")
+	}
+	if faults := Validate(bs); faults != nil {
+		t.Error(faults)
+	}
+}
+
+func TestAllFaultsAreFoundAndInOrder(t *testing.T) {
+	bs := sample()
+	bs[0].Label = "x"
+	bs[0].Configs[0].Nodes[0].Weight = 0
+	bs[0].Configs[0].Nodes[2].Weight = 256
+	bs[0].Configs[1].Port = 0
+	bs[1].IPv4 = bs[0].IPv4
+	var got []string
+	for _, f := range Validate(bs) {
+		got = append(got, f.Path)
+	}
+	want := []string{
+		"balancers[0].label", "balancers[0].configs[0].nodes[0].weight", "balancers[0].configs[0].nodes[2].weight",
+		"balancers[0].configs[1].port", "balancers[1].ipv4",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEmptyThingsBreakNothing(t *testing.T) {
+	// Two of each, so that the comparisons among them run as well.
+	bs := []Balancer{{Configs: []Config{{Nodes: make([]Node, 2)}, {}}}, {}}
+	for _, f := range Validate(bs) {
+		if strings.Contains(f.Reason, "already") {
+			t.Errorf("a missing value was compared: %s", f)
+		}
+	}
+}
+
+func TestTenThousandNodesAreChecked(t *testing.T) {
+	c := Config{Port: 80}
+	for i := range 10_000 {
+		c.Nodes = append(c.Nodes, Node{
+			Label:   fmt.Sprintf("node-%d", i),
+			Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80), Weight: 1,
+		})
+	}
+	c.Nodes[9_999].Weight = 300
+	bs := []Balancer{{Label: "big", IPv4: netip.MustParseAddr("203.0.113.1"), Configs: []Config{c}}}
+	bs[0].SetDefaults()
+	faults := Validate(bs)
+	if len(faults) != 1 || faults[0].Path != "balancers[0].configs[0].nodes[9999].weight" {
+		t.Error(faults)
+	}
+}
+
+func TestFaultsAsAnErrorNameEach(t *testing.T) {
+	err := Faults{{"a.b", "is bad"}, {"c", "is worse"}}
+	if got := err.Error(); got != "a.b: is bad; c: is worse" {
+		t.Error(got)
+	}
+}
