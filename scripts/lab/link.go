@@ -1,0 +1,220 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Port is one end of a veth pair.
+type Port struct {
+	Namespace *Namespace
+	Name      string         // of the interface
+	Addresses []netip.Prefix // with the length of the on-link prefix
+}
+
+// Connect joins two namespaces by a veth pair, gives both ends their addresses and sets them up. IPv6
+// addresses are usable at once: duplicate address detection is left out.
+func (l *Lab) Connect(a, b Port) error {
+	veth := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: a.Name, Namespace: netlink.NsFd(a.Namespace.fd)},
+		PeerName:      b.Name,
+		PeerNamespace: netlink.NsFd(b.Namespace.fd),
+	}
+	if err := a.Namespace.nl.LinkAdd(veth); err != nil {
+		return fmt.Errorf("veth %s/%s - %s/%s: %w", a.Namespace.name, a.Name, b.Namespace.name, b.Name, err)
+	}
+	for _, p := range []Port{a, b} {
+		if err := p.Namespace.Sysctl("net/ipv6/conf/"+p.Name+"/accept_dad", "0"); err != nil {
+			return err
+		}
+		for _, addr := range p.Addresses {
+			if err := p.Namespace.AddAddress(p.Name, addr); err != nil {
+				return err
+			}
+		}
+		if err := p.Namespace.LinkUp(p.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PrepareForXDP sets an interface whose veth peer runs XDP natively, as real interfaces are anyway:
+// generic receive offload on, or what the peer's program transmits is lost without a word; checksums
+// written by software, or the program sees and forwards unfinished ones.
+func (n *Namespace) PrepareForXDP(ifname string) error {
+	return n.SetFeatures(ifname, map[string]bool{"rx-gro": true, "tx-checksum-ip-generic": false})
+}
+
+// SetFeatures switches offload features, by the names that `ethtool -k` shows in the kernel's words.
+func (n *Namespace) SetFeatures(ifname string, features map[string]bool) error {
+	return n.Do(func() error {
+		tool, err := ethtool.NewEthtool()
+		if err != nil {
+			return fmt.Errorf("ethtool: %w", err)
+		}
+		defer tool.Close()
+		if err := tool.Change(ifname, features); err != nil {
+			return fmt.Errorf("features of %s/%s: %w", n.name, ifname, err)
+		}
+		return nil
+	})
+}
+
+// Features returns an interface's offload features.
+func (n *Namespace) Features(ifname string) (features map[string]bool, err error) {
+	err = n.Do(func() error {
+		tool, err := ethtool.NewEthtool()
+		if err != nil {
+			return fmt.Errorf("ethtool: %w", err)
+		}
+		defer tool.Close()
+		features, err = tool.Features(ifname)
+		return err
+	})
+	return features, err
+}
+
+// AddAddress adds an address with its on-link prefix.
+func (n *Namespace) AddAddress(ifname string, addr netip.Prefix) error {
+	link, err := n.link(ifname)
+	if err != nil {
+		return err
+	}
+	a := &netlink.Addr{IPNet: ipNet(addr)}
+	if addr.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	if err := n.nl.AddrAdd(link, a); err != nil {
+		return fmt.Errorf("add %v to %s/%s: %w", addr, n.name, ifname, err)
+	}
+	return nil
+}
+
+// LinkUp sets an interface up.
+func (n *Namespace) LinkUp(ifname string) error { return n.onLink(ifname, "up", n.nl.LinkSetUp) }
+
+// LinkDown sets an interface down.
+func (n *Namespace) LinkDown(ifname string) error { return n.onLink(ifname, "down", n.nl.LinkSetDown) }
+
+// DeleteLink removes an interface, and with it its peer.
+func (n *Namespace) DeleteLink(ifname string) error { return n.onLink(ifname, "delete", n.nl.LinkDel) }
+
+// SetMTU changes an interface's MTU, in bytes.
+func (n *Namespace) SetMTU(ifname string, mtu int) error {
+	return n.onLink(ifname, "MTU", func(l netlink.Link) error { return n.nl.LinkSetMTU(l, mtu) })
+}
+
+// SetMAC changes an interface's hardware address.
+func (n *Namespace) SetMAC(ifname string, mac net.HardwareAddr) error {
+	return n.onLink(ifname, "MAC", func(l netlink.Link) error { return n.nl.LinkSetHardwareAddr(l, mac) })
+}
+
+// Index returns an interface's index in this namespace.
+func (n *Namespace) Index(ifname string) (int, error) {
+	link, err := n.link(ifname)
+	if err != nil {
+		return 0, err
+	}
+	return link.Attrs().Index, nil
+}
+
+// MAC returns an interface's hardware address.
+func (n *Namespace) MAC(ifname string) (net.HardwareAddr, error) {
+	link, err := n.link(ifname)
+	if err != nil {
+		return nil, err
+	}
+	return link.Attrs().HardwareAddr, nil
+}
+
+// XDP says whether an XDP program is attached to an interface, and which: the program's id.
+func (n *Namespace) XDP(ifname string) (attached bool, program uint32, err error) {
+	link, err := n.link(ifname)
+	if err != nil {
+		return false, 0, err
+	}
+	xdp := link.Attrs().Xdp
+	if xdp == nil || !xdp.Attached {
+		return false, 0, nil
+	}
+	return true, xdp.ProgId, nil
+}
+
+// AddRoute adds a route to dst by gateway via; the zero via makes it on-link on ifname.
+func (n *Namespace) AddRoute(dst netip.Prefix, via netip.Addr, ifname string) error {
+	return n.route("add", dst, via, ifname, n.nl.RouteAdd)
+}
+
+// ReplaceRoute puts a route in the place of the one to the same destination.
+func (n *Namespace) ReplaceRoute(dst netip.Prefix, via netip.Addr, ifname string) error {
+	return n.route("replace", dst, via, ifname, n.nl.RouteReplace)
+}
+
+// DeleteRoute removes a route.
+func (n *Namespace) DeleteRoute(dst netip.Prefix, via netip.Addr, ifname string) error {
+	return n.route("delete", dst, via, ifname, n.nl.RouteDel)
+}
+
+// FlushNeighbours forgets every neighbour on an interface.
+func (n *Namespace) FlushNeighbours(ifname string) error {
+	link, err := n.link(ifname)
+	if err != nil {
+		return err
+	}
+	neighbours, err := n.nl.NeighList(link.Attrs().Index, nl.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("neighbours of %s/%s: %w", n.name, ifname, err)
+	}
+	for _, nb := range neighbours {
+		if err := n.nl.NeighDel(&nb); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("forget neighbour %v of %s/%s: %w", nb.IP, n.name, ifname, err)
+		}
+	}
+	return nil
+}
+
+func (n *Namespace) route(verb string, dst netip.Prefix, via netip.Addr, ifname string, apply func(*netlink.Route) error) error {
+	link, err := n.link(ifname)
+	if err != nil {
+		return err
+	}
+	r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(dst)}
+	if via.IsValid() {
+		r.Gw = via.AsSlice()
+	}
+	if err := apply(r); err != nil {
+		return fmt.Errorf("%s route %v via %v dev %s/%s: %w", verb, dst, via, n.name, ifname, err)
+	}
+	return nil
+}
+
+func (n *Namespace) onLink(ifname, what string, apply func(netlink.Link) error) error {
+	link, err := n.link(ifname)
+	if err != nil {
+		return err
+	}
+	if err := apply(link); err != nil {
+		return fmt.Errorf("%s of %s/%s: %w", what, n.name, ifname, err)
+	}
+	return nil
+}
+
+func (n *Namespace) link(ifname string) (netlink.Link, error) {
+	link, err := n.nl.LinkByName(ifname)
+	if err != nil {
+		return nil, fmt.Errorf("interface %s/%s: %w", n.name, ifname, err)
+	}
+	return link, nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
