@@ -1,0 +1,110 @@
+// Package schedule decides, from modes, health and weights, which nodes of a config take new flows and
+// in which order. It is pure: the same input gives the same answer, nothing is remembered, nothing is
+// read from outside.
+package schedule
+
+import "github.com/headgate/headgate/pkg/lb"
+
+// Candidate is a node as far as scheduling is concerned.
+type Candidate struct {
+	ID       uint32 // the caller's own; never looked at here
+	Weight   int    // 1 to 255
+	Mode     lb.Mode
+	Health   lb.Health // as checks found it
+	Override lb.Override
+	Check    lb.CheckType
+}
+
+// Tier is the group of nodes that takes the new flows of a config.
+type Tier string
+
+// Tiers.
+const (
+	Primary Tier = "primary" // eligible nodes in mode accept
+	Backup  Tier = "backup"  // UP nodes in mode backup, while no primary is eligible
+	Open    Tier = "open"    // DOWN nodes in mode accept: nothing is eligible, and on_no_backend is open
+	None    Tier = "none"    // nobody: new flows are refused or dropped
+)
+
+// Decision is who takes new flows. Its slices belong to the caller.
+type Decision struct {
+	Takes    []int    // indices into the candidates, ascending; empty when Tier is None
+	Tier     Tier     //
+	Eligible []bool   // per candidate: a primary that is UP, or Unknown where that suffices; never a backup
+	Why      []string // per candidate: in words, why it takes new flows or not
+}
+
+// Effective is the health that counts: what people set wins over what checks found.
+func Effective(h lb.Health, o lb.Override) lb.Health {
+	switch o {
+	case lb.OverrideUp:
+		return lb.Up
+	case lb.OverrideDown:
+		return lb.Down
+	}
+	return h
+}
+
+// Decide says which candidates take new flows. They are the nodes of one config and one address
+// family. A candidate in reject takes none whatever its override; then override wins over health, and
+// health over drain and backup.
+func Decide(cands []Candidate, onNoBackend lb.OnNoBackend) Decision {
+	d := Decision{Tier: None, Eligible: make([]bool, len(cands)), Why: make([]string, len(cands))}
+	noneKnown := noPrimaryIsKnown(cands)
+	anyEligible := false
+	for i := range cands {
+		d.Eligible[i] = cands[i].Mode == lb.Accept && (cands[i].up() || noneKnown)
+		anyEligible = anyEligible || d.Eligible[i]
+	}
+
+	switch {
+	case anyEligible:
+		d.take(Primary, func(i int) bool { return d.Eligible[i] })
+	case d.take(Backup, func(i int) bool { return cands[i].Mode == lb.Backup && cands[i].up() }):
+	case onNoBackend == lb.NoBackendOpen:
+		d.take(Open, func(i int) bool { return cands[i].Mode == lb.Accept && cands[i].effective() == lb.Down })
+	}
+
+	taken := 0
+	for i := range cands {
+		takes := taken < len(d.Takes) && d.Takes[taken] == i
+		if takes {
+			taken++
+		}
+		d.Why[i] = cands[i].why(d.Tier, takes)
+	}
+	return d
+}
+
+// take gives the new flows to the tier, if anybody belongs to it.
+func (d *Decision) take(tier Tier, belongs func(i int) bool) bool {
+	for i := range d.Eligible {
+		if belongs(i) {
+			d.Takes = append(d.Takes, i)
+		}
+	}
+	if len(d.Takes) > 0 {
+		d.Tier = tier
+	}
+	return len(d.Takes) > 0
+}
+
+func (c *Candidate) effective() lb.Health { return Effective(c.Health, c.Override) }
+
+// up says that the node is known to be good, or that nobody wants to know: a node that is not checked
+// stays Unknown for ever and is taken for good.
+func (c *Candidate) up() bool {
+	h := c.effective()
+	return h == lb.Up || h == lb.Unknown && c.Check == lb.CheckNone
+}
+
+// noPrimaryIsKnown says that every primary is Unknown: then all of them are as good as UP, or else a
+// new config would refuse everybody until its first check has succeeded.
+func noPrimaryIsKnown(cands []Candidate) bool {
+	for i := range cands {
+		if cands[i].Mode == lb.Accept && cands[i].effective() != lb.Unknown {
+			return false
+		}
+	}
+	return true
+}
