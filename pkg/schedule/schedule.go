@@ -29,7 +29,7 @@ const (
 // Decision is who takes new flows. Its slices belong to the caller.
 type Decision struct {
 	Takes    []int    // indices into the candidates, ascending; empty when Tier is None
-	Tier     Tier     //
+	Tier     Tier     // the group that they belong to
 	Eligible []bool   // per candidate: a primary that is UP, or Unknown where that suffices; never a backup
 	Why      []string // per candidate: in words, why it takes new flows or not
 }
