@@ -47,8 +47,10 @@ func (l *Lab) Connect(a, b Port) error {
 }
 
 // PrepareForXDP sets an interface whose veth peer runs XDP natively, as real interfaces are anyway:
-// generic receive offload on, or what the peer's program transmits is lost without a word; checksums
-// written by software, or the program sees and forwards unfinished ones.
+// generic receive offload on, or what the peer's program redirects here is lost without a word;
+// checksums written by software, or the program sees and forwards unfinished ones. What the program
+// returns by XDP_TX still waits in this interface's ring for the next redirected frame, unless this
+// interface has an XDP program of its own.
 func (n *Namespace) PrepareForXDP(ifname string) error {
 	return n.SetFeatures(ifname, map[string]bool{"rx-gro": true, "tx-checksum-ip-generic": false})
 }

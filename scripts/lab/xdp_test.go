@@ -14,32 +14,61 @@ import (
 	"github.com/headgate/headgate/scripts/lab"
 )
 
-// reflector is an XDP program that sends every frame back to where it came from.
-func reflector(t *testing.T) *ebpf.Program {
+// reflector is an XDP program that sends every frame back to where it came from: by XDP_TX, or by a redirect to
+// the interface that it came in by.
+func reflector(t *testing.T, redirect bool) *ebpf.Program {
 	t.Helper()
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "reflect", Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
-		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), // data
-		asm.LoadMem(asm.R3, asm.R1, 4, asm.Word), // data_end
+	code := asm.Instructions{
+		asm.LoadMem(asm.R6, asm.R1, 12, asm.Word), // ingress_ifindex
+		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word),  // data
+		asm.LoadMem(asm.R3, asm.R1, 4, asm.Word),  // data_end
 		asm.Mov.Reg(asm.R4, asm.R2),
 		asm.Add.Imm(asm.R4, 14),
-		asm.JGT.Reg(asm.R4, asm.R3, "out"),
-		// Swap the MAC addresses, two bytes at a time.
-		asm.LoadMem(asm.R4, asm.R2, 0, asm.Half), asm.LoadMem(asm.R5, asm.R2, 6, asm.Half),
-		asm.StoreMem(asm.R2, 0, asm.R5, asm.Half), asm.StoreMem(asm.R2, 6, asm.R4, asm.Half),
-		asm.LoadMem(asm.R4, asm.R2, 2, asm.Half), asm.LoadMem(asm.R5, asm.R2, 8, asm.Half),
-		asm.StoreMem(asm.R2, 2, asm.R5, asm.Half), asm.StoreMem(asm.R2, 8, asm.R4, asm.Half),
-		asm.LoadMem(asm.R4, asm.R2, 4, asm.Half), asm.LoadMem(asm.R5, asm.R2, 10, asm.Half),
-		asm.StoreMem(asm.R2, 4, asm.R5, asm.Half), asm.StoreMem(asm.R2, 10, asm.R4, asm.Half),
-		asm.Mov.Imm(asm.R0, 3), // XDP_TX
-		asm.Return(),
-		asm.Mov.Imm(asm.R0, 2).WithSymbol("out"), // XDP_PASS
-		asm.Return(),
-	}})
+		asm.JGT.Reg(asm.R4, asm.R3, "pass"),
+	}
+	for i := int16(0); i < 6; i += 2 { // swap the MAC addresses
+		code = append(code,
+			asm.LoadMem(asm.R4, asm.R2, i, asm.Half), asm.LoadMem(asm.R5, asm.R2, i+6, asm.Half),
+			asm.StoreMem(asm.R2, i, asm.R5, asm.Half), asm.StoreMem(asm.R2, i+6, asm.R4, asm.Half))
+	}
+	if redirect {
+		code = append(code, asm.Mov.Reg(asm.R1, asm.R6), asm.Mov.Imm(asm.R2, 0), asm.FnRedirect.Call(), asm.Return())
+	} else {
+		code = append(code, asm.Mov.Imm(asm.R0, 3), asm.Return()) // XDP_TX
+	}
+	code = append(code, asm.Mov.Imm(asm.R0, 2).WithSymbol("pass"), asm.Return())
+	return load(t, code)
+}
+
+func load(t *testing.T, code asm.Instructions) *ebpf.Program {
+	t.Helper()
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: code})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { prog.Close() })
 	return prog
+}
+
+func attach(t *testing.T, ns *lab.Namespace, ifname string, prog *ebpf.Program) {
+	t.Helper()
+	index, err := ns.Index(ifname)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = ns.Do(func() error {
+		attached, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: index, Flags: link.XDPDriverMode})
+		if err == nil {
+			t.Cleanup(func() { attached.Close() })
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on, _, err := ns.XDP(ifname); err != nil || !on {
+		t.Fatalf("program not seen on %s/%s: %v", ns.Name(), ifname, err)
+	}
 }
 
 func received(t *testing.T, ns *lab.Namespace) (packets int) {
@@ -56,46 +85,38 @@ func received(t *testing.T, ns *lab.Namespace) (packets int) {
 	return packets
 }
 
-// What a program behind a veth transmits arrives only at a peer that is prepared for it; the lab's are.
-func TestNativeXDPReachesAPreparedPeer(t *testing.T) {
-	for _, prepared := range []bool{true, false} {
-		t.Run(fmt.Sprintf("prepared=%v", prepared), func(t *testing.T) {
-			l := newLab(t)
-			s, err := lab.NewStar(l, 0)
+// What a program behind a veth sends arrives only at a peer that is prepared for it. The lab's are, for redirects;
+// XDP_TX also needs a program on the peer, or the frames lie in its ring until something else wakes it.
+func TestWhatXDPSendsReachesAPreparedPeer(t *testing.T) {
+	for _, c := range []struct {
+		name                  string
+		redirect, gro, passer bool
+		arrives               bool
+	}{
+		{"redirect, prepared", true, true, false, true},
+		{"redirect, as veth comes", true, false, false, false},
+		{"XDP_TX, prepared", false, true, false, false},
+		{"XDP_TX, program on the peer", false, true, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := lab.NewStar(newLab(t), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !prepared {
-				if err := s.Client.SetFeatures("eth0", map[string]bool{"rx-gro": false}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			index, err := s.Balancer.Index("client")
-			if err != nil {
+			if err := s.Client.SetFeatures("eth0", map[string]bool{"rx-gro": c.gro}); err != nil {
 				t.Fatal(err)
 			}
-			err = s.Balancer.Do(func() error {
-				attached, err := link.AttachXDP(link.XDPOptions{Program: reflector(t), Interface: index, Flags: link.XDPDriverMode})
-				if err == nil {
-					t.Cleanup(func() { attached.Close() })
-				}
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
+			if c.passer {
+				attach(t, s.Client, "eth0", load(t, asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}))
 			}
-			if on, _, err := s.Balancer.XDP("client"); err != nil || !on {
-				t.Fatalf("program not seen on the interface: %v", err)
-			}
+			attach(t, s.Balancer, "client", reflector(t, c.redirect))
 			before := received(t, s.Client)
 			multicastTo(t, s.Client, 100)
-			if !prepared {
-				if got := received(t, s.Client) - before; got != 0 {
-					t.Errorf("%d frames came back to a peer that is not prepared", got)
-				}
-				return
+			if c.arrives {
+				within(t, 5*time.Second, "100 frames come back", func() bool { return received(t, s.Client)-before >= 100 })
+			} else if got := received(t, s.Client) - before; got != 0 {
+				t.Errorf("%d frames came back", got)
 			}
-			within(t, 5*time.Second, "100 frames come back", func() bool { return received(t, s.Client)-before >= 100 })
 		})
 	}
 }
