@@ -1,0 +1,49 @@
+// Package health finds out which nodes answer: it probes each target at its interval, turns the
+// results into UP and DOWN by counting, and tells what changed. It decides nothing about traffic.
+package health
+
+import (
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// Target is a node that wants to be checked.
+type Target struct {
+	Key   lb.NodeKey
+	Check lb.Check
+	// Initial is what was known before a restart, at InitialAt. It holds until the first results,
+	// unless it is older than two intervals. It counts only when the target is new to the Manager.
+	Initial   lb.Health
+	InitialAt time.Time
+}
+
+// Result is what is known about a target.
+type Result struct {
+	Key      lb.NodeKey
+	Health   lb.Health
+	Reason   string        // in words why it is not UP, or what failed lately; empty when all is well
+	Since    time.Time     // since when Health is what it is
+	At       time.Time     // end of the last check that had a result; zero when there was none
+	Duration time.Duration // of that check
+	Streak   int           // results in a row like the last one: > 0 successes, < 0 failures
+}
+
+// Check is one entry of a target's history.
+type Check struct {
+	At       time.Time // its end
+	Duration time.Duration
+	Reason   string // empty for a success
+}
+
+// Stats says how the Manager itself is doing.
+type Stats struct {
+	Targets      int           // nodes wanted
+	Probes       int           // distinct probes; fewer than Targets where nodes share one
+	InFlight     int           // running now
+	Done         uint64        // probes that had a result
+	Failed       uint64        // of these, failures
+	Inconclusive uint64        // probes that this host could not make; they count for nobody
+	Lag          time.Duration // how late the last probe started
+	MaxLag       time.Duration // how late the latest of the last minute started
+}
