@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (s *Server) status(r *http.Request) (any, error) { return s.backend.Status(r.Context()) }
+
+func (s *Server) nodes(r *http.Request) (any, error) {
+	st, err := s.backend.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return st.Nodes(), nil
+}
+
+func (s *Server) node(r *http.Request) (any, error) {
+	st, err := s.backend.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return st.Node(r.PathValue("name"))
+}
+
+func (s *Server) setNode(r *http.Request) (any, error) {
+	var change NodeChange
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&change); err != nil {
+		return nil, BadRequest("", "body: %v", err)
+	}
+	g, err := s.backend.SetNode(r.Context(), r.PathValue("name"), change)
+	if err != nil {
+		return nil, err
+	}
+	return s.wait(r, g)
+}
+
+func (s *Server) export(*http.Request) (any, error) { return s.backend.Export(context.Background()) }
+
+func (s *Server) apply(r *http.Request) (any, error) {
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, BadRequest("", "body: %v", err)
+	}
+	q := r.URL.Query()
+	res, err := s.backend.Apply(r.Context(), ApplyRequest{
+		Name: q.Get("name"), Data: data, Prune: q.Has("prune"), DryRun: q.Has("dry_run"),
+	})
+	if err != nil || res.DryRun {
+		return res, err
+	}
+	res.Generations, err = s.wait(r, res.Generations)
+	return res, err
+}
+
+func (s *Server) applied(r *http.Request) (any, error) {
+	want, err := strconv.ParseUint(r.URL.Query().Get("generation"), 10, 64)
+	if err != nil {
+		return nil, BadRequest("generation", "generation: must be a number")
+	}
+	return s.waitFor(r, want)
+}
+
+// wait honours ?wait=applied for the generation that a change made.
+func (s *Server) wait(r *http.Request, g Generations) (Generations, error) {
+	if r.URL.Query().Get("wait") != "applied" {
+		return g, nil
+	}
+	return s.waitFor(r, g.Desired)
+}
+
+func (s *Server) waitFor(r *http.Request, want uint64) (Generations, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), waitApplied)
+	defer cancel()
+	if err := s.backend.WaitApplied(ctx, want); err != nil {
+		g := s.backend.Generations()
+		return g, refuse(http.StatusGatewayTimeout, "",
+			"generation %d is kept, but the data path still runs %d after %v: see `headgate status`", want, g.Applied, waitApplied)
+	}
+	return s.backend.Generations(), nil
+}
+
+func (s *Server) flows(r *http.Request) (any, error) {
+	q, err := flowQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	return stream(s.backend.Flows(r.Context(), q))
+}
+
+func (s *Server) countFlows(r *http.Request) (any, error) {
+	q, err := flowQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.backend.CountFlows(r.Context(), q)
+}
+
+func (s *Server) maps(r *http.Request) (any, error) { return s.backend.Maps(r.Context()) }
+
+func (s *Server) dumpMap(r *http.Request) (any, error) {
+	return stream(s.backend.DumpMap(r.Context(), r.PathValue("name")))
+}
+
+func flowQuery(r *http.Request) (FlowQuery, error) {
+	v := r.URL.Query()
+	q := FlowQuery{Config: v.Get("config"), Node: v.Get("node"), State: v.Get("state")}
+	if q.State != "" && !slices.Contains(FlowStates, q.State) {
+		return q, BadRequest("state", "state %q: must be one of %s", q.State, strings.Join(FlowStates, ", "))
+	}
+	var err error
+	if c := v.Get("client"); c != "" {
+		if q.Client, err = netip.ParseAddr(c); err != nil {
+			return q, BadRequest("client", "client %q: must be an IP address", c)
+		}
+	}
+	if l := v.Get("limit"); l != "" {
+		if q.Limit, err = strconv.Atoi(l); err != nil || q.Limit < 0 {
+			return q, BadRequest("limit", "limit %q: must be a number from 0", l)
+		}
+	}
+	return q, nil
+}

@@ -1,0 +1,226 @@
+package api
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// Plan is what changes from one desired state to another, in the order of the names.
+type Plan struct {
+	Steps []Step       `json:"steps"`
+	Moves []ConfigMove `json:"moves"`
+}
+
+// Step is one thing added, changed or removed.
+type Step struct {
+	Action  string   `json:"action"` // add, change or remove
+	Kind    string   `json:"kind"`   // balancer, config or node
+	Name    string   `json:"name"`
+	Changes []string `json:"changes,omitempty"` // for a change: "weight: 50 → 100"; else what it is
+}
+
+// Actions of a Step.
+const (
+	Add    = "add"
+	Change = "change"
+	Remove = "remove"
+)
+
+// ConfigMove is the share of the clients of a config whose next connection would be for another
+// node: half the sum of the differences of the nodes' shares, all of them taken to be healthy.
+// Established connections stay where they are.
+type ConfigMove struct {
+	Config string  `json:"config"`
+	Share  float64 `json:"share"` // 0 to 1
+}
+
+// Diff plans the way from one desired state to another.
+func Diff(from, to []lb.Balancer) Plan {
+	p := Plan{Steps: []Step{}, Moves: []ConfigMove{}}
+	for _, pair := range match(from, to, func(b lb.Balancer) string { return b.Label }) {
+		p.balancer(pair.key, pair.from, pair.to)
+	}
+	return p
+}
+
+// Empty says that nothing changes.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+func (p *Plan) step(action, kind, name string, changes ...string) {
+	p.Steps = append(p.Steps, Step{Action: action, Kind: kind, Name: name, Changes: changes})
+}
+
+func (p *Plan) balancer(label string, from, to *lb.Balancer) {
+	switch {
+	case from == nil:
+		p.step(Add, "balancer", label, fmt.Sprintf("VIPs %s", vips(*to)))
+		from = &lb.Balancer{}
+	case to == nil:
+		p.step(Remove, "balancer", label)
+		to = &lb.Balancer{}
+	default:
+		var d differ
+		d.add("ipv4", address(from.IPv4), address(to.IPv4))
+		d.add("ipv6", address(from.IPv6), address(to.IPv6))
+		p.changed("balancer", label, d)
+	}
+	key := func(c lb.Config) string { return c.Key(label).String() }
+	for _, pair := range match(from.Configs, to.Configs, key) {
+		p.config(pair.key, pair.from, pair.to)
+	}
+}
+
+func (p *Plan) config(name string, from, to *lb.Config) {
+	switch {
+	case from == nil:
+		p.step(Add, "config", name)
+		from = &lb.Config{}
+	case to == nil:
+		p.step(Remove, "config", name)
+		to = &lb.Config{}
+	default:
+		p.changed("config", name, configChanges(from, to))
+		if share := moved(from.Nodes, to.Nodes); share > 0 {
+			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share})
+		}
+	}
+	key := func(n lb.Node) string { return n.Address.String() }
+	for _, pair := range match(from.Nodes, to.Nodes, key) {
+		p.node(name, pair.from, pair.to)
+	}
+}
+
+func (p *Plan) node(config string, from, to *lb.Node) {
+	switch {
+	case from == nil:
+		p.step(Add, "node", config+"/"+to.Label, fmt.Sprintf("%s, weight %d, mode %s", to.Address, to.Weight, to.Mode))
+	case to == nil:
+		p.step(Remove, "node", config+"/"+from.Label, from.Address.String())
+	default:
+		var d differ
+		d.add("label", from.Label, to.Label)
+		d.add("weight", from.Weight, to.Weight)
+		d.add("mode", from.Mode, to.Mode)
+		p.changed("node", config+"/"+to.Label, d)
+	}
+}
+
+func (p *Plan) changed(kind, name string, d differ) {
+	if len(d) > 0 {
+		p.step(Change, kind, name, d...)
+	}
+}
+
+func configChanges(from, to *lb.Config) (d differ) {
+	d.add("algorithm", from.Algorithm, to.Algorithm)
+	d.add("on_no_backend", from.OnNoBackend, to.OnNoBackend)
+	d.add("on_down", from.OnDown, to.OnDown)
+	d.add("tcp_idle", from.TCPIdle, to.TCPIdle)
+	d.add("udp_idle", from.UDPIdle, to.UDPIdle)
+	d.add("check", from.Check.Type, to.Check.Type)
+	d.add("check_port", from.Check.Port, to.Check.Port)
+	d.add("check_interval", from.Check.Interval, to.Check.Interval)
+	d.add("check_timeout", from.Check.Timeout, to.Check.Timeout)
+	d.add("check_attempts", from.Check.Attempts, to.Check.Attempts)
+	d.add("check_rise", from.Check.Rise, to.Check.Rise)
+	return d
+}
+
+// differ collects the fields that differ, in words.
+type differ []string
+
+func (d *differ) add(field string, from, to any) {
+	if from != to {
+		*d = append(*d, fmt.Sprintf("%s: %v → %v", field, from, to))
+	}
+}
+
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return "none"
+	}
+	return a.String()
+}
+
+func vips(b lb.Balancer) string {
+	switch {
+	case !b.IPv6.IsValid():
+		return b.IPv4.String()
+	case !b.IPv4.IsValid():
+		return b.IPv6.String()
+	}
+	return b.IPv4.String() + " " + b.IPv6.String()
+}
+
+// moved is the share of new connections that change their node, the larger of both families, since
+// a client has one of them.
+func moved(from, to []lb.Node) float64 {
+	share := 0.0
+	for _, is4 := range []bool{true, false} {
+		old, now := shares(from, is4), shares(to, is4)
+		sum := 0.0
+		for addr := range old {
+			sum += math.Abs(old[addr] - now[addr])
+		}
+		for addr := range now {
+			if _, both := old[addr]; !both {
+				sum += now[addr]
+			}
+		}
+		if len(old) > 0 { // else nobody was served, and nobody moves
+			share = max(share, sum/2)
+		}
+	}
+	return math.Round(share*1e6) / 1e6
+}
+
+// shares says what share of new connections each node gets when all are healthy: the primaries by
+// weight, or the backups when there is no primary.
+func shares(nodes []lb.Node, is4 bool) map[netip.AddrPort]float64 {
+	tier := lb.Backup
+	for _, n := range nodes {
+		if n.Mode == lb.Accept && n.Address.Addr().Is4() == is4 {
+			tier = lb.Accept
+		}
+	}
+	out, sum := map[netip.AddrPort]float64{}, 0.0
+	for _, n := range nodes {
+		if n.Mode == tier && n.Address.Addr().Is4() == is4 {
+			out[n.Address] = float64(n.Weight)
+			sum += float64(n.Weight)
+		}
+	}
+	for addr := range out {
+		out[addr] /= sum
+	}
+	return out
+}
+
+// pair is a thing before and after; one of both may be missing.
+type pair[T any] struct {
+	key      string
+	from, to *T
+}
+
+// match pairs things by key, in the order of from, then what is only in to.
+func match[T any](from, to []T, key func(T) string) []pair[T] {
+	var pairs []pair[T]
+	at := map[string]int{}
+	for i := range from {
+		at[key(from[i])] = len(pairs)
+		pairs = append(pairs, pair[T]{key: key(from[i]), from: &from[i]})
+	}
+	for i := range to {
+		k := key(to[i])
+		if j, ok := at[k]; ok {
+			pairs[j].to = &to[i]
+			continue
+		}
+		pairs = append(pairs, pair[T]{key: k, to: &to[i]})
+	}
+	return slices.Clip(pairs)
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Limits of the server.
+const (
+	maxBody     = 64 << 20        // bytes of a request: a file with 10,000 nodes has about 1 MB
+	waitApplied = 5 * time.Second // for ?wait=applied
+)
+
+// Backend is what a Server serves.
+type Backend interface {
+	Look
+	Control
+}
+
+// Server answers the API over a unix socket.
+type Server struct {
+	backend Backend
+	log     *slog.Logger
+	mux     *http.ServeMux
+}
+
+// NewServer makes a server of that backend. It listens nowhere until Serve.
+func NewServer(b Backend, log *slog.Logger) *Server {
+	s := &Server{backend: b, log: log, mux: http.NewServeMux()}
+	s.handle("GET", "/status", s.status)
+	s.handle("GET", "/nodes", s.nodes)
+	s.handle("GET", "/nodes/{name...}", s.node)
+	s.handle("PATCH", "/nodes/{name...}", s.setNode)
+	s.handle("GET", "/balancers", s.export)
+	s.handle("POST", "/apply", s.apply)
+	s.handle("GET", "/applied", s.applied)
+	s.handle("GET", "/flows", s.flows)
+	s.handle("GET", "/flows/count", s.countFlows)
+	s.handle("GET", "/maps", s.maps)
+	s.handle("GET", "/maps/{name}", s.dumpMap)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, NotFound("Not found"))
+	})
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	s.mux.ServeHTTP(w, r)
+}
+
+// Serve answers on the listener until the context ends, then lets requests in flight finish for at
+// most a second. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		_ = srv.Close() // the grace is over: requests in flight are cut
+	}
+	<-done
+	return nil
+}
+
+// handler gives the answer: a value for JSON, []byte for YAML as it is, or lines.
+type handler func(r *http.Request) (any, error)
+
+// handle registers a handler for one method of a path; other methods get 405 with the envelope.
+func (s *Server) handle(method, path string, h handler) {
+	s.mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+		v, err := h(r)
+		if err != nil {
+			s.fail(w, err)
+			return
+		}
+		s.write(w, v)
+	})
+	s.mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, refuse(http.StatusMethodNotAllowed, "", "Method not allowed"))
+	})
+}
+
+func (s *Server) write(w http.ResponseWriter, v any) {
+	s.generations(w)
+	switch v := v.(type) {
+	case []byte:
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(v) // a client that went away needs no answer
+	case lines:
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		v(w)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(v)
+	}
+}
+
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	var refusal *Error
+	if !errors.As(err, &refusal) {
+		refusal = refuse(http.StatusInternalServerError, "", "%v", err)
+		s.log.Error("request failed", "err", err)
+	}
+	s.generations(w)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(refusal.Status)
+	_ = json.NewEncoder(w).Encode(envelope{refusal.Reasons})
+}
+
+func (s *Server) generations(w http.ResponseWriter) {
+	g := s.backend.Generations()
+	w.Header().Set(HeaderGeneration, strconv.FormatUint(g.Desired, 10))
+	w.Header().Set(HeaderApplied, strconv.FormatUint(g.Applied, 10))
+}
