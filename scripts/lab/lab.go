@@ -21,6 +21,9 @@ import (
 // Prefix starts the name of every namespace and directory that a lab makes.
 const Prefix = "hg"
 
+// idDigits is the number of random hexadecimal digits after Prefix in a lab's id.
+const idDigits = 8
+
 // Lab is a set of namespaces with what runs in them. Its methods may be called from any goroutine.
 type Lab struct {
 	id    string
@@ -39,7 +42,7 @@ func New() (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("lab: network namespaces need root")
 	}
-	var random [4]byte
+	var random [idDigits / 2]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}

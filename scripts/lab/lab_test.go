@@ -3,7 +3,6 @@ package lab_test
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -60,14 +59,11 @@ func newLab(t *testing.T) *lab.Lab {
 // leftovers lists what there still is of a lab.
 func leftovers(t *testing.T, id string) []string {
 	t.Helper()
-	found, err := filepath.Glob("/run/netns/" + id + "-*")
+	left, err := lab.Leftovers(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(os.TempDir(), id)); err == nil {
-		found = append(found, "directory of "+id)
-	}
-	return found
+	return left
 }
 
 func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
@@ -92,7 +88,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(leftovers(t, l.ID())) != 5 { // four namespaces and the directory
+	if len(leftovers(t, l.ID())) != 7 { // four namespaces, the process, the mount and the directory
 		t.Fatalf("lab is not where the test looks: %v", leftovers(t, l.ID()))
 	}
 	if err := l.Close(); err != nil {

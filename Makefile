@@ -1,0 +1,43 @@
+# Every target says what it needs. `make build` and `make demo` need only Go (and the demo root).
+
+GO ?= go
+
+# Tests of packages run side by side; those that send traffic and keep an eye on the clock run alone
+# after them, and the last looks for what the others left behind.
+ALONE := ./cmd/headgate/e2e ./scripts/leftovers
+TESTFLAGS ?= -timeout 15m
+
+.PHONY: help build generate check deps test demo bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## the binary: build/headgate
+	$(GO) build -trimpath -o build/headgate ./cmd/headgate
+
+generate: ## the BPF object and its Go side from bpf/ (needs clang-19, see scripts/deps.sh)
+	$(GO) generate ./loader
+
+check: ## formatting and vet
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+
+deps: ## what the tests need, from Debian (needs root when something is missing)
+	@scripts/deps.sh
+
+test: deps check ## all tests (needs root for those that load programs and make namespaces)
+	@status=0; \
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/(cmd/headgate/e2e|scripts/leftovers)$$') || status=1; \
+	for package in $(ALONE); do $(GO) test -count=1 $(TESTFLAGS) $$package || status=1; done; \
+	exit $$status
+
+demo: ## the whole thing at work, in a minute (needs root)
+	@$(GO) run ./scripts/demo
+
+bench: ## packets per second and ratios to the floor (needs root)
+	@$(GO) run ./scripts/bench
+
+clean: ## what build and test made
+	rm -rf build
+	$(GO) clean -testcache
