@@ -17,7 +17,7 @@ func TestYAMLOfJSONKeepsOrderAndTypes(t *testing.T) {
 	}
 	want := `- z: text
   a: 1
-  no: "no"
+  "no": "no"
   num: "12"
   nul: "null"
   address: '[2001:db8::1]:80'
