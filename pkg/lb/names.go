@@ -76,7 +76,7 @@ func parseKey(whole, balancer, port string, protocol Protocol) (ConfigKey, error
 	if err != nil || n == 0 {
 		return ConfigKey{}, fmt.Errorf("%q: the port must be a number from %d to %d, not %q", whole, PortLimit.Min, PortLimit.Max, port)
 	}
-	if reason := wordReason(protocol, Protocols); reason != "" {
+	if reason := WordReason(protocol, Protocols); reason != "" {
 		return ConfigKey{}, fmt.Errorf("%q: the protocol %s", whole, reason)
 	}
 	return ConfigKey{Balancer: balancer, Port: uint16(n), Protocol: protocol}, nil

@@ -91,10 +91,10 @@ func (v *validator) vip(path string, i int, vip netip.Addr, familyOK bool, famil
 
 func (v *validator) config(path string, b *Balancer, c *Config) {
 	v.add(path+".port", PortLimit.Reason(int64(c.Port)))
-	v.add(path+".protocol", wordReason(c.Protocol, Protocols))
-	v.add(path+".algorithm", wordReason(c.Algorithm, Algorithms))
-	v.add(path+".on_no_backend", wordReason(c.OnNoBackend, OnNoBackends))
-	v.add(path+".on_down", wordReason(c.OnDown, OnDowns))
+	v.add(path+".protocol", WordReason(c.Protocol, Protocols))
+	v.add(path+".algorithm", WordReason(c.Algorithm, Algorithms))
+	v.add(path+".on_no_backend", WordReason(c.OnNoBackend, OnNoBackends))
+	v.add(path+".on_down", WordReason(c.OnDown, OnDowns))
 	v.add(path+".tcp_idle", TCPIdleSpan.Reason(c.TCPIdle))
 	v.add(path+".udp_idle", UDPIdleSpan.Reason(c.UDPIdle))
 	v.check(path, &c.Check)
@@ -111,13 +111,13 @@ func (v *validator) config(path string, b *Balancer, c *Config) {
 			v.add(npath+".address", v.nodeAddressReason(b, n.Address))
 		}
 		v.add(npath+".weight", WeightLimit.Reason(int64(n.Weight)))
-		v.add(npath+".mode", wordReason(n.Mode, Modes))
+		v.add(npath+".mode", WordReason(n.Mode, Modes))
 	}
 }
 
 func (v *validator) check(path string, c *Check) {
 	interval, timeout := CheckIntervalSpan.Reason(c.Interval), CheckTimeoutSpan.Reason(c.Timeout)
-	v.add(path+".check", wordReason(c.Type, CheckTypes))
+	v.add(path+".check", WordReason(c.Type, CheckTypes))
 	v.add(path+".check_interval", interval)
 	v.add(path+".check_timeout", timeout)
 	if interval == "" && timeout == "" && c.Timeout >= c.Interval {
@@ -166,8 +166,8 @@ func labelReason(label, more string) string {
 	return ""
 }
 
-// wordReason says that word is none of allowed.
-func wordReason[T ~string](word T, allowed []T) string {
+// WordReason says in words that word is none of allowed, or "" when it is one.
+func WordReason[T ~string](word T, allowed []T) string {
 	if slices.Contains(allowed, word) {
 		return ""
 	}

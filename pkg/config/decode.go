@@ -1,0 +1,261 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// decoder walks the nodes of one file, fills file and notes every fault on the way. Each of its
+// methods for a value says whether there is one; when not, a fault is noted.
+type decoder struct {
+	name   string
+	file   *File
+	faults Faults
+	known  map[string]bool // paths that have a fault
+	broken map[string]bool // paths where a mapping should be: nothing inside them was read
+}
+
+// field is a key of a mapping and what to do with its value.
+type field struct {
+	key    string
+	decode func(n *yaml.Node, path string)
+}
+
+func (d *decoder) add(n *yaml.Node, path, format string, args ...any) {
+	if d.known == nil {
+		d.known = map[string]bool{}
+	}
+	d.known[path] = true
+	d.faults = append(d.faults, Fault{d.name, n.Line, n.Column, path, oneLine(fmt.Sprintf(format, args...))})
+}
+
+// oneLine keeps what a file holds from breaking the lines, or the terminal, of who reads the fault.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}
+
+// addUnlessKnown notes a fault of validation unless the value could not even be read: then what was
+// validated is not what the file says.
+func (d *decoder) addUnlessKnown(n *yaml.Node, path, reason string) {
+	if d.known[path] {
+		return
+	}
+	for outer := path; outer != ""; outer = outer[:max(strings.LastIndexAny(outer, ".["), 0)] {
+		if d.broken[outer] {
+			return
+		}
+	}
+	d.add(n, path, "%s", reason)
+}
+
+// mapping hands each value of n to its field. It refuses keys that are unknown or stand there twice,
+// and notes where n is no mapping at all.
+func (d *decoder) mapping(n *yaml.Node, path string, fields []field) {
+	if !d.written(n, path) || n.Kind != yaml.MappingNode {
+		if !d.known[path] {
+			d.add(n, path, "must be a mapping of %s, not %s", keys(fields), kind(n))
+		}
+		if d.broken == nil {
+			d.broken = map[string]bool{}
+		}
+		d.broken[path] = true
+		return
+	}
+	seen := make(map[string]int, len(n.Content)/2) // key → line
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode || k.ShortTag() == "!!merge" {
+			d.add(k, path, "%s cannot be a key here: the keys are %s", kind(k), keys(fields))
+			continue
+		}
+		inner := join(path, keyName(k.Value))
+		f := find(fields, k.Value)
+		if f == nil {
+			d.add(k, inner, "unknown key%s", hint(k.Value, fields))
+			continue
+		}
+		if line, twice := seen[k.Value]; twice {
+			d.add(k, inner, "is already set in line %d", line)
+			continue
+		}
+		seen[k.Value] = k.Line
+		f.decode(v, inner)
+	}
+}
+
+// sequence hands each element of n to each.
+func (d *decoder) sequence(n *yaml.Node, path string, each func(n *yaml.Node, path string)) {
+	if !d.written(n, path) {
+		return
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.add(n, path, "must be a list, not %s", kind(n))
+		return
+	}
+	for i, v := range n.Content {
+		each(v, path+"["+strconv.Itoa(i)+"]")
+	}
+}
+
+// written refuses what stands for another value. Aliases could multiply a small file without bounds.
+func (d *decoder) written(n *yaml.Node, path string) bool {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		d.add(n, path, "is an alias: write the value itself")
+	case n.ShortTag() == "!!null":
+		d.add(n, path, "has no value: write one ([] for an empty list), or leave the key out")
+	default:
+		return true
+	}
+	return false
+}
+
+func (d *decoder) text(n *yaml.Node, path string) (string, bool) {
+	switch {
+	case !d.written(n, path):
+	case n.Kind != yaml.ScalarNode:
+		d.add(n, path, "must be a text, not %s", kind(n))
+	case n.ShortTag() != "!!str":
+		d.add(n, path, "must be a text, not %s: write %q with quotes", kind(n), n.Value)
+	case n.Value == "":
+		d.add(n, path, "is empty: write a value, or leave the key out")
+	default:
+		return n.Value, true
+	}
+	return "", false
+}
+
+// word takes a text that is one of allowed.
+func (d *decoder) word(n *yaml.Node, path string, allowed ...string) (string, bool) {
+	s, ok := d.text(n, path)
+	if !ok {
+		return "", false
+	}
+	if reason := lb.WordReason(s, allowed); reason != "" {
+		d.add(n, path, "%s", reason)
+		return "", false
+	}
+	return s, true
+}
+
+// decimal is how a number is written. YAML knows others too (0x1f, 0o17, 1_000), and 010 means 8 to
+// some and 10 to others.
+var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+
+func (d *decoder) integer(n *yaml.Node, path string, limit lb.Limit) (int64, bool) {
+	if !d.written(n, path) {
+		return 0, false
+	}
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" {
+		d.add(n, path, "must be a number from %d to %d, not %s", limit.Min, limit.Max, kind(n))
+		return 0, false
+	}
+	v, err := strconv.ParseInt(n.Value, 10, 64)
+	if err != nil || !decimal.MatchString(n.Value) {
+		d.add(n, path, "must be a number from %d to %d in plain digits, not %s", limit.Min, limit.Max, n.Value)
+		return 0, false
+	}
+	if reason := limit.Reason(v); reason != "" {
+		d.add(n, path, "%s", reason)
+		return 0, false
+	}
+	return v, true
+}
+
+func (d *decoder) duration(n *yaml.Node, path string, span lb.Span) (time.Duration, bool) {
+	if !d.written(n, path) {
+		return 0, false
+	}
+	var v time.Duration
+	var err error
+	switch {
+	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str":
+		v, err = time.ParseDuration(n.Value)
+	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" && decimal.MatchString(n.Value):
+		v, err = time.ParseDuration(n.Value + "s")
+	default:
+		d.add(n, path, "must be a duration such as 250ms, 2s or 1h, or whole seconds, not %s", kind(n))
+		return 0, false
+	}
+	if err != nil {
+		d.add(n, path, "must be a duration such as 250ms, 2s or 1h, or whole seconds, not %q", n.Value)
+		return 0, false
+	}
+	if reason := span.Reason(v); reason != "" {
+		d.add(n, path, "%s", reason)
+		return 0, false
+	}
+	return v, true
+}
+
+func (d *decoder) address(n *yaml.Node, path string) (netip.Addr, bool) {
+	s, ok := d.text(n, path)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		d.add(n, path, "%q is not an IP address", s)
+		return netip.Addr{}, false
+	}
+	return a, true
+}
+
+// kind says in words what n is.
+func kind(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	}
+	switch tag := n.ShortTag(); tag {
+	case "!!str":
+		return fmt.Sprintf("the text %q", n.Value)
+	case "!!int", "!!float":
+		return "the number " + n.Value
+	case "!!bool":
+		return "the truth value " + n.Value
+	case "!!null":
+		return "nothing"
+	case "!!timestamp":
+		return "the date " + n.Value
+	default:
+		return fmt.Sprintf("a value of type %q", strings.TrimPrefix(tag, "!!"))
+	}
+}
+
+// keyName is the key itself if it looks like one, or else in quotes and cut to what fits a line.
+func keyName(key string) string {
+	const most = 40
+	if len(key) > most {
+		return strconv.Quote(strings.ToValidUTF8(key[:most], "") + "…")
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) || key == "" {
+		return strconv.Quote(key)
+	}
+	return key
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"fmt"
+	"math/bits"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+const (
+	interfaceMost = 15  // bytes of an interface's name, IFNAMSIZ − 1
+	socketMost    = 107 // bytes of a unix socket's path, sizeof(sun_path) − 1
+	snatMost      = 256 // addresses, as many as the kernel table holds
+)
+
+// flowsLimit is how many entries a flow table may have; the largest takes 4.5 GiB for IPv4 and 8.5 GiB
+// for IPv6.
+var flowsLimit = lb.Limit{Min: 1 << 10, Max: 1 << 26}
+
+// fileFields are the keys at the top of the file.
+func (d *decoder) fileFields() []field {
+	f := d.file
+	return []field{
+		{"interfaces", d.interfaces},
+		{"xdp_mode", func(n *yaml.Node, path string) {
+			if s, ok := d.word(n, path, XDPAuto, XDPNative, XDPGeneric); ok {
+				f.XDPMode = s
+			}
+		}},
+		{"snat", d.snat},
+		{"state_dir", func(n *yaml.Node, path string) { d.absolute(n, path, &f.StateDir) }},
+		{"bpffs", func(n *yaml.Node, path string) { d.absolute(n, path, &f.BPFFS) }},
+		{"flow_table", func(n *yaml.Node, path string) {
+			d.mapping(n, path, []field{
+				{"v4", func(n *yaml.Node, path string) { d.flows(n, path, &f.FlowTable.V4) }},
+				{"v6", func(n *yaml.Node, path string) { d.flows(n, path, &f.FlowTable.V6) }},
+			})
+		}},
+		{"api", func(n *yaml.Node, path string) {
+			d.mapping(n, path, []field{{"socket", d.socket}})
+		}},
+		{"balancers", func(n *yaml.Node, path string) { d.sequence(n, path, d.balancer) }},
+	}
+}
+
+func (d *decoder) interfaces(n *yaml.Node, path string) {
+	d.sequence(n, path, func(n *yaml.Node, path string) {
+		name, ok := d.text(n, path)
+		switch {
+		case !ok:
+		case len(name) > interfaceMost:
+			d.add(n, path, "%q is too long for the name of an interface: at most %d characters", name, interfaceMost)
+		case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\v\f\r"):
+			d.add(n, path, "%q cannot be the name of an interface", name)
+		case slices.Contains(d.file.Interfaces, name):
+			d.add(n, path, "%s stands there twice", name)
+		default:
+			d.file.Interfaces = append(d.file.Interfaces, name)
+		}
+	})
+}
+
+func (d *decoder) snat(n *yaml.Node, path string) {
+	d.sequence(n, path, func(n *yaml.Node, path string) {
+		a, ok := d.address(n, path)
+		if !ok {
+			return
+		}
+		reason := lb.AddressReason(a)
+		switch {
+		case reason != "":
+			d.add(n, path, "%s", reason)
+		case slices.Contains(d.file.SNAT, a):
+			d.add(n, path, "%s stands there twice", a)
+		case len(d.file.SNAT) == snatMost:
+			d.add(n, path, "there may be at most %d addresses", snatMost)
+		default:
+			d.file.SNAT = append(d.file.SNAT, a)
+		}
+	})
+}
+
+// absolute takes an absolute path and cleans it.
+func (d *decoder) absolute(n *yaml.Node, path string, to *string) bool {
+	s, ok := d.text(n, path)
+	switch {
+	case !ok:
+		return false
+	case strings.ContainsRune(s, 0):
+		d.add(n, path, "%q cannot be a path", s)
+		return false
+	case !filepath.IsAbs(s):
+		d.add(n, path, "%q must be an absolute path, beginning with /", s)
+		return false
+	}
+	*to = filepath.Clean(s)
+	return true
+}
+
+func (d *decoder) socket(n *yaml.Node, path string) {
+	var s string
+	if !d.absolute(n, path, &s) {
+		return
+	}
+	if len(s) > socketMost {
+		d.add(n, path, "%s", fmt.Sprintf("has %d characters: the path of a socket has at most %d", len(s), socketMost))
+		return
+	}
+	d.file.API.Socket = s
+}
+
+// flows takes a number of entries and rounds it up to the next power of two.
+func (d *decoder) flows(n *yaml.Node, path string, to *uint32) {
+	if v, ok := d.integer(n, path, flowsLimit); ok {
+		*to = 1 << bits.Len32(uint32(v-1))
+	}
+}
