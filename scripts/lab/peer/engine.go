@@ -128,6 +128,9 @@ func (e *engine) exchange(x exchanger) {
 	if err != nil {
 		e.account.Failed++
 		e.account.Failures[kind(err)]++
+		if begin.After(e.account.LastFailure) {
+			e.account.LastFailure = begin
+		}
 		return
 	}
 	e.account.Done++

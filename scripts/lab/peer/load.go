@@ -42,6 +42,8 @@ type Report struct {
 	Nodes    map[string]int // exchanges by the node that answered
 	Failures map[string]int // by kind: refused, reset, timeout, closed, or the error's text
 	Slowest  time.Duration  // of the exchanges that succeeded
+	// LastFailure is when the last exchange that failed began; zero: none did.
+	LastFailure time.Time
 }
 
 // Client is a load that runs in a namespace.
