@@ -18,7 +18,7 @@ type Target struct {
 	InitialAt time.Time
 }
 
-// Result is what is known about a target.
+// Result is what is known about a target. Health is never empty.
 type Result struct {
 	Key      lb.NodeKey
 	Health   lb.Health
@@ -27,13 +27,6 @@ type Result struct {
 	At       time.Time     // end of the last check that had a result; zero when there was none
 	Duration time.Duration // of that check
 	Streak   int           // results in a row like the last one: > 0 successes, < 0 failures
-}
-
-// Check is one entry of a target's history.
-type Check struct {
-	At       time.Time // its end
-	Duration time.Duration
-	Reason   string // empty for a success
 }
 
 // Stats says how the Manager itself is doing.

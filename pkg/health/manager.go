@@ -2,24 +2,165 @@ package health
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
+	"golang.org/x/sys/unix"
 )
 
-type Options struct {
-	Log *slog.Logger
-	// Source chooses the address that a probe to dst is sent from; nil, or an invalid address, leaves it to the kernel.
-	Source func(dst netip.Addr) netip.Addr
-}
-type Manager struct{}
+// ErrInconclusive is matched by the error of a check that this host could not make. It counts for nobody.
+var ErrInconclusive = errors.New("cannot check")
 
-func New(opts Options) *Manager                                  { return &Manager{} }
-func (m *Manager) Run(ctx context.Context) error                 { return nil }
-func (m *Manager) Set(targets []Target)                          {}
-func (m *Manager) Changes() <-chan struct{}                      { return nil }
-func (m *Manager) Snapshot() map[lb.NodeKey]Result               { return nil }
-func (m *Manager) Result(key lb.NodeKey) (Result, bool)          { return Result{}, false }
-func (m *Manager) History(key lb.NodeKey) []Check                { return nil }
-func (m *Manager) Stats() Stats                                  { return Stats{} }
+// errNoAnswer is a timeout; the Manager adds how long it was.
+var errNoAnswer = errors.New("no answer")
+
+// CheckFunc makes one check of an address. It ends with ctx, at the latest when the check's timeout has
+// passed. nil is a success; an error that matches ErrInconclusive counts for nobody; any other is a
+// failure with the error's text as the reason.
+type CheckFunc func(ctx context.Context, to netip.AddrPort, check lb.Check) error
+
+// Options are what a Manager may be told.
+type Options struct {
+	Log *slog.Logger // required
+	// Source chooses the address that a node is checked from. nil, and an address that is not valid, leave it
+	// to the kernel. It is called from many goroutines, and must be quick.
+	Source func(dst netip.Addr) netip.Addr
+	// Check replaces the real checks, for tests.
+	Check CheckFunc
+	// MaxInFlight bounds how many checks run at a time; 0 stands for as many as 10,000 nodes that do not answer
+	// need, or half of the files that this process may open, if that is less. Checks beyond it are late, which Stats tells.
+	MaxInFlight int
+}
+
+// Manager checks nodes. Its methods may be called from any goroutine.
+type Manager struct {
+	log   *slog.Logger
+	check CheckFunc
+	max   int
+
+	mu     sync.Mutex
+	wanted []Target // what Set said last
+
+	kick    chan struct{} // wanted is new
+	changes chan struct{}
+	nodes   atomic.Pointer[map[lb.NodeKey]*probe] // never changed once stored
+	meter   meter
+}
+
+// New makes a Manager that checks nothing until it runs and has targets.
+func New(opts Options) *Manager {
+	m := &Manager{
+		log:     opts.Log,
+		check:   opts.Check,
+		max:     opts.MaxInFlight,
+		kick:    make(chan struct{}, 1),
+		changes: make(chan struct{}, 1),
+	}
+	if m.check == nil {
+		m.check = realChecks(opts.Source)
+	}
+	if m.max == 0 {
+		m.max = defaultMaxInFlight()
+	}
+	m.nodes.Store(&map[lb.NodeKey]*probe{})
+	return m
+}
+
+func realChecks(source func(netip.Addr) netip.Addr) CheckFunc {
+	tcp := connector{source: source}
+	return func(ctx context.Context, to netip.AddrPort, check lb.Check) error {
+		if check.Type == lb.CheckConnection {
+			return tcp.check(ctx, to)
+		}
+		return fmt.Errorf("%w: there is no check %q", ErrInconclusive, check.Type)
+	}
+}
+
+func defaultMaxInFlight() int {
+	const enough = 10_000
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return 512 // half of the usual soft limit
+	}
+	return int(max(1, min(files.Cur/2, enough)))
+}
+
+// Set replaces all targets. Their keys are different ones. Those that are new begin Unknown, or as their
+// Initial says, and are checked at once; those that are gone are not checked any more, and the result
+// of a check in flight is dropped; those whose check changed keep what is known. A target whose check is
+// none is left out. Set does not wait: Snapshot shows the new targets as soon as Run has taken them.
+func (m *Manager) Set(targets []Target) {
+	wanted := make([]Target, 0, len(targets))
+	for _, t := range targets {
+		if t.Check.Type != lb.CheckNone && t.Check.Type != "" {
+			wanted = append(wanted, t)
+		}
+	}
+	m.mu.Lock()
+	m.wanted = wanted
+	m.mu.Unlock()
+	signal(m.kick)
+}
+
+func (m *Manager) targets() []Target {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.wanted
+}
+
+// Changes has an element when the Health or the Reason of a target is not what it was when the last one
+// was taken, or the set of targets is another.
+func (m *Manager) Changes() <-chan struct{} { return m.changes }
+
+// Snapshot is what is known about every target. The map belongs to the caller.
+func (m *Manager) Snapshot() map[lb.NodeKey]Result {
+	nodes := *m.nodes.Load()
+	all := make(map[lb.NodeKey]Result, len(nodes))
+	for key, p := range nodes {
+		all[key] = p.result(key)
+	}
+	return all
+}
+
+// Result is what is known about one target; false when it is not one.
+func (m *Manager) Result(key lb.NodeKey) (Result, bool) {
+	p, ok := (*m.nodes.Load())[key]
+	if !ok {
+		return Result{}, false
+	}
+	return p.result(key), true
+}
+
+// History is the last 64 checks of a target, the oldest first. The list belongs to the caller.
+func (m *Manager) History(key lb.NodeKey) []Attempt {
+	p, ok := (*m.nodes.Load())[key]
+	if !ok {
+		return nil
+	}
+	return p.history.list()
+}
+
+// Stats says how the Manager itself is doing.
+func (m *Manager) Stats() Stats { return m.meter.read(time.Now()) }
+
+func (p *probe) result(key lb.NodeKey) Result {
+	k := p.published.Load()
+	return Result{
+		Key: key, Health: k.health, Reason: k.reason,
+		Since: k.since, At: k.at, Duration: k.duration, Streak: k.streak,
+	}
+}
+
+// signal says "something is new" to a channel of capacity 1, once is enough.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

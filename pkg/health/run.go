@@ -1,0 +1,273 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// loop is the state of Run. Only its goroutine touches it.
+type loop struct {
+	*Manager
+	ctx     context.Context
+	probes  map[probeKey]*probe
+	busy    map[probeKey]int // running checks, also of probes that are stopped
+	queue   queue
+	results chan outcome
+	flying  int // sum of busy
+	changed bool
+	warned  time.Time // of checks that could not be made
+	unable  int       // of those, since
+}
+
+// outcome is the end of one check.
+type outcome struct {
+	probe *probe
+	err   error
+	at    time.Time
+}
+
+// Run checks until ctx ends and no check runs any more, then returns nil. It must not run twice at a time.
+func (m *Manager) Run(ctx context.Context) error {
+	l := &loop{
+		Manager: m,
+		ctx:     ctx,
+		probes:  map[probeKey]*probe{},
+		busy:    map[probeKey]int{},
+		results: make(chan outcome, 256),
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	defer l.end()
+	for {
+		l.startDue()
+		l.tell()
+		l.arm(timer)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.kick:
+			l.retarget(m.targets())
+		case <-timer.C:
+		case o := <-l.results:
+			l.take(o)
+			l.takeWaiting()
+		}
+	}
+}
+
+// end waits for the checks that ctx has cancelled.
+func (l *loop) end() {
+	for ; l.flying > 0; l.flying-- {
+		<-l.results
+	}
+	l.meter.update(func(s *Stats) { s.InFlight = 0 })
+}
+
+// arm sets the timer to the next due check; with as many in flight as may be, the next result comes first.
+func (l *loop) arm(timer *time.Timer) {
+	if len(l.queue) == 0 || l.flying >= l.max {
+		timer.Stop()
+		return
+	}
+	timer.Reset(time.Until(l.queue.first().due))
+}
+
+// tell signals once what happened since the last time.
+func (l *loop) tell() {
+	if l.changed {
+		l.changed = false
+		signal(l.changes)
+	}
+}
+
+func (l *loop) startDue() {
+	now := time.Now()
+	for len(l.queue) > 0 && l.flying < l.max && !l.queue.first().due.After(now) {
+		p := l.queue.take()
+		if l.busy[p.key] > 0 {
+			continue // the check of a stopped probe with the same key; its end puts this one in again
+		}
+		l.start(p, now)
+	}
+}
+
+func (l *loop) start(p *probe, now time.Time) {
+	ctx, cancel := context.WithTimeout(l.ctx, p.key.check.Timeout)
+	p.started, p.running, p.cancel = now, true, cancel
+	l.busy[p.key]++
+	l.flying++
+	l.meter.started(now, now.Sub(p.due))
+	go func() {
+		defer cancel()
+		err := l.check(ctx, p.key.addr, p.key.check)
+		l.results <- outcome{p, err, time.Now()}
+	}()
+}
+
+// takeWaiting takes what else has ended, so that many results are told once.
+func (l *loop) takeWaiting() {
+	for range cap(l.results) {
+		select {
+		case o := <-l.results:
+			l.take(o)
+		default:
+			return
+		}
+	}
+}
+
+// take counts a result and plans the next check.
+func (l *loop) take(o outcome) {
+	p := o.probe
+	l.flying--
+	if l.busy[p.key]--; l.busy[p.key] == 0 {
+		delete(l.busy, p.key)
+	}
+	l.meter.update(func(s *Stats) { s.InFlight-- })
+	p.running = false
+	if p.stopped {
+		if next := l.probes[p.key]; next != nil && !next.running && next.place == noPlace {
+			l.queue.put(next) // it waited for this end
+		}
+		return
+	}
+	before := p.machine
+	wait := l.count(p, o)
+	if p.machine.health != before.health || p.machine.reason != before.reason {
+		l.changed = true
+	}
+	p.publish()
+	p.due = later(p.started.Add(wait), o.at)
+	l.queue.put(p)
+}
+
+// count feeds the machine and says how long after its start the next check is due.
+func (l *loop) count(p *probe, o outcome) time.Duration {
+	check, took := p.key.check, o.at.Sub(p.started)
+	if errors.Is(o.err, ErrInconclusive) {
+		p.machine.undecided(o.err.Error())
+		l.meter.update(func(s *Stats) { s.Inconclusive++ })
+		l.warn(p, o)
+		return min(check.Interval, fastest)
+	}
+	reason := ""
+	if o.err == nil {
+		p.machine.succeed(o.at, took, check.Rise)
+	} else {
+		reason = failure(o.err, check)
+		p.machine.fail(o.at, took, reason, check.Attempts)
+	}
+	p.history.add(Attempt{At: o.at, Duration: took, Reason: reason})
+	l.meter.update(func(s *Stats) {
+		s.Done++
+		if o.err != nil {
+			s.Failed++
+		}
+	})
+	return p.wait()
+}
+
+func failure(err error, check lb.Check) string {
+	if errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("no answer within %v", check.Timeout)
+	}
+	return err.Error()
+}
+
+// warn says that checks cannot be made, once a minute whatever their number.
+func (l *loop) warn(p *probe, o outcome) {
+	l.unable++
+	if o.at.Sub(l.warned) < time.Minute {
+		return
+	}
+	l.log.Warn("health checks cannot be made on this host; nodes keep their health meanwhile",
+		"node", p.key.addr, "error", o.err, "checks", l.unable)
+	l.warned, l.unable = o.at, 0
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// pace is the time between the first checks of nodes that are new together: a few begin at once, ten
+// thousand within a second.
+const pace = 100 * time.Microsecond
+
+// retarget takes a new set of targets.
+func (l *loop) retarget(targets []Target) {
+	now := time.Now()
+	old := *l.nodes.Load()
+	nodes := make(map[lb.NodeKey]*probe, len(targets))
+	fresh := map[*probe]bool{}
+	for _, t := range targets {
+		key := newKey(t)
+		p := l.probes[key]
+		switch {
+		case p == nil:
+			p = l.newProbe(key, t, old[t.Key], now, time.Duration(len(fresh))*pace)
+			l.probes[key], fresh[p] = p, true
+		case fresh[p] && old[t.Key] == nil:
+			// Another node with the same probe came first; what is known best is the latest.
+			if m := begin(t, now); m.at.After(p.machine.at) {
+				p.machine = m
+			}
+		}
+		nodes[t.Key] = p
+	}
+	l.stopAllBut(nodes)
+	for p := range fresh {
+		p.publish()
+		l.queue.put(p)
+	}
+	l.nodes.Store(&nodes)
+	l.changed = true
+	l.meter.update(func(s *Stats) { s.Targets, s.Probes = len(nodes), len(l.probes) })
+}
+
+// newProbe makes the probe of a target that is new, or checked in a new way: then what former knows holds
+// on. Its first check is due after delay, unless there is no hurry.
+func (l *loop) newProbe(key probeKey, t Target, former *probe, now time.Time, delay time.Duration) *probe {
+	p := &probe{key: key, place: noPlace, due: now.Add(delay)}
+	if former == nil {
+		p.machine = begin(t, now)
+		if p.machine.health != lb.Unknown { // as after a restart: spread over the interval
+			p.due = now.Add(time.Duration(rand.Int64N(int64(key.check.Interval))))
+			p.spread = true
+		}
+		return p
+	}
+	p.machine, p.spread = former.machine, former.spread
+	former.history.copyTo(&p.history)
+	if former.key.addr == key.addr && !former.running {
+		p.due = later(former.started.Add(p.wait()), p.due)
+	}
+	return p
+}
+
+func (l *loop) stopAllBut(nodes map[lb.NodeKey]*probe) {
+	keep := make(map[*probe]bool, len(nodes))
+	for _, p := range nodes {
+		keep[p] = true
+	}
+	for key, p := range l.probes {
+		if keep[p] {
+			continue
+		}
+		delete(l.probes, key)
+		p.stopped = true
+		switch {
+		case p.running:
+			p.cancel()
+		case p.place != noPlace:
+			l.queue.drop(p)
+		}
+	}
+}
