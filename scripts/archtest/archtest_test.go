@@ -33,8 +33,8 @@ const vocabulary = "pkg/lb"
 // use what they like; scripts/lab and loader/dptest are helpers of tests.
 var doors = map[string][]string{
 	"github.com/cilium/ebpf":              {"loader", "pkg/maps"},
-	"github.com/vishvananda/netlink":      {"pkg/netdev", "scripts/lab"},
-	"github.com/vishvananda/netns":        {"pkg/netdev", "scripts/lab"},
+	"github.com/vishvananda/netlink":      {"pkg/netdev", "scripts/lab", "loader/dptest"},
+	"github.com/vishvananda/netns":        {"pkg/netdev", "scripts/lab", "loader/dptest"},
 	"github.com/safchain/ethtool":         {"pkg/netdev", "scripts/lab"},
 	"github.com/urfave/cli":               {"cmd/headgate"},
 	"github.com/prometheus/client_golang": {"pkg/metrics"},
