@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/*
+ * Everything that the program and user space share: every struct of every map and every enum.
+ * Padding is explicit and sizes are asserted, because Go reads these bytes as they lie.
+ * Addresses and ports are in network byte order; everything else is in host byte order.
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ABI_SCHEMA 1 /* goes up with every change of a layout below */
+
+#define BUCKET_SLOTS 8
+#define LINKS_MAX 256
+#define LINK_PROBES 8 /* a link sits in one of these slots from (ifindex mod LINKS_MAX) */
+#define SNATS_MAX 256
+#define OURS_WORDS 1024 /* 65,536 bits */
+
+/*
+ * NAT source ports. The 512 below are left to the balancer's own probes, so that a probe and a
+ * flow never share a 4-tuple although both come from the same address.
+ */
+#define NAT_PORT_MIN 1536
+#define NAT_PORT_COUNT 64000
+#define PROBE_PORT_MIN 1024
+
+/* ------------------------------------------------------------------ flow table */
+
+/* Why a flow may leave the table, and after how long. Lowest three bits of a stamp; 0 is a free slot. */
+enum flow_class {
+	FLOW_FREE = 0,
+	FLOW_HALF_OPEN = 1,   /* TCP, the client has not proved yet that it hears us */
+	FLOW_ESTABLISHED = 2, /* TCP, never evicted */
+	FLOW_CLOSING = 3,     /* TCP after both FINs or an RST; no longer counted as active */
+	FLOW_UDP = 4,
+};
+#define FLOW_CLASS_MASK 7
+
+/* Bits of word.flags of a half. */
+enum half_flag {
+	HALF_FORWARD = 1, /* client to node */
+	HALF_REPLY = 2,   /* node to client */
+	HALF_FIN = 4,     /* this side sent its FIN */
+	HALF_SYNACK = 8,  /* forward half: the node answered, expect_ack is valid */
+};
+
+/* The part of a key that both families share: one aligned 64-bit word, ports and protocol below. */
+struct flow_word {
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 flags; /* enum half_flag; not part of the key */
+	__u16 unused;
+};
+
+/* What only one of the two halves needs. */
+struct half_origin {
+	__u32 born;       /* jiffies of creation */
+	__u32 expect_ack; /* the node's initial sequence number + 1, host order */
+};
+union half_own {
+	__u64 hop;                 /* reply half: the hop that the client's packets came from */
+	struct half_origin origin; /* forward half */
+};
+
+/* What both families keep of one direction of a flow. */
+struct half {
+	__u32 peer;    /* the other half: bucket << 3 | slot */
+	__u32 node;    /* index into nodes */
+	__u32 seen;    /* jiffies (low 32 bits) of the last packet of this direction */
+	__u32 packets; /* of this direction; wraps */
+	__u64 bytes;   /* of this direction, layer 3 */
+	union half_own own;
+};
+
+struct flow4 {
+	__be32 src, dst; /* key, as on the wire */
+	struct flow_word word;
+	__be32 nat_src, nat_dst; /* what the packet leaves with */
+	__be16 nat_sport, nat_dport;
+	__u16 l3_delta, l4_delta; /* one's complement sums to add to the inverted checksums */
+	struct half half;
+};
+
+struct flow6 {
+	__be32 src[4], dst[4];
+	struct flow_word word;
+	__be32 nat_src[4], nat_dst[4];
+	__be16 nat_sport, nat_dport;
+	__u16 unused, l4_delta;
+	struct half half;
+	__u64 reserved[2];
+};
+
+/* The first cache line of a bucket: all that a miss, a choice of a free slot and most evictions read. */
+struct bucket_head {
+	__u16 tags[BUCKET_SLOTS];    /* of the key's hash, never 0; 0: free */
+	__u32 stamps[BUCKET_SLOTS];  /* (jiffies & ~7) | enum flow_class; a lower bound of the last packet */
+	__u8 versions[BUCKET_SLOTS]; /* odd while the slot changes hands */
+	__u32 lock;                  /* 0 free, 1 taken; only programs take it */
+	__u32 unused;
+};
+
+struct bucket4 {
+	struct bucket_head head;
+	struct flow4 flows[BUCKET_SLOTS];
+};
+
+struct bucket6 {
+	struct bucket_head head;
+	struct flow6 flows[BUCKET_SLOTS];
+};
+
+/* ------------------------------------------------------------------ services and nodes */
+
+/* Key of vips: a port of a VIP. An IPv4 address fills the first four bytes, the rest is 0. */
+struct vip_key {
+	__u8 addr[16];
+	__be16 port;
+	__u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 family; /* 4 or 6 */
+};
+
+/* What service.word holds; one 64-bit store replaces all of it, so no packet sees a mixture. */
+#define SERVICE_OFFSET_BITS 32 /* first slot of the table */
+#define SERVICE_LENGTH_SHIFT 32
+#define SERVICE_LENGTH_BITS 24 /* slots; 0: nothing is eligible */
+#define SERVICE_FLAGS_SHIFT 56
+#define SERVICE_FLAG_DROP 1 /* nothing eligible: drop silently instead of refusing */
+
+struct service {
+	__u64 word;
+	__u64 reserved[7];
+};
+
+/* Written by the program only. */
+struct service_live {
+	__u64 ticket; /* round robin: counts choices */
+	__u64 reserved[7];
+};
+
+enum node_mode { MODE_ACCEPT = 0, MODE_REJECT = 1, MODE_DRAIN = 2, MODE_BACKUP = 3 };
+enum node_health { HEALTH_UNKNOWN = 0, HEALTH_UP = 1, HEALTH_DOWN = 2 };
+enum node_override { OVERRIDE_NONE = 0, OVERRIDE_UP = 1, OVERRIDE_DOWN = 2 };
+enum node_lifecycle { LIFECYCLE_FREE = 0, LIFECYCLE_PRESENT = 1, LIFECYCLE_REMOVED = 2 };
+
+/* What the packet path does with the four fields above; worked out by user space. */
+enum node_action {
+	ACTION_NEW = 1,       /* takes new flows: a SYN on a half-open flow is a retransmission */
+	ACTION_DEAD = 2,      /* is DOWN: UDP flows are re-picked, so is a SYN on an established flow */
+	ACTION_RESET_TCP = 4, /* established TCP flows are answered with RST */
+};
+
+/* One 64-bit word, replaced by one store. */
+struct node_status {
+	__u8 mode;       /* enum node_mode, set by people */
+	__u8 health;     /* enum node_health, found by checks */
+	__u8 override_;  /* enum node_override, set by people */
+	__u8 lifecycle;  /* enum node_lifecycle */
+	__u8 actions;    /* enum node_action */
+	__u8 unused[3];
+};
+
+/*
+ * A next hop is one 64-bit word so that it, too, is replaced by one store: the low 48 bits are the
+ * destination MAC as it lies on the wire, the high 16 the index into links. 0: not resolved.
+ */
+#define HOP_LINK_SHIFT 48
+
+/* Key: node id. hop and status change while traffic runs; the rest never does while flows live. */
+struct node {
+	__u64 hop;
+	struct node_status status;
+	__u8 addr[16]; /* an IPv4 address fills the first four bytes */
+	__be16 port;
+	__u8 family; /* 4 or 6 */
+	__u8 proto;
+	__u32 service;  /* index into services */
+	__u32 tcp_idle; /* jiffies */
+	__u32 udp_idle; /* jiffies */
+	__u16 snat_first, snat_count; /* range of snats */
+	__u32 reserved[3];
+};
+
+/* Written by the program; user space sets next_port once, when it gives the id to a node. */
+struct node_live {
+	__u64 active;    /* flows that are half-open, established or UDP */
+	__u64 next_port; /* counts source ports handed out */
+	__u64 reserved[6];
+};
+
+/* Per CPU, written by the program. */
+struct node_stats {
+	__u64 packets_in, bytes_in;   /* client to node, layer 3 */
+	__u64 packets_out, bytes_out; /* node to client */
+	__u64 flows;                  /* created */
+	__u64 reserved[3];
+};
+
+/* What people need to read the tables when no daemon runs. Written by user space only. */
+struct node_info {
+	__u8 label[32]; /* NUL-padded */
+	__u32 weight;
+	__u32 unused;
+	__s64 checked_at;      /* Unix nanoseconds of the last check's result, 0: none */
+	__u64 reserved[2];
+};
+
+struct service_info {
+	struct vip_key vip;
+	__u32 unused;
+	__u8 balancer[32]; /* label, NUL-padded */
+	__u64 reserved;
+};
+
+/* Key of links: see LINK_PROBES. Also the key of tx_ports, whose value is the ifindex. */
+struct link_entry {
+	__u32 ifindex; /* 0: free */
+	__u8 mac[6];
+	__u16 unused;
+	__u32 reserved;
+};
+
+struct snat {
+	__u8 addr[16];
+};
+
+/* ------------------------------------------------------------------ the whole */
+
+/* Frame that the sweep program is run on: the request, and the answer in place. */
+struct sweep_frame {
+	__u32 family; /* 4 or 6 */
+	__u32 first;  /* bucket */
+	__u32 count;  /* buckets */
+	__u32 removed;   /* answer: flows closed */
+	__u64 jiffies;   /* answer: now */
+};
+
+/*
+ * Why a packet met its fate. finish() alone turns a reason into a verdict and counts it: the group
+ * decides the verdict, so a new reason goes to the end of its group. Go reads the names from the
+ * program's BTF.
+ */
+enum reason {
+	/* to the kernel, untouched */
+	REASON_NOT_IP = 0,     /* neither IPv4 nor IPv6 */
+	REASON_VLAN,           /* tagged frame */
+	REASON_TRUNCATED,      /* a header is cut short or contradicts itself */
+	REASON_NOT_OURS,       /* neither VIP nor SNAT address */
+	REASON_NOT_TCP_UDP,    /* to one of our addresses, but another protocol */
+	REASON_FRAGMENT,       /* to one of our addresses, but a fragment */
+	REASON_NO_CONFIG,      /* to one of our addresses, but no flow and no config */
+	REASON_TTL_EXPIRED,    /* the kernel answers with time exceeded */
+	/* to the kernel, rewritten */
+	REASON_HOP_UNRESOLVED, /* no MAC for the next hop yet: the kernel resolves it */
+	/* forwarded: first is REASON_NEW_FLOW */
+	REASON_NEW_FLOW,
+	REASON_FORWARDED, /* client to node */
+	REASON_REPLIED,   /* node to client */
+	/* refused with TCP RST or ICMP port unreachable: first is REASON_NO_BACKEND */
+	REASON_NO_BACKEND,
+	REASON_FLOW_UNKNOWN, /* TCP without SYN and without a flow */
+	REASON_NODE_DOWN,    /* on_down: reset */
+	REASON_TABLE_FULL,   /* nothing in the flow's two buckets may leave */
+	REASON_NO_PORT,      /* no source port free within the tries */
+	/* dropped: first is REASON_NO_BACKEND_DROPPED */
+	REASON_NO_BACKEND_DROPPED, /* on_no_backend: drop */
+	REASON_REFUSE_LIMITED,     /* a refusal over the rate limit */
+	REASON_REFUSE_SILENT,      /* a refusal that must not be answered (an RST came in) */
+	REASON_TABLE_BUSY,         /* a bucket stayed locked; the sender will repeat */
+	REASON_BAD_SERVICE,        /* an index that user space wrote points nowhere */
+	REASON_MAX,
+};
+
+/* Per CPU, the only entry of refusals: the token bucket that limits answers of our own. */
+struct refusal_bucket {
+	__u64 tokens;
+	__u64 filled; /* jiffies */
+};
+
+/* Per CPU, the only entry of reasons. */
+struct reason_counters {
+	__u64 packets[64];
+};
+
+/* The only entry of meta: written once, when the maps are made. */
+struct table_meta {
+	/* No bytes: these put the enums into the program's BTF, where Go reads them. */
+	enum reason reasons[0];
+	enum flow_class classes[0];
+	enum half_flag flags[0];
+	enum node_action actions[0];
+	__u32 schema; /* ABI_SCHEMA */
+	__u32 hz;     /* jiffies a second */
+	__u64 secret[3]; /* keys the hash */
+	__u64 jiffies;   /* at the moment monotonic_ns, so that readers can tell ages */
+	__u64 monotonic_ns;
+	__u64 reserved[2];
+};
+
+_Static_assert(sizeof(struct flow_word) == 8, "flow_word");
+_Static_assert(sizeof(struct half) == 32, "half");
+_Static_assert(sizeof(struct flow4) == 64, "flow4: one cache line");
+_Static_assert(sizeof(struct flow6) == 128, "flow6: two cache lines");
+_Static_assert(sizeof(struct bucket_head) == 64, "bucket_head: one cache line");
+_Static_assert(sizeof(struct bucket4) == 576, "bucket4");
+_Static_assert(sizeof(struct bucket6) == 1088, "bucket6");
+_Static_assert(sizeof(struct vip_key) == 20, "vip_key");
+_Static_assert(sizeof(struct service) == 64, "service");
+_Static_assert(sizeof(struct service_live) == 64, "service_live");
+_Static_assert(sizeof(struct node_status) == 8, "node_status");
+_Static_assert(sizeof(struct node) == 64, "node: one cache line");
+_Static_assert(sizeof(struct node_live) == 64, "node_live");
+_Static_assert(sizeof(struct node_stats) == 64, "node_stats");
+_Static_assert(sizeof(struct node_info) == 64, "node_info");
+_Static_assert(sizeof(struct service_info) == 64, "service_info");
+_Static_assert(sizeof(struct link_entry) == 16, "link_entry");
+_Static_assert(sizeof(struct table_meta) == 64, "table_meta");
+_Static_assert(sizeof(struct sweep_frame) == 24, "sweep_frame");
+_Static_assert(REASON_MAX <= 64, "reason_counters holds every reason");

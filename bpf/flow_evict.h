@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/*
+ * What leaves the flow table, and when. The order is: expired, closing, oldest half-open, longest
+ * idle UDP. An established TCP flow is never evicted. The packet path, when it needs room, and the
+ * sweep use the same functions.
+ */
+#pragma once
+
+#include "flow_table.h"
+
+#define LOCK_TRIES 256 /* a lock is held for some hundred nanoseconds */
+
+/* Buckets that this run of the program has locked; NO_REF: none. */
+struct locks {
+	__u32 bucket[4];
+};
+
+static __always_inline bool take_lock(__u32 bucket, const bool v6)
+{
+	struct bucket_head *head = bucket_at(bucket, v6);
+
+	if (!head)
+		return false;
+	for (int i = 0; i < LOCK_TRIES; i++)
+		if (__sync_val_compare_and_swap(&head->lock, 0, 1) == 0)
+			return true;
+	return false;
+}
+
+__attribute__((noinline)) int take_lock4(__u32 bucket)
+{
+	return take_lock(bucket, false);
+}
+
+__attribute__((noinline)) int take_lock6(__u32 bucket)
+{
+	return take_lock(bucket, true);
+}
+
+static __always_inline void drop_lock(__u32 bucket, const bool v6)
+{
+	struct bucket_head *head = bucket_at(bucket, v6);
+
+	barrier();
+	if (head)
+		WRITE_ONCE(head->lock, 0);
+}
+
+static __always_inline bool holds(const struct locks *l, __u32 bucket)
+{
+	return l->bucket[0] == bucket || l->bucket[1] == bucket || l->bucket[2] == bucket || l->bucket[3] == bucket;
+}
+
+/* Takes the lock of a bucket into place i, unless it is held already. Never waits for long. */
+static __always_inline bool hold(struct locks *l, int i, __u32 bucket, const bool v6)
+{
+	if (holds(l, bucket))
+		return true;
+	if (!(v6 ? take_lock6(bucket) : take_lock4(bucket)))
+		return false;
+	l->bucket[i] = bucket;
+	return true;
+}
+
+static __always_inline void release(struct locks *l, const bool v6)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		if (l->bucket[i] != NO_REF)
+			drop_lock(l->bucket[i], v6);
+}
+
+/* Jiffies after which an idle flow of this class is as good as gone. */
+static __always_inline __u32 idle_limit(__u32 class, __u32 node_id)
+{
+	struct node *node;
+
+	if (class == FLOW_HALF_OPEN)
+		return half_open_idle * hz;
+	if (class == FLOW_CLOSING)
+		return closing_idle * hz;
+	node = bpf_map_lookup_elem(&nodes, &node_id);
+	if (!node)
+		return 0;
+	return class == FLOW_UDP ? node->udp_idle : node->tcp_idle;
+}
+
+/* Jiffies since the last packet of either direction. */
+static __always_inline __u32 idle_time(const struct half *half, __u32 now, const bool v6)
+{
+	__u32 mine = now - READ_ONCE(half->seen), its;
+	struct place peer;
+
+	if (!place_at(&peer, half->peer, v6))
+		return mine;
+	its = now - READ_ONCE(peer.half->seen);
+	/* The other CPU may be a tick ahead: what lies in the future was just now. */
+	if ((__s32)mine < 0 || (__s32)its < 0)
+		return 0;
+	return mine < its ? mine : its;
+}
+
+static __always_inline bool is_expired(const struct place *at, __u32 now, const bool v6)
+{
+	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+
+	return idle_time(at->half, now, v6) > idle_limit(class, at->half->node);
+}
+
+/* Empties a slot of a locked bucket, and gives its flow's count back exactly once. */
+static __always_inline void clear_slot(const struct place *at, const bool v6)
+{
+	__u32 slot = at->ref & SLOT_MASK, node_id = at->half->node, stamp;
+	struct node_live *live;
+
+	WRITE_ONCE(at->head->versions[slot], at->head->versions[slot] + 1);
+	barrier();
+	WRITE_ONCE(at->head->tags[slot], 0);
+	/* An exchange, because the packet path moves the class without a lock. */
+	stamp = __sync_lock_test_and_set(&at->head->stamps[slot], FLOW_FREE);
+	if (word_at(at->head, slot, v6)->flags & HALF_FORWARD && is_counted(stamp)) {
+		live = bpf_map_lookup_elem(&nodes_live, &node_id);
+		if (live)
+			__sync_fetch_and_add(&live->active, -1);
+	}
+	barrier();
+	WRITE_ONCE(at->head->versions[slot], at->head->versions[slot] + 1);
+}
+
+/*
+ * Removes both halves of the flow at `ref`, whose bucket the caller has locked. Returns whether it
+ * is gone; it stays whole when the peer's bucket is busy.
+ */
+static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const bool v6)
+{
+	struct place at, peer;
+	__u32 bucket;
+	bool held;
+
+	if (!l || !place_at(&at, ref, v6) || !place_at(&peer, at.half->peer, v6))
+		return false;
+	bucket = peer.ref >> 3;
+	held = holds(l, bucket);
+	if (!held && !(v6 ? take_lock6(bucket) : take_lock4(bucket)))
+		return false;
+	clear_slot(&at, v6);
+	clear_slot(&peer, v6);
+	if (!held)
+		drop_lock(bucket, v6);
+	return true;
+}
+
+__attribute__((noinline)) int remove_pair4(__u32 ref, const struct locks *l)
+{
+	return remove_pair(ref, l, false);
+}
+
+__attribute__((noinline)) int remove_pair6(__u32 ref, const struct locks *l)
+{
+	return remove_pair(ref, l, true);
+}
+
+/* ------------------------------------------------------------------ choosing a victim */
+
+/*
+ * Rank by class, four bits each: closing 3, half-open 2, UDP 1, established 0 (never). What seems
+ * expired ranks 4 higher. Seconds by class, eight bits each, before a stamp may mean expired; for
+ * classes whose time a config sets, the least that it may set.
+ */
+#define RANKS (2U << 4 * FLOW_HALF_OPEN | 3U << 4 * FLOW_CLOSING | 1U << 4 * FLOW_UDP)
+#define EST_IDLE_MIN 60ULL
+#define UDP_IDLE_MIN 1ULL
+
+/* A score whose maximum is the slot to evict: rank, age, slot. Without a branch: see best_victim(). */
+static __always_inline __u64 eviction_score(__u32 stamp, __u32 now, __u32 slot)
+{
+	__u64 least = (__u64)half_open_idle << 8 * FLOW_HALF_OPEN | EST_IDLE_MIN << 8 * FLOW_ESTABLISHED |
+		      (__u64)closing_idle << 8 * FLOW_CLOSING | UDP_IDLE_MIN << 8 * FLOW_UDP;
+	__u32 class = stamp & FLOW_CLASS_MASK;
+	__s32 age = now - (stamp & ~FLOW_CLASS_MASK), negative;
+	__u64 over, rank = RANKS >> 4 * class & 0xf, limit = (least >> 8 * class & 0xff) * hz;
+
+	negative = age >> 31;
+	opaque(negative);
+	age &= ~negative; /* stamped by a CPU that is a tick ahead: 0 */
+	over = (limit - (__u64)age) >> 63; /* the sign: age > limit */
+	opaque(over);
+	rank |= over << 2;
+	return (rank << 32 | (__u64)age) << 3 | slot;
+}
+
+/*
+ * The highest score of a bucket. A branch for each of eight slots would make the verifier follow
+ * every combination, so the maximum is arithmetic.
+ */
+static __always_inline __u64 best_victim(__u32 bucket, __u32 now, const bool v6)
+{
+	const struct bucket_head *head = bucket_at(bucket, v6);
+	__u64 best = 0;
+
+	if (!head)
+		return 0;
+#pragma unroll
+	for (__u32 slot = 0; slot < BUCKET_SLOTS; slot++) {
+		__u64 score = eviction_score(READ_ONCE(head->stamps[slot]), now, slot);
+		__s64 less = (__s64)(best - score) >> 63;
+
+		opaque(less);
+		best += (score - best) & less;
+	}
+	return best;
+}
+
+#define SCORE_RANK_SHIFT 35
+
+/*
+ * Whether the flow at `ref` may leave now. When its stamp was older than the truth, it is brought
+ * up to date instead, and another look may choose better.
+ */
+static __always_inline bool may_leave(__u32 ref, __u32 now, const bool v6)
+{
+	__u32 slot = ref & SLOT_MASK, stamp, idle, class;
+	struct place at;
+
+	if (!place_at(&at, ref, v6))
+		return false;
+	opaque(slot);
+	slot &= SLOT_MASK;
+	stamp = READ_ONCE(at.head->stamps[slot]);
+	class = stamp & FLOW_CLASS_MASK;
+	if (class == FLOW_CLOSING)
+		return true;
+	idle = idle_time(at.half, now, v6);
+	if (idle > idle_limit(class, at.half->node))
+		return class != FLOW_FREE;
+	if ((class == FLOW_HALF_OPEN || class == FLOW_UDP) && now - stamp <= idle + 2 * FLOW_CLASS_MASK)
+		return true;
+	__sync_val_compare_and_swap(&at.head->stamps[slot], stamp, stamp_of(now - idle, class));
+	return false;
+}
+
+/*
+ * One look at two locked buckets: the reference of the first to leave, NO_REF when nobody may, or
+ * BUSY_REF when another look is needed; see may_leave().
+ */
+static __always_inline __u32 look_for_victim(__u32 first, __u32 second, __u32 now, const bool v6)
+{
+	__u64 best = best_victim(first, now, v6), other = best_victim(second, now, v6);
+	__u32 bucket = first, ref;
+
+	if (other > best) {
+		best = other;
+		bucket = second;
+	}
+	if (!(best >> SCORE_RANK_SHIFT))
+		return NO_REF;
+	ref = bucket << 3 | (best & SLOT_MASK);
+	return may_leave(ref, now, v6) ? ref : BUSY_REF;
+}
+
+__attribute__((noinline)) __u32 look_for_victim4(__u32 first, __u32 second, __u32 now)
+{
+	return look_for_victim(first, second, now, false);
+}
+
+__attribute__((noinline)) __u32 look_for_victim6(__u32 first, __u32 second, __u32 now)
+{
+	return look_for_victim(first, second, now, true);
+}
+
+/* Chooses who leaves one of two locked buckets; answers as look_for_victim(). */
+static __always_inline __u32 choose_victim(__u32 first, __u32 second, __u32 now, const bool v6)
+{
+	__u32 ref = BUSY_REF;
+
+	for (int i = 0; i < 2 * BUCKET_SLOTS && ref == BUSY_REF; i++)
+		ref = v6 ? look_for_victim6(first, second, now) : look_for_victim4(first, second, now);
+	return ref;
+}
+
+/* ------------------------------------------------------------------ the sweep */
+
+/* Removes what has expired from one bucket; returns how many flows. */
+static __always_inline __u32 sweep_bucket(__u32 bucket, __u32 now, const bool v6)
+{
+	struct locks held = {{NO_REF, NO_REF, NO_REF, NO_REF}};
+	__u32 removed = 0;
+
+	for (__u32 slot = 0; slot < BUCKET_SLOTS; slot++) {
+		struct place at;
+
+		if (!place_at(&at, bucket << 3 | slot, v6) || !READ_ONCE(at.head->tags[slot]))
+			continue;
+		if (!is_expired(&at, now, v6) || !hold(&held, 0, bucket, v6))
+			continue;
+		/* again, now that nobody can change it */
+		if (READ_ONCE(at.head->tags[slot]) && is_expired(&at, now, v6))
+			removed += v6 ? remove_pair6(at.ref, &held) : remove_pair4(at.ref, &held);
+	}
+	release(&held, v6);
+	return removed;
+}
+
+__attribute__((noinline)) __u32 sweep_bucket4(__u32 bucket, __u32 now)
+{
+	return sweep_bucket(bucket, now, false);
+}
+
+__attribute__((noinline)) __u32 sweep_bucket6(__u32 bucket, __u32 now)
+{
+	return sweep_bucket(bucket, now, true);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/*
+ * Headgate's data path. A packet goes parse → flow table → config → schedule → NAT → next hop →
+ * finish; start reading at headgate() below, then service.h.
+ */
+#include "maps.h"
+#include "refuse.h"
+#include "service.h"
+
+/* The only place that turns a reason into a verdict, and that counts it. */
+static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int reason)
+{
+	count_reason(reason);
+	if (reason < REASON_NEW_FLOW)
+		return XDP_PASS;
+	if (reason < REASON_NO_BACKEND)
+		return transmit(ctx, run->link);
+	return reason < REASON_NO_BACKEND_DROPPED ? XDP_TX : XDP_DROP;
+}
+
+static __always_inline bool is_refusal(int reason)
+{
+	return reason >= REASON_NO_BACKEND && reason < REASON_NO_BACKEND_DROPPED;
+}
+
+SEC("xdp")
+int headgate(struct xdp_md *ctx)
+{
+	struct run run = {};
+	int reason = parse(ctx, &run.p);
+
+	if (reason == MISS) {
+		reason = run.p.v6 ? balance(ctx, &run, true) : balance(ctx, &run, false);
+		if (is_refusal(reason))
+			reason = refuse(ctx, &run.p, reason);
+	}
+	return finish(ctx, &run, reason);
+}
+
+/* One step of the sweep: a bucket of the range that the frame names. */
+static long sweep_step(__u32 i, struct sweep_frame *f)
+{
+	if (f->family == 6)
+		f->removed += sweep_bucket6((f->first + i) & flows6_mask, f->jiffies);
+	else
+		f->removed += sweep_bucket4((f->first + i) & flows4_mask, f->jiffies);
+	return 0;
+}
+
+/*
+ * Closes the flows that have expired, so that counts stay true without traffic. The daemon runs it
+ * on a frame that holds a struct sweep_frame, and reads the answer from it. Never attached.
+ */
+SEC("xdp")
+int sweep(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct sweep_frame *frame = data, f;
+
+	if ((void *)(frame + 1) > end)
+		return XDP_ABORTED;
+	f = *frame;
+	f.removed = 0;
+	f.jiffies = bpf_jiffies64();
+	bpf_loop(f.count, sweep_step, &f, 0);
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	frame = data;
+	if ((void *)(frame + 1) > end)
+		return XDP_ABORTED;
+	*frame = f;
+	return XDP_PASS;
+}
+
+/* Apache-2.0 or GPL-2.0-only; of the strings that the kernel takes for GPL-compatible, this one says so. */
+char LICENSE[] SEC("license") = "GPL and additional rights";

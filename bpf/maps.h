@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/*
+ * Every map of the program: what it holds, who writes it. All are pinned by name; those that are
+ * mmap-able are read (and, where user space writes them, written) as memory, without system calls.
+ * Entries given as 1 are set by the loader from the configuration.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
+
+/* Flow table, one bucket an entry, a power of two of them. Written by programs only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bucket4);
+} flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bucket6);
+} flows6 SEC(".maps");
+
+/* (VIP, port, protocol) → service id. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct vip_key);
+	__type(value, __u32);
+} vips SEC(".maps");
+
+/* Service id → table and policy in one word. Written by user space; the word is the commit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct service);
+} services SEC(".maps");
+
+/* Service id → tickets. Written by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct service_live);
+} services_live SEC(".maps");
+
+/* Service id → names for people. Written by user space, never read by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct service_info);
+} services_info SEC(".maps");
+
+/* Pool of scheduling tables: each slot names a node id. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4194304);
+	__type(key, __u32);
+	__type(value, __u32);
+} slots SEC(".maps");
+
+/* Node id → address, next hop, status. Written by user space. Id 0 is never used. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct node);
+} nodes SEC(".maps");
+
+/* Node id → live counts. Written by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct node_live);
+} nodes_live SEC(".maps");
+
+/* Node id → traffic. Written by the program, per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct node_stats);
+} nodes_stats SEC(".maps");
+
+/* Node id → label for people. Written by user space, never read by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct node_info);
+} nodes_info SEC(".maps");
+
+/* Addresses that NAT sends from. Written by user space; an entry never changes while flows use it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SNATS_MAX);
+	__type(key, __u32);
+	__type(value, struct snat);
+} snats SEC(".maps");
+
+/*
+ * A bit for the hash of each VIP and SNAT address: what misses it is not ours and costs nothing
+ * more. Too many bits only cost time; a missing one loses traffic. Written by user space.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OURS_WORDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} ours SEC(".maps");
+
+/* Interfaces that packets may leave by. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LINKS_MAX);
+	__type(key, __u32);
+	__type(value, struct link_entry);
+} links SEC(".maps");
+
+/* The same interfaces for redirection. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, LINKS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} tx_ports SEC(".maps");
+
+/* Packets by reason. Written by the program, per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct reason_counters);
+} reasons SEC(".maps");
+
+/* Token bucket of refusals. Written by the program, per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct refusal_bucket);
+} refusals SEC(".maps");
+
+/* What the tables were made with. Written by the loader, once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct table_meta);
+} meta SEC(".maps");

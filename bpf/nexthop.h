@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* Next hops: one word each, a destination MAC and the index of a link. */
+#pragma once
+
+#include "parse.h"
+
+static __always_inline __u64 hop_mac(__u64 hop)
+{
+	return hop & ((1ULL << HOP_LINK_SHIFT) - 1);
+}
+
+/* The hop that a frame came from: its source MAC, and the link of the interface. 0: link not known. */
+static __always_inline __u64 hop_of_sender(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	__u64 mac = 0;
+
+	if ((void *)(eth + 1) > end)
+		return 0;
+	__builtin_memcpy(&mac, eth->h_source, ETH_ALEN);
+	for (__u32 i = 0; i < LINK_PROBES; i++) {
+		__u32 index = (ctx->ingress_ifindex + i) % LINKS_MAX;
+		struct link_entry *link = bpf_map_lookup_elem(&links, &index);
+
+		if (link && link->ifindex == ctx->ingress_ifindex)
+			return (__u64)index << HOP_LINK_SHIFT | mac;
+	}
+	return 0;
+}
+
+/* Writes both MACs and names the way out. `link` is left for finish(). */
+static __always_inline int set_hop(struct ethhdr *eth, __u64 hop, __u32 *link, int reason)
+{
+	__u32 index = hop >> HOP_LINK_SHIFT;
+	struct link_entry *entry;
+	__u64 mac = hop_mac(hop);
+
+	if (!hop)
+		return REASON_HOP_UNRESOLVED;
+	entry = bpf_map_lookup_elem(&links, &index);
+	if (!entry || !entry->ifindex)
+		return REASON_HOP_UNRESOLVED;
+	__builtin_memcpy(eth->h_dest, &mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, entry->mac, ETH_ALEN);
+	*link = index;
+	return reason;
+}
+
+/* Sends a frame out of a link: back where it came from, or over to another interface. */
+static __always_inline int transmit(struct xdp_md *ctx, __u32 index)
+{
+	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
+
+	if (link && link->ifindex == ctx->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect_map(&tx_ports, index, XDP_PASS);
+}

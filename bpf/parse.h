@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* From the frame to a tuple. Reads only; whatever is odd is left to the kernel with a reason. */
+#pragma once
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include "maps.h"
+
+#define MISS (-1) /* no reason yet: the next stage decides */
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* A 5-tuple as on the wire. IPv4 addresses use the first word; flags are 0. */
+struct tuple {
+	__be32 src[4];
+	__be32 dst[4];
+	struct flow_word word;
+};
+
+struct packet {
+	void *l3, *l4, *end;
+	bool v6;
+	__u8 ttl;
+	__u8 tcp_flags; /* 0 for UDP */
+	__u16 l3_bytes; /* length of the IP packet, without Ethernet padding */
+	struct tuple key;
+};
+
+/* The TCP header again: parse() has checked its length, but the verifier forgets that with time. */
+static __always_inline struct tcphdr *tcp_of(const struct packet *p)
+{
+	struct tcphdr *tcp = p->l4;
+
+	return (void *)(tcp + 1) > p->end ? NULL : tcp;
+}
+
+/* Whether the hash of an address has its bit in `ours`. x: see ours in maps.h. */
+static __always_inline bool has_bit(__u64 x)
+{
+	__u64 bit = x * 0x9e3779b97f4a7c15ULL >> 48;
+	__u32 i = bit >> 6;
+	__u64 *word = bpf_map_lookup_elem(&ours, &i);
+
+	return word && (*word >> (bit & 63)) & 1;
+}
+
+/* Ports and flags of the transport header, which ends before `end`, `room` bytes into the packet. */
+static __always_inline int parse_transport(struct packet *p, void *end, __u8 proto, int room)
+{
+	if (proto == IPPROTO_TCP) {
+		struct tcphdr *tcp = p->l4;
+
+		if ((void *)(tcp + 1) > end || room < (int)sizeof(*tcp))
+			return REASON_TRUNCATED;
+		p->tcp_flags = ((__u8 *)tcp)[13];
+	} else if (proto == IPPROTO_UDP) {
+		struct udphdr *udp = p->l4;
+
+		if ((void *)(udp + 1) > end || room < (int)sizeof(*udp))
+			return REASON_TRUNCATED;
+		p->tcp_flags = 0;
+	} else {
+		return REASON_NOT_TCP_UDP;
+	}
+	/* One load of both ports; the rest of the word is the protocol alone. */
+	*(__u64 *)&p->key.word = (__u64)*(__u32 *)p->l4 | (__u64)proto << 32;
+	return MISS;
+}
+
+static __always_inline int parse_ipv4(struct packet *p, void *end)
+{
+	struct iphdr *ip = p->l3;
+	__u32 header;
+
+	if ((void *)(ip + 1) > end)
+		return REASON_TRUNCATED;
+	if (!has_bit(ip->daddr))
+		return REASON_NOT_OURS;
+	header = ip->ihl * 4;
+	p->l3_bytes = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || header < sizeof(*ip) || p->l3 + p->l3_bytes > end)
+		return REASON_TRUNCATED;
+	if (ip->frag_off & bpf_htons(0x3fff))
+		return REASON_FRAGMENT;
+	p->v6 = false;
+	p->ttl = ip->ttl;
+	p->key.src[0] = ip->saddr;
+	p->key.dst[0] = ip->daddr;
+	p->l4 = p->l3 + header;
+	return parse_transport(p, end, ip->protocol, p->l3_bytes - header);
+}
+
+#define IPV6_EXTENSIONS_MAX 6
+#define IPV6_EXTENSIONS_BYTES 256
+
+/*
+ * Walks the extension headers behind the fixed header at `offset`. Returns offset << 8 | protocol
+ * of the upper layer, or the negative of a reason. A function of its own, verified once, so that
+ * the loop costs the ordinary packet nothing.
+ */
+__attribute__((noinline)) int skip_extensions(struct xdp_md *ctx, __u32 offset, __u32 next)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	offset &= 0xff;
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		__u8 *header = data + offset;
+
+		if (next == IPPROTO_FRAGMENT)
+			return -REASON_FRAGMENT;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
+			return offset << 8 | (next & 0xff);
+		if ((void *)(header + 2) > end)
+			return -REASON_TRUNCATED;
+		next = header[0];
+		offset += (header[1] + 1) * 8;
+		if (offset > IPV6_EXTENSIONS_BYTES)
+			return -REASON_NOT_TCP_UDP;
+	}
+	return -REASON_NOT_TCP_UDP;
+}
+
+static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, void *end)
+{
+	struct ipv6hdr *ip = p->l3;
+	__u32 header = sizeof(*ip);
+	__u8 proto;
+
+	if ((void *)(ip + 1) > end)
+		return REASON_TRUNCATED;
+	__u64 *dst = (__u64 *)&ip->daddr;
+	if (!has_bit(dst[0] ^ dst[1]))
+		return REASON_NOT_OURS;
+	p->l3_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	if (ip->version != 6 || p->l3 + p->l3_bytes > end)
+		return REASON_TRUNCATED;
+	proto = ip->nexthdr;
+	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP) {
+		int upper = skip_extensions(ctx, ETH_HLEN + header, proto);
+
+		if (upper < 0)
+			return -upper;
+		proto = upper & 0xff;
+		header = ((upper >> 8) & 0x1ff) - ETH_HLEN;
+	}
+	p->v6 = true;
+	p->ttl = ip->hop_limit;
+	__builtin_memcpy(p->key.src, &ip->saddr, 16);
+	__builtin_memcpy(p->key.dst, &ip->daddr, 16);
+	p->l4 = p->l3 + (header & 0x1ff);
+	return parse_transport(p, end, proto, (int)p->l3_bytes - (int)header);
+}
+
+/* Fills the packet, or says why it is not for the later stages. */
+static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	if ((void *)(eth + 1) > end)
+		return REASON_TRUNCATED;
+	p->end = end;
+	p->l3 = eth + 1;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return parse_ipv4(p, end);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(ctx, p, end);
+	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
+		return REASON_VLAN;
+	return REASON_NOT_IP;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* The stages between the tuple and the verdict: a known flow, a new one. */
+#pragma once
+
+#include "flow_create.h"
+#include "nat.h"
+#include "nexthop.h"
+#include "schedule.h"
+#include "stats.h"
+#include "tcp_state.h"
+
+/* What one run of the program carries from stage to stage. */
+struct run {
+	struct packet p;
+	__u64 hash;
+	__u64 hop;  /* the next one, once it is known */
+	__u32 now;
+	__u32 link; /* the way out, once it is known */
+};
+
+static __always_inline bool is_syn(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+static __always_inline bool is_tcp(const struct packet *p)
+{
+	return p->key.word.proto == IPPROTO_TCP;
+}
+
+static __always_inline void follow(struct run *run, __u32 ref, const bool v6)
+{
+	const struct tcphdr *tcp = tcp_of(&run->p);
+	__u32 seq, ack;
+
+	if (!tcp)
+		return;
+	seq = bpf_ntohl(tcp->seq);
+	ack = bpf_ntohl(tcp->ack_seq);
+	if (v6)
+		follow_tcp6(ref, run->p.tcp_flags, seq, ack, run->now);
+	else
+		follow_tcp4(ref, run->p.tcp_flags, seq, ack, run->now);
+}
+
+/* Counts a packet on its half, follows its TCP state, rewrites it and names the way out. */
+static __always_inline int deliver(struct run *run, const struct place *at, int reason, const bool v6)
+{
+	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+	struct packet *p = &run->p;
+
+	at->half->seen = run->now;
+	at->half->packets++;
+	at->half->bytes += p->l3_bytes;
+	if (reason == REASON_REPLIED)
+		count_out(at->half->node, p->l3_bytes);
+	else
+		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
+	if (is_tcp(p) && (class != FLOW_ESTABLISHED || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		follow(run, at->ref, v6);
+	if (!rewrite_packet(p, at, v6))
+		return REASON_TABLE_BUSY;
+	return set_hop(p->l3 - ETH_HLEN, run->hop, &run->link, reason);
+}
+
+/* Closes a flow whose client is told that its node is DOWN. */
+static __always_inline int reset_flow(struct run *run, const struct place *at, const bool v6)
+{
+	if (v6)
+		follow_tcp6(at->ref, TCP_RST, 0, 0, run->now);
+	else
+		follow_tcp4(at->ref, TCP_RST, 0, 0, run->now);
+	return REASON_NODE_DOWN;
+}
+
+/* No flow delivers this packet: a place without a half says so to the verifier, too. */
+static __always_inline int ends_here(struct place *at, int reason)
+{
+	*at = (struct place){};
+	return reason;
+}
+
+/* Client to node: the hop is the node's. MISS: the flow gives way to a new one. */
+static __always_inline int forward(struct run *run, struct place *at, const bool v6)
+{
+	__u32 node_id = at->half->node;
+	struct node *node = bpf_map_lookup_elem(&nodes, &node_id);
+	struct packet *p = &run->p;
+	__u8 actions;
+
+	if (!node)
+		return ends_here(at, REASON_BAD_SERVICE);
+	run->hop = READ_ONCE(node->hop);
+	actions = READ_ONCE(node->status.actions);
+	if (is_tcp(p)) {
+		if (is_syn(p) && is_superseded(at, IPPROTO_TCP, true, run->now, v6))
+			return ends_here(at, MISS);
+		if (actions & ACTION_RESET_TCP)
+			return ends_here(at, reset_flow(run, at, v6));
+	} else if ((actions & ACTION_DEAD || run->now - at->half->seen > hz) &&
+		   is_superseded(at, IPPROTO_UDP, false, run->now, v6)) {
+		return ends_here(at, MISS);
+	}
+	return REASON_FORWARDED;
+}
+
+/*
+ * The flow of a packet, in either direction, and its next hop. Answers REASON_FORWARDED or
+ * REASON_REPLIED; MISS when there is none; or why the packet ends here.
+ */
+static __always_inline int known_flow(struct run *run, struct place *at, const bool v6)
+{
+	if (!find_half(at, &run->p.key, run->hash, v6) || !unchanged(at))
+		return ends_here(at, MISS);
+	if (run->p.ttl <= 1)
+		return ends_here(at, REASON_TTL_EXPIRED);
+	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_FORWARD)
+		return forward(run, at, v6);
+	run->hop = at->half->own.hop;
+	return REASON_REPLIED;
+}
+
+/* Asks for a flow to a node. Answers as create_flow(); with a flow, `ref` is its forward half. */
+static __always_inline int open_flow(struct xdp_md *ctx, const struct run *run, __u32 node_id, __u32 *ref, const bool v6)
+{
+	struct creation *c;
+	__u32 zero = 0;
+	int reason;
+
+	c = bpf_map_lookup_elem(&creations, &zero);
+	if (!c)
+		return REASON_BAD_SERVICE;
+	__builtin_memcpy(&c->key, &run->p.key, sizeof(c->key));
+	c->hash = run->hash;
+	c->now = run->now;
+	c->node = node_id;
+	c->hop = hop_of_sender(ctx);
+	reason = v6 ? create_flow6(c) : create_flow4(c);
+	*ref = c->ref;
+	return reason;
+}
+
+/*
+ * The first packet of a flow to a VIP: chooses a node and creates the flow. Answers as known_flow(),
+ * or REASON_NEW_FLOW.
+ */
+static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct place *at, const bool v6)
+{
+	int service = find_service(&run->p.key, v6), chosen, reason;
+	__u32 node_id, ref = 0;
+	struct node *node;
+
+	if (service < 0)
+		return REASON_NO_CONFIG;
+	if (is_tcp(&run->p) && !is_syn(&run->p))
+		return REASON_FLOW_UNKNOWN;
+	if (run->p.ttl <= 1)
+		return REASON_TTL_EXPIRED;
+	chosen = choose_node(service);
+	if (chosen < 0)
+		return -chosen;
+	reason = open_flow(ctx, run, chosen, &ref, v6);
+	if (reason != REASON_NEW_FLOW && reason != MISS)
+		return reason;
+	if (!place_at(at, ref, v6))
+		return ends_here(at, REASON_TABLE_BUSY);
+	node_id = at->half->node;
+	node = bpf_map_lookup_elem(&nodes, &node_id);
+	run->hop = node ? READ_ONCE(node->hop) : 0;
+	return reason == MISS ? REASON_FORWARDED : REASON_NEW_FLOW; /* MISS: another CPU had made it */
+}
+
+/* The reason why a packet to one of our addresses meets its fate. */
+static __always_inline int balance(struct xdp_md *ctx, struct run *run, const bool v6)
+{
+	struct place at;
+	int reason;
+
+	run->now = now_jiffies();
+	run->hash = hash_tuple(&run->p.key, v6);
+	reason = known_flow(run, &at, v6);
+	if (reason == MISS)
+		reason = new_flow(ctx, run, &at, v6);
+	if (!at.half)
+		return reason;
+	return deliver(run, &at, reason, v6);
+}

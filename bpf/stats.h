@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* Counters, per CPU, so plain additions. */
+#pragma once
+
+#include "maps.h"
+
+static __always_inline void count_reason(__u32 reason)
+{
+	struct reason_counters *counters;
+	__u32 zero = 0;
+
+	counters = bpf_map_lookup_elem(&reasons, &zero);
+	if (counters && reason < REASON_MAX)
+		counters->packets[reason]++;
+}
+
+static __always_inline void count_in(__u32 node_id, __u32 bytes, bool new)
+{
+	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);
+
+	if (!stats)
+		return;
+	stats->packets_in++;
+	stats->bytes_in += bytes;
+	if (new)
+		stats->flows++;
+}
+
+static __always_inline void count_out(__u32 node_id, __u32 bytes)
+{
+	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);
+
+	if (!stats)
+		return;
+	stats->packets_out++;
+	stats->bytes_out += bytes;
+}

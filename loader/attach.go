@@ -1,0 +1,201 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// XDP modes, as the configuration names them.
+const (
+	ModeAuto    = "auto"    // native, else generic with a warning
+	ModeNative  = "native"  // in the driver
+	ModeGeneric = "generic" // after the driver, on socket buffers
+)
+
+// Attachment is one interface that the program is attached to.
+type Attachment struct {
+	Interface string // as it was called when it was attached; "" when read from the pins
+	IfIndex   int
+	Mode      string // ModeNative or ModeGeneric
+	Warning   string // "" or what the operator should know
+	ProgramID uint32
+}
+
+func pinName(ifindex int, mode string) string { return fmt.Sprintf("%d-%s", ifindex, mode) }
+
+// parsePin is the reverse of pinName.
+func parsePin(name string) (Attachment, bool) {
+	index, mode, ok := strings.Cut(name, "-")
+	n, err := strconv.Atoi(index)
+	return Attachment{IfIndex: n, Mode: mode}, ok && err == nil
+}
+
+// pinnedLinks lists the pins under links/.
+func pinnedLinks(dir string) ([]Attachment, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, linksDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, explain(fmt.Errorf("list the attachments: %w", err))
+	}
+	var found []Attachment
+	for _, e := range entries {
+		if a, ok := parsePin(e.Name()); ok {
+			found = append(found, a)
+		}
+	}
+	return found, nil
+}
+
+func (a Attachment) path(dir string) string {
+	return filepath.Join(dir, linksDir, pinName(a.IfIndex, a.Mode))
+}
+
+// Attach makes the interface run this program: a link that is pinned is switched over in place, so
+// that no packet is missed; otherwise the program is attached, in the mode that the options ask for.
+// It is idempotent. The error says so when another XDP program is there already.
+func (d *Datapath) Attach(ifindex int, name string) (Attachment, error) {
+	links, err := pinnedLinks(d.dir)
+	if err != nil {
+		return Attachment{}, err
+	}
+	for _, a := range links {
+		if a.IfIndex != ifindex {
+			continue
+		}
+		a.Interface = name
+		if d.wantsMode(a.Mode) && d.switchOver(a) {
+			return d.remember(a), nil
+		}
+		if err := unpinLink(d.dir, a); err != nil {
+			return Attachment{}, err
+		}
+	}
+	a, err := d.attach(ifindex, name)
+	if err != nil {
+		return Attachment{}, err
+	}
+	return d.remember(a), nil
+}
+
+func (d *Datapath) wantsMode(mode string) bool {
+	return d.options.Mode == ModeAuto || d.options.Mode == mode
+}
+
+// switchOver puts this program behind a pinned link. False: the link is dead, its interface gone.
+func (d *Datapath) switchOver(a Attachment) bool {
+	l, err := link.LoadPinnedLink(a.path(d.dir), nil)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil || info.XDP() == nil || info.XDP().Ifindex != uint32(a.IfIndex) {
+		return false
+	}
+	return l.Update(d.coll.Programs["headgate"]) == nil
+}
+
+// attach makes a new link and pins it.
+func (d *Datapath) attach(ifindex int, name string) (Attachment, error) {
+	a := Attachment{Interface: name, IfIndex: ifindex, Mode: ModeNative}
+	if d.options.Mode == ModeGeneric {
+		a.Mode = ModeGeneric
+	}
+	l, err := attachXDP(d.coll.Programs["headgate"], a)
+	if err != nil && d.options.Mode == ModeAuto && !isTaken(err) {
+		a.Mode = ModeGeneric
+		a.Warning = fmt.Sprintf("%s runs in generic mode, at a fraction of the speed: its driver refuses native XDP (%v)", name, rootCause(err))
+		l, err = attachXDP(d.coll.Programs["headgate"], a)
+	}
+	if err != nil {
+		return a, attachError(a, err)
+	}
+	defer l.Close()
+	if err := os.MkdirAll(filepath.Join(d.dir, linksDir), pinsMode); err != nil {
+		return a, fmt.Errorf("attach to %s: %w", name, err)
+	}
+	if err := l.Pin(a.path(d.dir)); err != nil {
+		return a, fmt.Errorf("attach to %s: pin the link: %w", name, err)
+	}
+	return a, nil
+}
+
+func attachXDP(program *ebpf.Program, a Attachment) (link.Link, error) {
+	flags := link.XDPDriverMode
+	if a.Mode == ModeGeneric {
+		flags = link.XDPGenericMode
+	}
+	return link.AttachXDP(link.XDPOptions{Program: program, Interface: a.IfIndex, Flags: flags})
+}
+
+func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }
+
+func attachError(a Attachment, err error) error {
+	switch {
+	case isTaken(err):
+		return fmt.Errorf("attach to %s: another XDP program is attached there: take it off first (ip link set dev %s xdp off)", a.Interface, a.Interface)
+	case errors.Is(err, unix.ERANGE), errors.Is(err, unix.EINVAL) && a.Mode == ModeNative:
+		return fmt.Errorf("attach to %s in native mode: the driver refuses (%v): is its MTU too large for XDP? xdp_mode: auto falls back to generic mode", a.Interface, rootCause(err))
+	}
+	return explain(fmt.Errorf("attach to %s in %s mode: %w", a.Interface, a.Mode, rootCause(err)))
+}
+
+// rootCause strips the library's own words.
+func rootCause(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+func (d *Datapath) remember(a Attachment) Attachment {
+	d.attachments[a.IfIndex] = a
+	return a
+}
+
+// Attachments lists where the program is attached by this daemon, in no order.
+func (d *Datapath) Attachments() []Attachment {
+	list := make([]Attachment, 0, len(d.attachments))
+	for _, a := range d.attachments {
+		list = append(list, a)
+	}
+	return list
+}
+
+// Prune takes the program off every interface that is not in keep.
+func (d *Datapath) Prune(keep []int) error {
+	wanted := map[int]bool{}
+	for _, index := range keep {
+		wanted[index] = true
+	}
+	links, err := pinnedLinks(d.dir)
+	if err != nil {
+		return err
+	}
+	for _, a := range links {
+		if wanted[a.IfIndex] {
+			continue
+		}
+		if err := unpinLink(d.dir, a); err != nil {
+			return err
+		}
+		delete(d.attachments, a.IfIndex)
+	}
+	return nil
+}
+
+// unpinLink ends a link: its pin is all that keeps it.
+func unpinLink(dir string, a Attachment) error {
+	if err := os.Remove(a.path(dir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return explain(fmt.Errorf("detach from interface %d: %w", a.IfIndex, err))
+	}
+	return nil
+}

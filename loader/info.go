@@ -1,0 +1,81 @@
+package loader
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Info is what is pinned and attached, read without a daemon.
+type Info struct {
+	Dir         string
+	Schema      uint32
+	HZ          uint32
+	FlowsV4     uint32 // entries
+	FlowsV6     uint32 // entries
+	Attachments []Attachment
+	ProgramTag  string // of the attached program, "" when none is
+	HolderPID   int    // of the daemon that holds the pins; 0: none, or not known
+}
+
+// Pinned reads what is pinned in the directory; the error matches ErrNotPinned when nothing is.
+func Pinned(dir string) (Info, error) {
+	maps, err := OpenMaps(dir)
+	if err != nil {
+		return Info{}, err
+	}
+	defer CloseMaps(maps)
+	meta, err := readMeta(maps.Meta)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{
+		Dir: dir, Schema: meta.Schema, HZ: meta.Hz,
+		FlowsV4: maps.Flows4.MaxEntries() * bucketSlots, FlowsV6: maps.Flows6.MaxEntries() * bucketSlots,
+	}
+	links, err := pinnedLinks(dir)
+	if err != nil {
+		return Info{}, err
+	}
+	for _, a := range links {
+		if id, alive := linkedProgram(filepath.Join(dir, linksDir, pinName(a.IfIndex, a.Mode))); alive {
+			a.ProgramID = uint32(id)
+			info.ProgramTag = programTag(id)
+			info.Attachments = append(info.Attachments, a)
+		}
+	}
+	if f, err := os.Open(dir); err == nil {
+		info.HolderPID = holder(f)
+		f.Close()
+	}
+	return info, nil
+}
+
+// linkedProgram returns the program behind a pinned link; not alive when its interface is gone.
+func linkedProgram(path string) (ebpf.ProgramID, bool) {
+	l, err := link.LoadPinnedLink(path, &ebpf.LoadPinOptions{})
+	if err != nil {
+		return 0, false
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil || info.XDP() == nil || info.XDP().Ifindex == 0 {
+		return 0, false
+	}
+	return info.Program, true
+}
+
+func programTag(id ebpf.ProgramID) string {
+	program, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return ""
+	}
+	defer program.Close()
+	info, err := program.Info()
+	if err != nil {
+		return ""
+	}
+	return info.Tag
+}

@@ -1,0 +1,139 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// What lies in a directory of pins: maps/NAME, and links/IFINDEX-MODE (bpf filesystems allow no dots). The maps are pinned aside and
+// renamed into place, so that they are all there or not at all.
+const (
+	mapsDir    = "maps"
+	mapsAside  = "maps_new"
+	linksDir   = "links"
+	pinsMode   = 0o700
+	bpfFSMagic = unix.BPF_FS_MAGIC
+)
+
+// makeDir makes the directory, which must lie on a bpf filesystem.
+func makeDir(dir string) error {
+	if err := onBPFFS(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, pinsMode); err != nil {
+		return explain(fmt.Errorf("make %s: %w", dir, err))
+	}
+	return nil
+}
+
+// onBPFFS looks at the nearest part of the path that exists.
+func onBPFFS(dir string) error {
+	at := filepath.Clean(dir)
+	for {
+		var fs unix.Statfs_t
+		err := unix.Statfs(at, &fs)
+		switch {
+		case err == nil && fs.Type == bpfFSMagic:
+			return nil
+		case err == nil:
+			return fmt.Errorf("%s is not on a bpf filesystem: mount one (mount -t bpf bpf /sys/fs/bpf) or choose another directory", dir)
+		case !errors.Is(err, os.ErrNotExist) || at == filepath.Dir(at):
+			return explain(fmt.Errorf("look at %s: %w", at, err))
+		}
+		at = filepath.Dir(at)
+	}
+}
+
+// eachMap calls f with every field of m and the name of its map.
+func eachMap(m *Maps, f func(name string, field **ebpf.Map) error) error {
+	v := reflect.ValueOf(m).Elem()
+	for i := range v.NumField() {
+		field, ok := v.Field(i).Addr().Interface().(**ebpf.Map)
+		if !ok {
+			continue // the marker of the layout
+		}
+		if err := f(v.Type().Field(i).Tag.Get("ebpf"), field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pinMaps pins all maps of a collection, whole or not at all.
+func pinMaps(dir string, maps map[string]*ebpf.Map) error {
+	aside := filepath.Join(dir, mapsAside)
+	if err := os.RemoveAll(aside); err != nil {
+		return fmt.Errorf("remove what an interrupted start left: %w", err)
+	}
+	if err := os.Mkdir(aside, pinsMode); err != nil {
+		return explain(fmt.Errorf("make %s: %w", aside, err))
+	}
+	for name, m := range maps {
+		if !pinned(name) {
+			continue
+		}
+		if err := m.Pin(filepath.Join(aside, name)); err != nil {
+			return fmt.Errorf("pin map %s: %w", name, errors.Join(err, os.RemoveAll(aside)))
+		}
+	}
+	if err := os.Rename(aside, filepath.Join(dir, mapsDir)); err != nil {
+		return fmt.Errorf("put the pins in place: %w", err)
+	}
+	return nil
+}
+
+// pinned says whether a map outlives its program: constants do not.
+func pinned(name string) bool { return name[0] != '.' }
+
+// OpenMaps opens the pinned maps, for commands that work without a daemon. The error matches
+// ErrNotPinned when there are none. Close them with CloseMaps.
+func OpenMaps(dir string) (*Maps, error) {
+	if _, err := os.Stat(filepath.Join(dir, mapsDir)); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: start `headgate run`, or name another directory with --bpffs", dir, ErrNotPinned)
+	}
+	m := &Maps{}
+	err := eachMap(m, func(name string, field **ebpf.Map) (err error) {
+		*field, err = ebpf.LoadPinnedMap(filepath.Join(dir, mapsDir, name), nil)
+		if err != nil {
+			return explain(fmt.Errorf("open map %s in %s: %w", name, dir, err))
+		}
+		return nil
+	})
+	if err != nil {
+		CloseMaps(m)
+		return nil, err
+	}
+	meta, err := readMeta(m.Meta)
+	if err == nil && meta.Schema != Schema {
+		err = &SchemaError{Dir: dir, Pinned: meta.Schema}
+	}
+	if err != nil {
+		CloseMaps(m)
+		return nil, err
+	}
+	return m, nil
+}
+
+// CloseMaps closes the handles; what is pinned stays.
+func CloseMaps(m *Maps) {
+	eachMap(m, func(_ string, field **ebpf.Map) error {
+		if *field != nil {
+			(*field).Close()
+		}
+		return nil
+	})
+}
+
+func readMeta(m *ebpf.Map) (Meta, error) {
+	var meta Meta
+	if err := m.Lookup(uint32(0), &meta); err != nil {
+		return meta, fmt.Errorf("read the tables' description: %w", err)
+	}
+	return meta, nil
+}

@@ -1,0 +1,40 @@
+package loader
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// ReasonNames returns the names of the data path's reasons, in the order of their numbers, as people
+// read them: "new_flow", "no_backend". They come from the type information in the program itself.
+func ReasonNames() []string { return reasonNames() }
+
+var reasonNames = sync.OnceValue(func() []string {
+	names, err := readReasonNames()
+	if err != nil {
+		panic(fmt.Sprintf("the embedded program is damaged: %v", err))
+	}
+	return names
+})
+
+func readReasonNames() ([]string, error) {
+	spec, err := Spec()
+	if err != nil {
+		return nil, err
+	}
+	var reason *btf.Enum
+	if err := spec.Types.TypeByName("reason", &reason); err != nil {
+		return nil, fmt.Errorf("enum reason: %w", err)
+	}
+	names := make([]string, 0, len(reason.Values))
+	for i, v := range reason.Values {
+		if v.Value != uint64(i) {
+			return nil, fmt.Errorf("enum reason: %s is %d, not %d", v.Name, v.Value, i)
+		}
+		names = append(names, strings.ToLower(strings.TrimPrefix(v.Name, "REASON_")))
+	}
+	return names[:len(names)-1], nil // REASON_MAX is no reason
+}

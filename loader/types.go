@@ -1,0 +1,38 @@
+package loader
+
+import "github.com/cilium/ebpf"
+
+// The structs of bpf/abi.h as Go reads them, made by bpf2go. pkg/maps gives them meaning.
+type (
+	Bucket4     = headgateBucket4
+	Bucket6     = headgateBucket6
+	BucketHead  = headgateBucketHead
+	Flow4       = headgateFlow4
+	Flow6       = headgateFlow6
+	FlowWord    = headgateFlowWord
+	Half        = headgateHalf
+	LinkEntry   = headgateLinkEntry
+	Node        = headgateNode
+	NodeInfo    = headgateNodeInfo
+	NodeLive    = headgateNodeLive
+	NodeStats   = headgateNodeStats
+	NodeStatus  = headgateNodeStatus
+	Reasons     = headgateReasonCounters
+	Service     = headgateService
+	ServiceInfo = headgateServiceInfo
+	ServiceLive = headgateServiceLive
+	SNAT        = headgateSnat
+	Meta        = headgateTableMeta
+	VIPKey      = headgateVipKey
+)
+
+// Maps are the program's maps, by name; bpf/maps.h says what each holds and who writes it.
+// Creations and Refusals are the program's own.
+type Maps = headgateMaps
+
+// Schema is the version of the layouts in bpf/abi.h that this build speaks.
+const Schema = 1
+
+// Spec returns the compiled program with its maps as they were written, sizes and constants not yet
+// set. The caller owns the copy.
+func Spec() (*ebpf.CollectionSpec, error) { return loadHeadgate() }
