@@ -34,17 +34,20 @@ type Server struct {
 // NewServer makes a server of that backend. It listens nowhere until Serve.
 func NewServer(b Backend, log *slog.Logger) *Server {
 	s := &Server{backend: b, log: log, mux: http.NewServeMux()}
-	s.handle("GET", "/status", s.status)
-	s.handle("GET", "/nodes", s.nodes)
-	s.handle("GET", "/nodes/{name...}", s.node)
-	s.handle("PATCH", "/nodes/{name...}", s.setNode)
-	s.handle("GET", "/balancers", s.export)
-	s.handle("POST", "/apply", s.apply)
-	s.handle("GET", "/applied", s.applied)
-	s.handle("GET", "/flows", s.flows)
-	s.handle("GET", "/flows/count", s.countFlows)
-	s.handle("GET", "/maps", s.maps)
-	s.handle("GET", "/maps/{name}", s.dumpMap)
+	for path, methods := range map[string]map[string]handler{
+		"/status":          {"GET": s.status},
+		"/nodes":           {"GET": s.nodes},
+		"/nodes/{name...}": {"GET": s.node, "PATCH": s.setNode},
+		"/balancers":       {"GET": s.export},
+		"/apply":           {"POST": s.apply},
+		"/applied":         {"GET": s.applied},
+		"/flows":           {"GET": s.flows},
+		"/flows/count":     {"GET": s.countFlows},
+		"/maps":            {"GET": s.maps},
+		"/maps/{name}":     {"GET": s.dumpMap},
+	} {
+		s.handle(path, methods)
+	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, NotFound("Not found"))
 	})
@@ -85,18 +88,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // handler gives the answer: a value for JSON, []byte for YAML as it is, or lines.
 type handler func(r *http.Request) (any, error)
 
-// handle registers a handler for one method of a path; other methods get 405 with the envelope.
-func (s *Server) handle(method, path string, h handler) {
-	s.mux.HandleFunc(method+" "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+// handle registers the methods of a path; other methods get 405 with the envelope.
+func (s *Server) handle(path string, methods map[string]handler) {
+	s.mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+		h, ok := methods[r.Method]
+		if !ok {
+			s.fail(w, refuse(http.StatusMethodNotAllowed, "", "Method not allowed"))
+			return
+		}
 		v, err := h(r)
 		if err != nil {
 			s.fail(w, err)
 			return
 		}
 		s.write(w, v)
-	})
-	s.mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, refuse(http.StatusMethodNotAllowed, "", "Method not allowed"))
 	})
 }
 

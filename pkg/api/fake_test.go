@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// fakeBackend is a daemon of two nodes. It remembers what it was asked.
+type fakeBackend struct {
+	mu      sync.Mutex
+	gens    Generations
+	applied chan struct{} // closed: the data path runs what is desired
+	change  NodeChange
+	request ApplyRequest
+	query   FlowQuery
+	flows   []Flow
+	failAt  int // Flows fails after so many; 0: never
+	err     error
+}
+
+func (f *fakeBackend) Status(context.Context) (Status, error) {
+	return Status{Source: FromDaemon, Generations: f.Generations(), Configs: []Config{{
+		Name: "web/80", Protocol: "tcp", Status: "UP",
+		Nodes: []Node{
+			{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Lifecycle: Present, ID: 1},
+			{Name: "web/80/web-2", Config: "web/80", Label: "web-2", Address: "[2001:db8::2]:8080", Lifecycle: Present, ID: 2},
+			{Name: "web/80/twin", Config: "web/80", Label: "twin", Address: "192.0.2.13:8080", Lifecycle: Present, ID: 3},
+			{Name: "web/80/twin", Config: "web/80", Label: "twin", Address: "192.0.2.14:8080", Lifecycle: Present, ID: 4},
+		},
+	}}}, f.err
+}
+
+func (f *fakeBackend) Flows(_ context.Context, q FlowQuery) iter.Seq2[Flow, error] {
+	f.query = q
+	return func(yield func(Flow, error) bool) {
+		for i, flow := range f.flows {
+			if f.failAt > 0 && i == f.failAt {
+				yield(Flow{}, errors.New("the table went away"))
+				return
+			}
+			if !yield(flow, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeBackend) CountFlows(_ context.Context, q FlowQuery) ([]FlowCount, error) {
+	f.query = q
+	return []FlowCount{{Node: "web/80/web-1", State: "udp", Flows: 3}}, nil
+}
+
+func (f *fakeBackend) Maps(context.Context) ([]Map, error) { return []Map{{Name: "nodes"}}, nil }
+
+func (f *fakeBackend) DumpMap(_ context.Context, name string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		if name != "nodes" {
+			yield(Entry{}, NotFound("map %s: no such map (have: nodes)", name))
+			return
+		}
+		yield(Entry{Key: "1", Value: "web-1"}, nil)
+	}
+}
+
+func (f *fakeBackend) SetNode(_ context.Context, name string, change NodeChange) (Generations, error) {
+	st, _ := f.Status(context.Background())
+	if _, err := st.Node(name); err != nil {
+		return Generations{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.change = change
+	f.gens.Desired++
+	return f.gens, nil
+}
+
+func (f *fakeBackend) Apply(_ context.Context, req ApplyRequest) (ApplyResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.request = req
+	f.gens.Desired++
+	return ApplyResult{Generations: f.gens, DryRun: req.DryRun, Plan: Plan{Steps: []Step{{Action: Add, Kind: "node", Name: "n"}}}}, nil
+}
+
+func (f *fakeBackend) Export(context.Context) ([]byte, error) { return []byte("balancers: []\n"), nil }
+
+func (f *fakeBackend) WaitApplied(ctx context.Context, generation uint64) error {
+	if generation == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.applied:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gens.Applied = f.gens.Desired
+	return nil
+}
+
+func (f *fakeBackend) Generations() Generations {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gens
+}
+
+func newFake() *fakeBackend {
+	applied := make(chan struct{})
+	close(applied)
+	return &fakeBackend{gens: Generations{Desired: 7, Applied: 5}, applied: applied}
+}
+
+// serve runs a server of the fake on a socket and gives a client of it.
+func serve(t *testing.T, f *fakeBackend) *Client {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- NewServer(f, slog.New(slog.NewTextHandler(io.Discard, nil))).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	return NewClient(path)
+}
+
+func someFlow(i int) Flow {
+	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+	return Flow{Protocol: "tcp", Client: at("198.51.100.7:40000"), VIP: at("203.0.113.10:80"), Source: at("10.0.0.1:1600"),
+		Node: at("192.0.2.11:8080"), NodeName: "web/80/web-1", State: "established", AgeMS: int64(i), PacketsIn: 3, BytesOut: 1 << 40}
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+func node(label, address string, weight int, mode lb.Mode) lb.Node {
+	return lb.Node{Label: label, Address: netip.MustParseAddrPort(address), Weight: weight, Mode: mode}
+}
+
+func web(nodes ...lb.Node) []lb.Balancer {
+	return []lb.Balancer{{Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
+		Configs: []lb.Config{{Port: 80, Protocol: lb.TCP, Nodes: nodes}}}}
+}
+
+var (
+	n1 = node("web-1", "192.0.2.11:8080", 50, lb.Accept)
+	n2 = node("web-2", "192.0.2.12:8080", 50, lb.Accept)
+	n3 = node("web-3", "192.0.2.13:8080", 100, lb.Backup)
+)
+
+func TestThePlanNamesEveryStep(t *testing.T) {
+	renamed := n2
+	renamed.Label, renamed.Weight = "web-two", 75
+	from := append(web(n1, n2), lb.Balancer{Label: "old", IPv4: netip.MustParseAddr("203.0.113.11")})
+	to := append(web(renamed, n3), lb.Balancer{Label: "new", IPv4: netip.MustParseAddr("203.0.113.12"), IPv6: netip.MustParseAddr("2001:db8::12")})
+	to[0].Configs[0].OnDown = lb.DownReset
+	want := Plan{
+		Steps: []Step{
+			{Change, "config", "web/80", []string{"on_down:  → reset"}},
+			{Remove, "node", "web/80/web-1", []string{"192.0.2.11:8080"}},
+			{Change, "node", "web/80/web-two", []string{"label: web-2 → web-two", "weight: 50 → 75"}},
+			{Add, "node", "web/80/web-3", []string{"192.0.2.13:8080, weight 100, mode backup"}},
+			{Remove, "balancer", "old", nil},
+			{Add, "balancer", "new", []string{"VIPs 203.0.113.12 2001:db8::12"}},
+		},
+		Moves: []ConfigMove{{Config: "web/80", Share: 0.5}},
+	}
+	if diff := cmp.Diff(want, Diff(from, to), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if p := Diff(from, from); !p.Empty() || len(p.Moves) > 0 {
+		t.Errorf("nothing changes, yet %+v", p)
+	}
+}
+
+func TestClientsMovedAreTheDifferenceOfShares(t *testing.T) {
+	v6 := node("six", "[2001:db8::1]:80", 50, lb.Accept)
+	drained := n2
+	drained.Mode = lb.Drain
+	heavier := n2
+	heavier.Weight = 150
+	for _, tt := range []struct {
+		name     string
+		from, to []lb.Node
+		want     float64
+	}{
+		{"nothing", []lb.Node{n1, n2}, []lb.Node{n2, n1}, 0},
+		{"a third equal node", []lb.Node{n1, n2}, []lb.Node{n1, n2, node("c", "192.0.2.19:80", 50, lb.Accept)}, 0.333333},
+		{"half drained", []lb.Node{n1, n2}, []lb.Node{n1, drained}, 0.5},
+		{"a weight of 3 to 1", []lb.Node{n1, n2}, []lb.Node{n1, heavier}, 0.25},
+		{"a backup more", []lb.Node{n1}, []lb.Node{n1, n3}, 0},
+		{"only the backup is left", []lb.Node{n1, n3}, []lb.Node{n3}, 1},
+		{"a new family moves nobody", []lb.Node{n1}, []lb.Node{n1, v6}, 0},
+		{"families are counted apart", []lb.Node{n1, n2, v6}, []lb.Node{n1, drained, v6}, 0.5},
+	} {
+		if got := moved(tt.from, tt.to); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package api
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func do(f *fakeBackend, method, path, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s := NewServer(f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s.ServeHTTP(w, httptest.NewRequest(method, Prefix+path, strings.NewReader(body)))
+	return w
+}
+
+func TestServerRefusals(t *testing.T) {
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		reason             string
+	}{
+		{"GET", "/nothing", "", 404, "Not found"},
+		{"DELETE", "/status", "", 405, "Method not allowed"},
+		{"PUT", "/nodes/web/80/web-1", "", 405, "Method not allowed"},
+		{"PATCH", "/nodes/web/80/web-1", "{", 400, "body"},
+		{"PATCH", "/nodes/web/80/web-1", `{"wieght":3}`, 400, `unknown field \"wieght\"`},
+		{"PATCH", "/nodes/web/80/web-1", `{"weight":"3"}`, 400, "weight"},
+		{"GET", "/flows?state=open", "", 400, "half_open, established, closing, udp"},
+		{"GET", "/flows?client=host", "", 400, "must be an IP address"},
+		{"GET", "/flows?limit=-1", "", 400, "must be a number from 0"},
+		{"GET", "/applied?generation=x", "", 400, "must be a number"},
+		{"GET", "/maps/nose", "", 404, "have: nodes"},
+	} {
+		w := do(newFake(), tt.method, tt.path, tt.body)
+		if w.Code != tt.status || !strings.HasPrefix(w.Body.String(), `{"errors":[{"reason":`) || !strings.Contains(w.Body.String(), tt.reason) {
+			t.Errorf("%s %s: %d %s, want %d with %s", tt.method, tt.path, w.Code, w.Body, tt.status, tt.reason)
+		}
+		if ct := w.Header().Get("Content-Type"); ct != "application/json" {
+			t.Errorf("%s %s: Content-Type %q", tt.method, tt.path, ct)
+		}
+	}
+}
+
+func TestEveryAnswerNamesTheGenerations(t *testing.T) {
+	for _, path := range []string{"/status", "/balancers", "/flows", "/nothing"} {
+		h := do(newFake(), "GET", path, "").Header()
+		if h.Get(HeaderGeneration) != "7" || h.Get(HeaderApplied) != "5" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+	if h := do(newFake(), "PATCH", "/nodes/web/80/web-1?wait=applied", "{}").Header(); h.Get(HeaderApplied) != "8" {
+		t.Errorf("after waiting: %v", h)
+	}
+}
+
+func TestWaitingEndsAfterFiveSecondsAndSaysThatTheChangeIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.applied = make(chan struct{}) // never
+		start := time.Now()
+		w := do(f, "PATCH", "/nodes/web/80/web-1?wait=applied", "{}")
+		if w.Code != http.StatusGatewayTimeout || time.Since(start) != waitApplied {
+			t.Errorf("%d after %v", w.Code, time.Since(start))
+		}
+		if !strings.Contains(w.Body.String(), "generation 8 is kept, but the data path still runs 5") {
+			t.Errorf("%s", w.Body)
+		}
+		if f.Generations().Desired != 8 {
+			t.Error("the change was not kept")
+		}
+	})
+}
+
+func TestHugeBodiesAreRefused(t *testing.T) {
+	w := do(newFake(), "POST", "/apply", strings.Repeat("x", maxBody+1))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
