@@ -1,0 +1,251 @@
+package maps
+
+import (
+	"fmt"
+	"math/bits"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// entry makes an Entry of a numbered map.
+func entry(index uint32, format string, args ...any) Entry {
+	return Entry{Key: strconv.FormatUint(uint64(index), 10), Value: fmt.Sprintf(format, args...)}
+}
+
+func (r *Reader) dumpFlows(family int) func(emit) {
+	return func(yield emit) {
+		now := jiffiesAt(&r.meta, r.clock())
+		for _, t := range r.families(family) {
+			halves(t, func(h half) bool { return yield(r.dumpHalf(&h, now), nil) })
+		}
+	}
+}
+
+func (r *Reader) dumpHalf(h *half, now uint32) Entry {
+	direction := "reply"
+	if h.forward() {
+		direction = "forward"
+	}
+	e := Entry{
+		Key: fmt.Sprintf("%d.%d", h.ref/bucketSlots, h.ref%bucketSlots),
+		Value: fmt.Sprintf("%s %s %s %s > %s as %s > %s node %d peer %d.%d idle %s packets %d bytes %d",
+			direction, decodeProtocol(h.proto), h.class(), h.key.src, h.key.dst, h.nat.src, h.nat.dst,
+			h.common.Node, h.common.Peer/bucketSlots, h.common.Peer%bucketSlots,
+			r.since(h.common.Seen, now).Round(time.Millisecond), h.common.Packets, h.common.Bytes),
+	}
+	if !h.forward() {
+		e.Value += fmt.Sprintf(" hop %s", decodeHop(h.common.Own.Hop))
+	}
+	return e
+}
+
+func (r *Reader) dumpVIPs(yield emit) {
+	vips, err := r.vips()
+	if err != nil {
+		yield(Entry{}, fmt.Errorf("read vips: %w", err))
+		return
+	}
+	for _, v := range sortedVIPs(vips) {
+		if !yield(Entry{Key: v.String(), Value: fmt.Sprintf("service %d", vips[v])}, nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpServices(yield emit) {
+	for id := range uint32(len(r.services)) {
+		raw := atomic.LoadUint64(&r.services[id].Word)
+		if raw == 0 {
+			continue
+		}
+		w := decodeServiceWord(raw)
+		text := "drop"
+		if !w.Drop {
+			text = "refuse"
+		}
+		if !yield(entry(id, "slots %d+%d, when empty %s", w.Offset, w.Length, text), nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpTickets(yield emit) {
+	for id := range uint32(len(r.servicesLive)) {
+		if n := atomic.LoadUint64(&r.servicesLive[id].Ticket); n != 0 && !yield(entry(id, "ticket %d", n), nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpServicesInfo(yield emit) {
+	for id := range uint32(len(r.servicesInfo)) {
+		i := &r.servicesInfo[id]
+		if i.Vip.Family == 0 {
+			continue
+		}
+		if !yield(entry(id, "%s %s", decodeVIP(i.Vip), uncut(i.Balancer)), nil) {
+			return
+		}
+	}
+}
+
+// dumpSlots shows the slots that a service's word covers; the others are nobody's.
+func (r *Reader) dumpSlots(yield emit) {
+	for id := range uint32(len(r.services)) {
+		w := decodeServiceWord(atomic.LoadUint64(&r.services[id].Word))
+		ids, err := r.ReadSlots(w.Offset, w.Length)
+		if err != nil {
+			yield(Entry{}, fmt.Errorf("service %d: %w", id, err))
+			return
+		}
+		for i, node := range ids {
+			if !yield(entry(w.Offset+uint32(i), "node %d (service %d)", node, id), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Reader) dumpNodes(yield emit) {
+	for id := range uint32(len(r.nodes)) {
+		n, err := r.ReadNode(id)
+		if err == nil && n.Status.Lifecycle == Free {
+			continue
+		}
+		s := n.Status
+		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] hop %s service %d snats %d+%d idle tcp %s udp %s",
+			n.Address, n.Protocol, s.Lifecycle, s.Mode, s.Health, s.Override, s.Actions, n.Hop,
+			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP), err) || err != nil {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpLive(yield emit) {
+	for id := range uint32(len(r.nodesLive)) {
+		l := &r.nodesLive[id]
+		active, next := atomic.LoadUint64(&l.Active), atomic.LoadUint64(&l.NextPort)
+		if active|next == 0 {
+			continue
+		}
+		if !yield(entry(id, "active %d next port %d", active, next), nil) {
+			return
+		}
+	}
+}
+
+// dumpTraffic shows the nodes that have an id; the map holds nothing of interest for others.
+func (r *Reader) dumpTraffic(yield emit) {
+	for id := range uint32(len(r.nodes)) {
+		n, err := r.ReadNode(id)
+		if err == nil && n.Status.Lifecycle == Free {
+			continue
+		}
+		var t Traffic
+		if err == nil {
+			t, err = r.nodeTraffic(id)
+		}
+		if !yield(entry(id, "in %d packets %d bytes, out %d packets %d bytes, %d flows",
+			t.PacketsIn, t.BytesIn, t.PacketsOut, t.BytesOut, t.Flows), err) || err != nil {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpNodesInfo(yield emit) {
+	for id := range uint32(len(r.nodesInfo)) {
+		i, err := r.ReadNodeInfo(id)
+		if err == nil && i.Label == "" {
+			continue
+		}
+		checked := "never"
+		if !i.CheckedAt.IsZero() {
+			checked = i.CheckedAt.UTC().Format(time.RFC3339Nano)
+		}
+		if !yield(entry(id, "%s weight %d checked %s", i.Label, i.Weight, checked), err) || err != nil {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpSNATs(yield emit) {
+	for i := range uint16(len(r.snats)) {
+		a, err := r.ReadSNAT(i)
+		if err == nil && !a.IsValid() {
+			continue
+		}
+		if !yield(entry(uint32(i), "%s", a), err) || err != nil {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpOurs(yield emit) {
+	for i := range r.ours {
+		w := atomic.LoadUint64(&r.ours[i])
+		if w == 0 {
+			continue
+		}
+		if !yield(entry(uint32(i), "%016x (%d bits)", w, bits.OnesCount64(w)), nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpLinks(yield emit) {
+	for i := range uint32(len(r.links)) {
+		e := &r.links[i]
+		if e.Ifindex == 0 {
+			continue
+		}
+		if !yield(entry(i, "interface %d mac %s", e.Ifindex, net.HardwareAddr(e.Mac[:])), nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpTxPorts(yield emit) {
+	for i := range uint16(len(r.links)) {
+		ifindex, err := r.txPort(i)
+		if err == nil && ifindex == 0 {
+			continue
+		}
+		if !yield(entry(uint32(i), "interface %d", ifindex), err) || err != nil {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpReasons(yield emit) {
+	counts, err := r.Reasons()
+	if err != nil {
+		yield(Entry{}, err)
+		return
+	}
+	for _, c := range counts {
+		if c.Packets != 0 && !yield(Entry{Key: c.Name, Value: fmt.Sprintf("%d packets", c.Packets)}, nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpRefusals(yield emit) {
+	tokens, err := r.refusalTokens()
+	if err != nil {
+		yield(Entry{}, fmt.Errorf("read refusals: %w", err))
+		return
+	}
+	for cpu, n := range tokens {
+		if n != 0 && !yield(Entry{Key: fmt.Sprintf("cpu %d", cpu), Value: fmt.Sprintf("%d tokens", n)}, nil) {
+			return
+		}
+	}
+}
+
+// dumpMeta leaves out the secret: who knows it can make flows that collide.
+func (r *Reader) dumpMeta(yield emit) {
+	yield(entry(0, "schema %d, %d jiffies a second, made %s ago", r.meta.Schema, r.meta.Hz,
+		time.Duration(r.clock()-r.meta.MonotonicNs).Round(time.Second)), nil)
+}

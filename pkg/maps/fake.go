@@ -1,0 +1,122 @@
+package maps
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// FakeSizes are the sizes of a Fake's maps, in entries. Zero fields get a small default.
+type FakeSizes struct {
+	Nodes, Services, Slots, VIPs, Buckets4, Buckets6 int
+}
+
+// Fake is Tables in the memory of the process, laid out as in the kernel. What packets would do to
+// it, tests do by AddFlow and the like. It is not safe for concurrent use, except by its Readers.
+type Fake struct {
+	*store
+	ports *fakeOutside
+}
+
+// NewFake makes empty tables, as a loader would, at 250 Hz.
+func NewFake(sizes FakeSizes) *Fake {
+	or := func(n, otherwise int) int {
+		if n == 0 {
+			return otherwise
+		}
+		return n
+	}
+	nodes, services := or(sizes.Nodes, 1024), or(sizes.Services, 256)
+	out := &fakeOutside{
+		table:   map[VIP]uint32{},
+		most:    uint32(or(sizes.VIPs, services)),
+		ports:   map[uint16]int{},
+		traffic: make([]Traffic, nodes),
+	}
+	return &Fake{ports: out, store: &store{
+		memory: memory{
+			flows4:       make([]loader.Bucket4, or(sizes.Buckets4, 64)),
+			flows6:       make([]loader.Bucket6, or(sizes.Buckets6, 64)),
+			services:     make([]loader.Service, services),
+			servicesLive: make([]loader.ServiceLive, services),
+			servicesInfo: make([]loader.ServiceInfo, services),
+			slots:        make([]slotCell, or(sizes.Slots, 65536)),
+			nodes:        make([]loader.Node, nodes),
+			nodesLive:    make([]loader.NodeLive, nodes),
+			nodesInfo:    make([]loader.NodeInfo, nodes),
+			snats:        make([]loader.SNAT, snatsMax),
+			ours:         make([]uint64, OursWords),
+			links:        make([]loader.LinkEntry, linksMax),
+			meta: loader.Meta{
+				Schema:      1,
+				Hz:          250,
+				Secret:      [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb},
+				Jiffies:     1 << 32,
+				MonotonicNs: monotonic(),
+			},
+		},
+		outside: out,
+	}}
+}
+
+// Reader returns a Reader of the tables.
+func (f *Fake) Reader() *Reader { return &Reader{store: f.store, clock: monotonic} }
+
+// LosePort takes an interface out of the redirect map, as the kernel does when it goes away.
+func (f *Fake) LosePort(index uint16) { delete(f.ports.ports, index) }
+
+// SetTraffic sets what a node has carried.
+func (f *Fake) SetTraffic(id uint32, t Traffic) { f.ports.traffic[id] = t }
+
+// CountReason adds to the packets of a reason, by its number in the program's enum.
+func (f *Fake) CountReason(reason int, packets uint64) { f.ports.counts[reason] += packets }
+
+// fakeOutside is the hash, redirect and per-CPU maps of a Fake.
+type fakeOutside struct {
+	table   map[VIP]uint32
+	most    uint32
+	ports   map[uint16]int
+	traffic []Traffic
+	counts  [64]uint64
+}
+
+func (o *fakeOutside) vips() (map[VIP]uint32, error) { return maps.Clone(o.table), nil }
+func (o *fakeOutside) vipsMax() uint32               { return o.most }
+
+func (o *fakeOutside) putVIP(v VIP, service uint32) error {
+	if _, there := o.table[v]; !there && len(o.table) >= int(o.most) {
+		return fmt.Errorf("vips: the map is full (%d entries)", o.most)
+	}
+	o.table[v] = service
+	return nil
+}
+
+func (o *fakeOutside) deleteVIP(v VIP) error {
+	delete(o.table, v)
+	return nil
+}
+
+func (o *fakeOutside) txPort(index uint16) (int, error) { return o.ports[index], nil }
+
+func (o *fakeOutside) putTxPort(index uint16, ifindex int) error {
+	o.ports[index] = ifindex
+	return nil
+}
+
+func (o *fakeOutside) deleteTxPort(index uint16) error {
+	delete(o.ports, index)
+	return nil
+}
+
+func (o *fakeOutside) nodeTraffic(id uint32) (Traffic, error) { return o.traffic[id], nil }
+
+func (o *fakeOutside) clearTraffic(id uint32) error {
+	o.traffic[id] = Traffic{}
+	return nil
+}
+
+func (o *fakeOutside) reasons() ([]uint64, error)       { return o.counts[:], nil }
+func (o *fakeOutside) refusalTokens() ([]uint64, error) { return []uint64{0}, nil }
+
+var _ Tables = (*Fake)(nil)

@@ -1,0 +1,56 @@
+package maps
+
+import (
+	"fmt"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// slotCell is an entry of slots as it lies in memory: the kernel keeps array entries 8 bytes apart.
+type slotCell struct {
+	node uint32
+	_    uint32
+}
+
+// memory is all mmap-able maps as Go slices. Programs change them at any time, so everything that
+// they share is read and written by one atomic operation at a time.
+type memory struct {
+	flows4       []loader.Bucket4
+	flows6       []loader.Bucket6
+	services     []loader.Service
+	servicesLive []loader.ServiceLive
+	servicesInfo []loader.ServiceInfo
+	slots        []slotCell
+	nodes        []loader.Node
+	nodesLive    []loader.NodeLive
+	nodesInfo    []loader.NodeInfo
+	snats        []loader.SNAT
+	ours         []uint64
+	links        []loader.LinkEntry
+	meta         loader.Meta
+}
+
+// outside is what is no memory: hash, redirect and per-CPU maps.
+type outside interface {
+	vips() (map[VIP]uint32, error)
+	putVIP(v VIP, service uint32) error
+	deleteVIP(v VIP) error
+	vipsMax() uint32
+
+	txPort(index uint16) (ifindex int, err error)
+	putTxPort(index uint16, ifindex int) error
+	deleteTxPort(index uint16) error
+
+	nodeTraffic(id uint32) (Traffic, error)
+	clearTraffic(id uint32) error
+	reasons() ([]uint64, error)
+	refusalTokens() ([]uint64, error)
+}
+
+// at returns an entry, or an error that names the map and how large it is.
+func at[T any](name string, s []T, index uint32) (*T, error) {
+	if index >= uint32(len(s)) {
+		return nil, fmt.Errorf("%s[%d]: beyond the end of the map (%d entries)", name, index, len(s))
+	}
+	return &s[index], nil
+}

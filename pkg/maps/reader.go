@@ -1,0 +1,149 @@
+package maps
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync/atomic"
+)
+
+// Reader looks at the maps for people, also while packets and a writer change them: each answer
+// is true of some moment, entry by entry. Its methods may be called concurrently.
+type Reader struct {
+	*store
+	clock func() uint64 // CLOCK_MONOTONIC in nanoseconds
+	close func() error
+}
+
+// Close unmaps what the Reader has mapped. The maps stay open; they belong to whoever opened them.
+func (r *Reader) Close() error {
+	if r.close == nil {
+		return nil
+	}
+	return r.close()
+}
+
+// ServiceState is a service as the maps hold it.
+type ServiceState struct {
+	ID uint32
+	ServiceInfo
+	Word      ServiceWord
+	Published bool   // packets to the VIP find it
+	Tickets   uint64 // choices made so far
+}
+
+// NodeState is a node as the maps hold it.
+type NodeState struct {
+	ID uint32
+	Node
+	NodeInfo
+	VIP      VIP    // of its service
+	Balancer string // label
+	Active   uint64 // flows that are half-open, established or UDP
+	Traffic  Traffic
+}
+
+// Services returns the services that have an id, by id: also those that are gone but whose nodes
+// have flows left.
+func (r *Reader) Services() ([]ServiceState, error) {
+	vips, err := r.vips()
+	if err != nil {
+		return nil, fmt.Errorf("read vips: %w", err)
+	}
+	var out []ServiceState
+	for id := range uint32(len(r.services)) {
+		info, err := r.ReadServiceInfo(id)
+		if err != nil {
+			return nil, err
+		}
+		if !info.VIP.Addr.IsValid() {
+			continue
+		}
+		word, err := r.ReadService(id)
+		if err != nil {
+			return nil, err
+		}
+		published, ok := vips[info.VIP]
+		out = append(out, ServiceState{
+			ID:          id,
+			ServiceInfo: info,
+			Word:        word,
+			Published:   ok && published == id,
+			Tickets:     atomic.LoadUint64(&r.servicesLive[id].Ticket),
+		})
+	}
+	return out, nil
+}
+
+// Nodes returns all nodes that are present, or removed with flows left, by id.
+func (r *Reader) Nodes() ([]NodeState, error) {
+	var out []NodeState
+	for id := range uint32(len(r.nodes)) {
+		n, err := r.ReadNode(id)
+		if err != nil {
+			return nil, err
+		}
+		if n.Status.Lifecycle == Free {
+			continue
+		}
+		s, err := r.nodeState(id, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (r *Reader) nodeState(id uint32, n Node) (NodeState, error) {
+	s := NodeState{ID: id, Node: n}
+	var err error
+	if s.NodeInfo, err = r.ReadNodeInfo(id); err != nil {
+		return s, err
+	}
+	if s.Active, err = r.Active(id); err != nil {
+		return s, err
+	}
+	if s.Traffic, err = r.nodeTraffic(id); err != nil {
+		return s, fmt.Errorf("nodes_stats[%d]: %w", id, err)
+	}
+	// A service that the map has no room for is shown as none; Check names it.
+	if info, err := r.ReadServiceInfo(n.Service); err == nil {
+		s.VIP, s.Balancer = info.VIP, info.Balancer
+	}
+	return s, nil
+}
+
+// ReasonCount is how many packets met a fate.
+type ReasonCount struct {
+	Name    string // as in loader.ReasonNames
+	Packets uint64 // of all CPUs
+}
+
+// Reasons returns the packets by reason, in the order of the program's enum, zeros included.
+func (r *Reader) Reasons() ([]ReasonCount, error) {
+	counts, err := r.reasons()
+	if err != nil {
+		return nil, fmt.Errorf("read reasons: %w", err)
+	}
+	names := reasonNames()
+	out := make([]ReasonCount, 0, len(names))
+	for i, name := range names {
+		if i < len(counts) {
+			out = append(out, ReasonCount{Name: name, Packets: counts[i]})
+		}
+	}
+	return out, nil
+}
+
+// sortedVIPs returns the keys of vips in a stable order.
+func sortedVIPs(vips map[VIP]uint32) []VIP {
+	keys := make([]VIP, 0, len(vips))
+	for v := range vips {
+		keys = append(keys, v)
+	}
+	slices.SortFunc(keys, func(a, b VIP) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return keys
+}

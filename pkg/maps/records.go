@@ -1,0 +1,140 @@
+package maps
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// VIP is a port of a virtual IP: what packets are looked up by.
+type VIP struct {
+	Addr     netip.Addr
+	Port     uint16
+	Protocol lb.Protocol
+}
+
+// String gives ADDRESS:PORT/PROTOCOL.
+func (v VIP) String() string {
+	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(v.Addr, v.Port), v.Protocol)
+}
+
+// Lifecycle says whether a node id belongs to a node. It is no mode and no health.
+type Lifecycle uint8
+
+// Lifecycles: nobody's, a configured node's, or that of one taken away whose flows still run.
+const (
+	Free Lifecycle = iota
+	Present
+	Removed
+)
+
+// String gives the word for people.
+func (l Lifecycle) String() string {
+	return word(l, "free", "present", "removed")
+}
+
+// Actions is what the packet path does with a node's mode, health, override and lifecycle.
+type Actions uint8
+
+// Actions, as bits.
+const (
+	TakesNew Actions = 1 << iota // new flows may go there
+	Dead                         // UDP flows are picked anew
+	ResetTCP                     // established TCP flows are answered with RST
+)
+
+// String lists the bits.
+func (a Actions) String() string {
+	s := ""
+	for i, name := range []string{"new", "dead", "reset-tcp"} {
+		if a>>i&1 == 0 {
+			continue
+		}
+		if s != "" {
+			s += ","
+		}
+		s += name
+	}
+	return s
+}
+
+// Status is a node's mode, health, override and lifecycle, and what follows from them.
+type Status struct {
+	Mode      lb.Mode
+	Health    lb.Health
+	Override  lb.Override
+	Lifecycle Lifecycle
+	Actions   Actions
+}
+
+// Hop is where a packet goes next. The zero Hop is unresolved.
+type Hop struct {
+	Link uint16 // index into links
+	MAC  [6]byte
+}
+
+// Resolved reports whether the packet path can use the hop.
+func (h Hop) Resolved() bool { return h != Hop{} }
+
+// String gives LINK>MAC, or "unresolved".
+func (h Hop) String() string {
+	if !h.Resolved() {
+		return "unresolved"
+	}
+	return fmt.Sprintf("%d>%s", h.Link, net.HardwareAddr(h.MAC[:]))
+}
+
+// SNATRange names entries of the snats map. Count 0: no flow can be made.
+type SNATRange struct {
+	First, Count uint16
+}
+
+// Node is the record of a node id.
+type Node struct {
+	Status   Status
+	Hop      Hop
+	Address  netip.AddrPort
+	Protocol lb.Protocol
+	Service  uint32
+	Idle     Idle
+	SNATs    SNATRange
+}
+
+// NodeInfo is what people need to know of a node when no daemon runs.
+type NodeInfo struct {
+	Label     string // cut at 32 bytes
+	Weight    int
+	CheckedAt time.Time // of the last check's result; zero: none. Nanoseconds, no zone
+}
+
+// ServiceWord points to a table of slots.
+type ServiceWord struct {
+	Offset, Length uint32 // in slots; length 0: nothing is eligible
+	Drop           bool   // nothing eligible: drop silently instead of refusing
+}
+
+// ServiceInfo says which VIP a service id stands for.
+type ServiceInfo struct {
+	VIP      VIP
+	Balancer string // label, cut at 32 bytes
+}
+
+// Link is an interface that packets may leave by.
+type Link struct {
+	IfIndex int
+	MAC     [6]byte
+	// Stale is set by ReadLink when redirection to the interface does not work although the entry
+	// is there: the interface went and came. Writing the Link again repairs it.
+	Stale bool
+}
+
+// word returns the name of a small enum's value.
+func word[T ~uint8](v T, names ...string) string {
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return fmt.Sprintf("?%d", v)
+}

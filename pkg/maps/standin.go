@@ -1,0 +1,3 @@
+package maps
+
+func reasonNames() []string { return nil }

@@ -1,0 +1,254 @@
+package maps
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// store implements Tables over memory and what is outside of it; Kernel and Fake are made of it.
+type store struct {
+	memory
+	outside
+}
+
+func (s *store) Limits() Limits {
+	return Limits{
+		Nodes:    uint32(len(s.nodes)),
+		Services: uint32(len(s.services)),
+		Slots:    uint32(len(s.slots)),
+		SNATs:    uint16(len(s.snats)),
+		Links:    uint16(len(s.links)),
+		VIPs:     s.vipsMax(),
+	}
+}
+
+func (s *store) ReadNode(id uint32) (Node, error) {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return Node{}, err
+	}
+	tcp, udp := split64(atomic.LoadUint64(word64(&n.TcpIdle)))
+	first, count := split32(atomic.LoadUint32(word32(&n.SnatFirst)))
+	return Node{
+		Status:   decodeStatus(atomic.LoadUint64(word64(&n.Status))),
+		Hop:      decodeHop(atomic.LoadUint64(&n.Hop)),
+		Address:  netip.AddrPortFrom(decodeAddr(n.Addr, n.Family), swap16(n.Port)),
+		Protocol: decodeProtocol(n.Proto),
+		Service:  n.Service,
+		Idle:     Idle{TCP: s.duration(tcp), UDP: s.duration(udp)},
+		SNATs:    SNATRange{First: first, Count: count},
+	}, nil
+}
+
+func (s *store) WriteNode(id uint32, n Node) error {
+	rec, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	// Nobody's until it is complete, so that a crash in between leaves no half a node.
+	atomic.StoreUint64(word64(&rec.Status), 0)
+	rec.Addr = encodeAddr(n.Address.Addr())
+	rec.Port = swap16(n.Address.Port())
+	rec.Family = familyOf(n.Address.Addr())
+	rec.Proto = protocols[n.Protocol]
+	rec.Service = n.Service
+	atomic.StoreUint64(&rec.Hop, encodeHop(n.Hop))
+	if err := s.WriteIdle(id, n.Idle); err != nil {
+		return err
+	}
+	if err := s.WriteSNATs(id, n.SNATs); err != nil {
+		return err
+	}
+	return s.WriteStatus(id, n.Status)
+}
+
+func (s *store) WriteStatus(id uint32, st Status) error {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	status := encodeStatus(st)
+	atomic.StoreUint64(word64(&n.Status), *word64(&status))
+	return nil
+}
+
+func (s *store) WriteHop(id uint32, h Hop) error {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint64(&n.Hop, encodeHop(h))
+	return nil
+}
+
+func (s *store) WriteIdle(id uint32, i Idle) error {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint64(word64(&n.TcpIdle), join64(s.jiffies(i.TCP), s.jiffies(i.UDP)))
+	return nil
+}
+
+func (s *store) WriteSNATs(id uint32, r SNATRange) error {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint32(word32(&n.SnatFirst), join32(r.First, r.Count))
+	return nil
+}
+
+func (s *store) StartNode(id uint32, nextPort uint64) error {
+	live, err := at("nodes_live", s.nodesLive, id)
+	if err != nil {
+		return err
+	}
+	if err := s.clearTraffic(id); err != nil {
+		return err
+	}
+	atomic.StoreUint64(&live.NextPort, nextPort)
+	return nil
+}
+
+func (s *store) Active(id uint32) (uint64, error) {
+	live, err := at("nodes_live", s.nodesLive, id)
+	if err != nil {
+		return 0, err
+	}
+	return atomic.LoadUint64(&live.Active), nil
+}
+
+func (s *store) ReadNodeInfo(id uint32) (NodeInfo, error) {
+	i, err := at("nodes_info", s.nodesInfo, id)
+	if err != nil {
+		return NodeInfo{}, err
+	}
+	return NodeInfo{
+		Label:     uncut(i.Label),
+		Weight:    int(i.Weight),
+		CheckedAt: decodeTime(atomic.LoadInt64(&i.CheckedAt)),
+	}, nil
+}
+
+func (s *store) WriteNodeInfo(id uint32, info NodeInfo) error {
+	i, err := at("nodes_info", s.nodesInfo, id)
+	if err != nil {
+		return err
+	}
+	if label := cut(info.Label); i.Label != label {
+		i.Label = label
+	}
+	i.Weight = uint32(info.Weight)
+	atomic.StoreInt64(&i.CheckedAt, encodeTime(info.CheckedAt))
+	return nil
+}
+
+func (s *store) ReadService(id uint32) (ServiceWord, error) {
+	svc, err := at("services", s.services, id)
+	if err != nil {
+		return ServiceWord{}, err
+	}
+	return decodeServiceWord(atomic.LoadUint64(&svc.Word)), nil
+}
+
+func (s *store) WriteService(id uint32, w ServiceWord) error {
+	svc, err := at("services", s.services, id)
+	if err != nil {
+		return err
+	}
+	if w.Length > serviceLengthMask || uint64(w.Offset)+uint64(w.Length) > uint64(len(s.slots)) {
+		return fmt.Errorf("services[%d]: slots %d+%d are beyond the end of the map (%d entries)",
+			id, w.Offset, w.Length, len(s.slots))
+	}
+	atomic.StoreUint64(&svc.Word, encodeServiceWord(w))
+	return nil
+}
+
+func (s *store) ReadServiceInfo(id uint32) (ServiceInfo, error) {
+	i, err := at("services_info", s.servicesInfo, id)
+	if err != nil {
+		return ServiceInfo{}, err
+	}
+	return ServiceInfo{VIP: decodeVIP(i.Vip), Balancer: uncut(i.Balancer)}, nil
+}
+
+func (s *store) WriteServiceInfo(id uint32, info ServiceInfo) error {
+	i, err := at("services_info", s.servicesInfo, id)
+	if err != nil {
+		return err
+	}
+	*i = loader.ServiceInfo{Vip: encodeVIP(info.VIP), Balancer: cut(info.Balancer)}
+	return nil
+}
+
+func (s *store) slotRange(first, count uint32) ([]slotCell, error) {
+	if uint64(first)+uint64(count) > uint64(len(s.slots)) {
+		return nil, fmt.Errorf("slots[%d+%d]: beyond the end of the map (%d entries)", first, count, len(s.slots))
+	}
+	return s.slots[first : first+count], nil
+}
+
+func (s *store) ReadSlots(first, count uint32) ([]uint32, error) {
+	cells, err := s.slotRange(first, count)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]uint32, len(cells))
+	for i := range cells {
+		ids[i] = atomic.LoadUint32(&cells[i].node)
+	}
+	return ids, nil
+}
+
+func (s *store) WriteSlots(first uint32, ids []uint32) error {
+	cells, err := s.slotRange(first, uint32(len(ids)))
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		atomic.StoreUint32(&cells[i].node, id)
+	}
+	return nil
+}
+
+func (s *store) VIPs() (map[VIP]uint32, error)      { return s.vips() }
+func (s *store) PutVIP(v VIP, service uint32) error { return s.putVIP(v, service) }
+func (s *store) DeleteVIP(v VIP) error              { return s.deleteVIP(v) }
+
+func (s *store) ReadSNAT(index uint16) (netip.Addr, error) {
+	e, err := at("snats", s.snats, uint32(index))
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return decodeSNAT(e.Addr), nil
+}
+
+func (s *store) WriteSNAT(index uint16, a netip.Addr) error {
+	e, err := at("snats", s.snats, uint32(index))
+	if err != nil {
+		return err
+	}
+	e.Addr = encodeAddr(a)
+	return nil
+}
+
+func (s *store) ReadOurs(word int) (uint64, error) {
+	w, err := at("ours", s.ours, uint32(word))
+	if err != nil {
+		return 0, err
+	}
+	return atomic.LoadUint64(w), nil
+}
+
+func (s *store) WriteOurs(word int, bits uint64) error {
+	w, err := at("ours", s.ours, uint32(word))
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint64(w, bits)
+	return nil
+}

@@ -1,0 +1,45 @@
+package maps
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/headgate/headgate/loader"
+)
+
+func (s *store) ReadLink(index uint16) (Link, error) {
+	e, err := at("links", s.links, uint32(index))
+	if err != nil {
+		return Link{}, err
+	}
+	if e.Ifindex == 0 {
+		return Link{}, nil
+	}
+	port, err := s.txPort(index)
+	if err != nil {
+		return Link{}, fmt.Errorf("tx_ports[%d]: %w", index, err)
+	}
+	return Link{IfIndex: int(e.Ifindex), MAC: e.Mac, Stale: port != int(e.Ifindex)}, nil
+}
+
+func (s *store) WriteLink(index uint16, l Link) error {
+	e, err := at("links", s.links, uint32(index))
+	if err != nil {
+		return err
+	}
+	if l.IfIndex == 0 {
+		atomic.StoreUint64(word64(&e.Ifindex), 0)
+		if err := s.deleteTxPort(index); err != nil {
+			return fmt.Errorf("tx_ports[%d]: %w", index, err)
+		}
+		return nil
+	}
+	if err := s.putTxPort(index, l.IfIndex); err != nil {
+		return fmt.Errorf("tx_ports[%d], interface %d: %w", index, l.IfIndex, err)
+	}
+	// The rest of the MAC first: with the word of the interface the entry is there.
+	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC}
+	atomic.StoreUint32(word32(&e.Mac[4]), *word32(&want.Mac[4]))
+	atomic.StoreUint64(word64(&e.Ifindex), *word64(&want.Ifindex))
+	return nil
+}

@@ -1,0 +1,105 @@
+// Package maps is typed access to the maps of the data path: what the reconciler writes and what
+// people read. It alone knows how their bytes lie (bpf/abi.h is the authority); everybody else
+// sees addresses, durations and words.
+//
+// There are three implementations of Tables: Kernel over the pinned maps, Fake in memory with the
+// same layout, and Faulty, which wraps another and lets some operations fail. A Reader looks at
+// the maps of a Kernel or a Fake, also while packets and a writer change them.
+package maps
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Tables is what a reconciler writes, and what it finds out from after a restart. Every method is
+// idempotent. An error of a write leaves open whether it took effect. There is one writer at a
+// time; methods are not safe for concurrent use.
+type Tables interface {
+	// Limits says how many entries there are room for.
+	Limits() Limits
+
+	// ReadNode returns the record of a node id; its lifecycle is Free when nobody has it.
+	ReadNode(id uint32) (Node, error)
+	// WriteNode replaces the whole record, status last. Only for an id that no table and no flow
+	// names: a packet could see a mixture.
+	WriteNode(id uint32, n Node) error
+	// WriteStatus, WriteHop, WriteIdle and WriteSNATs replace one part of a record in one store,
+	// so they may be used while packets read it.
+	WriteStatus(id uint32, s Status) error
+	WriteHop(id uint32, h Hop) error
+	WriteIdle(id uint32, i Idle) error
+	WriteSNATs(id uint32, r SNATRange) error
+	// StartNode readies the counters of an id for a new owner: traffic zero, the next source port
+	// counted from nextPort.
+	StartNode(id uint32, nextPort uint64) error
+	// Active returns how many flows of a node are half-open, established or UDP.
+	Active(id uint32) (uint64, error)
+	// ReadNodeInfo and WriteNodeInfo hold what people need to know of a node.
+	ReadNodeInfo(id uint32) (NodeInfo, error)
+	WriteNodeInfo(id uint32, i NodeInfo) error
+
+	// ReadService and WriteService hold the word that commits a table: one store.
+	ReadService(id uint32) (ServiceWord, error)
+	WriteService(id uint32, w ServiceWord) error
+	// ReadServiceInfo and WriteServiceInfo hold which VIP a service id stands for.
+	ReadServiceInfo(id uint32) (ServiceInfo, error)
+	WriteServiceInfo(id uint32, i ServiceInfo) error
+	// ReadSlots and WriteSlots hold the tables: each slot names a node id. Only slots that no
+	// service word covers may be written.
+	ReadSlots(first, count uint32) ([]uint32, error)
+	WriteSlots(first uint32, ids []uint32) error
+	// VIPs returns all published services; PutVIP publishes one, DeleteVIP takes it back (no
+	// error when it was not there).
+	VIPs() (map[VIP]uint32, error)
+	PutVIP(v VIP, service uint32) error
+	DeleteVIP(v VIP) error
+
+	// ReadLink and WriteLink hold an interface that packets may leave by; the zero Link is a free
+	// entry. A Link that has lost its place in the redirect map reads as Stale.
+	ReadLink(index uint16) (Link, error)
+	WriteLink(index uint16, l Link) error
+	// ReadSNAT and WriteSNAT hold an address that NAT sends from; the zero Addr is a free entry.
+	ReadSNAT(index uint16) (netip.Addr, error)
+	WriteSNAT(index uint16, a netip.Addr) error
+	// ReadOurs and WriteOurs hold a word of the bitmap of our addresses; see OursBit.
+	ReadOurs(word int) (uint64, error)
+	WriteOurs(word int, bits uint64) error
+
+	// InUse walks the flow table and says what its flows hold on to. It reads all of it: tens of
+	// milliseconds for a million flows.
+	InUse() (*Usage, error)
+}
+
+// Limits are the sizes of the maps, in entries.
+type Limits struct {
+	Nodes    uint32 // ids 1 to Nodes-1 can be given
+	Services uint32
+	Slots    uint32
+	SNATs    uint16
+	Links    uint16
+	VIPs     uint32
+}
+
+// Usage is what the flows of the table hold on to, and what must therefore stay as it is.
+type Usage struct {
+	Nodes []uint64 // bit per node id
+	Links [4]uint64
+	Ours  Ours // bits of the flows' VIPs and source addresses
+}
+
+// Node reports whether a flow points to the node id.
+func (u *Usage) Node(id uint32) bool {
+	return int(id/64) < len(u.Nodes) && u.Nodes[id/64]>>(id%64)&1 != 0
+}
+
+// Link reports whether a flow's replies leave by the entry of links.
+func (u *Usage) Link(index uint16) bool {
+	return index < 256 && u.Links[index/64]>>(index%64)&1 != 0
+}
+
+// Idle is how long flows of a node may be without a packet.
+type Idle struct {
+	TCP time.Duration // established
+	UDP time.Duration
+}

@@ -1,0 +1,85 @@
+package maps
+
+import (
+	"unsafe"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// emit is how a dump hands out its entries.
+type emit = func(Entry, error) bool
+
+// tables lists what there is, in the order of bpf/maps.h.
+func (r *Reader) tables() []table {
+	return []table{
+		sized("flows4", "IPv4 flow table, two halves a flow; the program writes",
+			uint64(len(r.flows4))*bucketSlots, uint64(unsafe.Sizeof(loader.Bucket4{}))/bucketSlots, r.dumpFlows(4)),
+		sized("flows6", "IPv6 flow table, two halves a flow; the program writes",
+			uint64(len(r.flows6))*bucketSlots, uint64(unsafe.Sizeof(loader.Bucket6{}))/bucketSlots, r.dumpFlows(6)),
+		sized("vips", "VIP, port and protocol → service; the daemon writes", uint64(r.vipsMax()), 24, r.dumpVIPs),
+		of("services", "service → its table of slots; the daemon writes, one word commits", r.services, r.dumpServices),
+		of("services_live", "service → choices made; the program writes", r.servicesLive, r.dumpTickets),
+		of("services_info", "service → names for people; the daemon writes", r.servicesInfo, r.dumpServicesInfo),
+		of("slots", "scheduling tables, each slot names a node; the daemon writes", r.slots, r.dumpSlots),
+		of("nodes", "node → address, next hop, status; the daemon writes", r.nodes, r.dumpNodes),
+		of("nodes_live", "node → active flows and next source port; the program writes", r.nodesLive, r.dumpLive),
+		perCPU[loader.NodeStats](r, "nodes_stats", "node → traffic, per CPU; the program writes", uint64(len(r.nodes)), r.dumpTraffic),
+		of("nodes_info", "node → label, weight, last check; the daemon writes", r.nodesInfo, r.dumpNodesInfo),
+		of("snats", "addresses that NAT sends from; the daemon writes", r.snats, r.dumpSNATs),
+		of("ours", "words of a bitmap of hashed VIPs and source addresses; the daemon writes", r.ours, r.dumpOurs),
+		of("links", "interfaces that packets may leave by; the daemon writes", r.links, r.dumpLinks),
+		sized("tx_ports", "the same interfaces for redirection; the daemon writes", uint64(len(r.links)), 8, r.dumpTxPorts),
+		perCPU[loader.Reasons](r, "reasons", "packets by reason, per CPU; the program writes", 1, r.dumpReasons),
+		perCPU[[2]uint64](r, "refusals", "tokens for refusals, per CPU; the program writes", 1, r.dumpRefusals),
+		sized("meta", "what the tables were made with; the loader writes, once", 1, uint64(unsafe.Sizeof(r.meta)), r.dumpMeta),
+	}
+}
+
+func sized(name, what string, entries, stride uint64, dump func(emit)) table {
+	return table{name: name, what: what, entries: entries, stride: stride, dump: dump}
+}
+
+func of[T any](name, what string, entries []T, dump func(emit)) table {
+	var one T
+	return sized(name, what, uint64(len(entries)), uint64(unsafe.Sizeof(one)), dump)
+}
+
+func perCPU[T any](r *Reader, name, what string, entries uint64, dump func(emit)) table {
+	var one T
+	cpus := uint64(1)
+	if tokens, err := r.refusalTokens(); err == nil && len(tokens) > 0 {
+		cpus = uint64(len(tokens)) // one value for each possible CPU
+	}
+	return sized(name, what, entries, uint64(unsafe.Sizeof(one))*cpus, dump)
+}
+
+// used counts what a dump would show; of the flow tables it counts slots without reading flows.
+func (r *Reader) used(t table) (uint64, error) {
+	switch t.name {
+	case "flows4":
+		return usedSlots(family4(r.flows4)), nil
+	case "flows6":
+		return usedSlots(family6(r.flows6)), nil
+	}
+	var n uint64
+	var err error
+	t.dump(func(_ Entry, e error) bool {
+		err = e
+		n++
+		return e == nil
+	})
+	return n, err
+}
+
+func usedSlots(t buckets) uint64 {
+	var n uint64
+	for b := range t.len() {
+		head := t.head(b)
+		for slot := range uint32(bucketSlots) {
+			if loadTag(head, slot) != 0 {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,165 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// links is the table of interfaces that packets may leave by.
+type links struct {
+	entries []linkEntry
+	byIndex map[int]uint16 // interface → entry
+}
+
+type linkEntry struct {
+	link cell[maps.Link]
+	want maps.Link // what belongs there; zero: free
+	gone time.Time // since when the interface is no longer wanted; zero: it is
+}
+
+// applyLinks makes the table hold the interfaces of all next hops and, as far as there is room,
+// all others of the host.
+func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
+	hops := hopLinks(v)
+	wanted := map[int]bool{}
+	var errs []error
+	for ifindex, mac := range hops {
+		wanted[ifindex] = true
+		if err := r.applyLink(maps.Link{IfIndex: ifindex, MAC: mac}); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, l := range host {
+		if wanted[l.Index] {
+			continue
+		}
+		wanted[l.Index] = true
+		err := r.applyLink(maps.Link{IfIndex: l.Index, MAC: l.MAC})
+		switch {
+		case errors.As(err, new(*fullError)):
+			r.warn("interface %s: packets cannot leave by it: %v", l.Name, err)
+		case err != nil:
+			errs = append(errs, err)
+		}
+	}
+	for i := range r.links.entries {
+		e := &r.links.entries[i]
+		if e.want.IfIndex != 0 && !wanted[e.want.IfIndex] && e.gone.IsZero() {
+			e.gone = r.now()
+			r.scan.soon()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hopLinks returns the interfaces that next hops leave by, with their MACs.
+func hopLinks(v *state.View) map[int][6]byte {
+	out := map[int][6]byte{}
+	add := func(h netdev.NextHop) {
+		if h.Resolved {
+			out[h.IfIndex] = h.SrcMAC
+		}
+	}
+	for _, h := range v.Hops {
+		add(h)
+	}
+	for i := range v.Services {
+		for j := range v.Services[i].Nodes {
+			add(v.Services[i].Nodes[j].Hop)
+		}
+	}
+	return out
+}
+
+// applyLink gives an interface its entry, or brings the one that it has up to date.
+func (r *Reconciler) applyLink(l maps.Link) error {
+	index, ok := r.linkEntry(l.IfIndex)
+	if !ok {
+		return &fullError{fmt.Sprintf("links: all %d entries that interface %d may have are in use", maps.LinkProbes, l.IfIndex)}
+	}
+	e := &r.links.entries[index]
+	if e.link.is(l) {
+		// The kernel drops the place in the redirect map when an interface goes away.
+		if now, err := r.t.ReadLink(index); err != nil || now.Stale {
+			e.link.known = false
+		}
+	}
+	e.want, e.gone = l, time.Time{}
+	r.links.byIndex[l.IfIndex] = index
+	if err := e.link.set(r, l, func(l maps.Link) error { return r.t.WriteLink(index, l) }); err != nil {
+		return fmt.Errorf("interface %d: %w", l.IfIndex, err)
+	}
+	return nil
+}
+
+// linkEntry finds the entry of an interface, else the first free one of those that it may have.
+func (r *Reconciler) linkEntry(ifindex int) (uint16, bool) {
+	if i, ok := r.links.byIndex[ifindex]; ok {
+		return i, true
+	}
+	for k := range maps.LinkProbes {
+		if i := maps.LinkSlot(ifindex, k); int(i) < len(r.links.entries) && r.links.entries[i].want.IfIndex == 0 {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// hop turns a next hop into the word that packets use; unresolved when its interface has no entry.
+func (r *Reconciler) hop(h netdev.NextHop) maps.Hop {
+	if !h.Resolved {
+		return maps.Hop{}
+	}
+	i, ok := r.links.byIndex[h.IfIndex]
+	if !ok || !r.links.entries[i].link.known {
+		return maps.Hop{}
+	}
+	return maps.Hop{Link: i, MAC: h.DstMAC}
+}
+
+// restedLinks yields the entries of interfaces that are gone long enough.
+func (r *Reconciler) restedLinks() []uint16 {
+	var out []uint16
+	for i := range r.links.entries {
+		if e := &r.links.entries[i]; !e.gone.IsZero() && r.now().Sub(e.gone) >= grace {
+			out = append(out, uint16(i))
+		}
+	}
+	return out
+}
+
+// freeLinks frees the entries of interfaces that are gone and that no flow's replies leave by, and
+// no node's packets either.
+func (r *Reconciler) freeLinks(u *maps.Usage) error {
+	used := map[uint16]bool{}
+	for n := range r.nodes() {
+		if !n.hop.known {
+			return nil // it may be any; the next time it is known
+		}
+		if n.hop.value.Resolved() {
+			used[n.hop.value.Link] = true
+		}
+	}
+	for _, i := range r.restedLinks() {
+		if used[i] || u.Link(i) {
+			continue
+		}
+		e := &r.links.entries[i]
+		delete(r.links.byIndex, e.want.IfIndex)
+		if err := e.link.set(r, maps.Link{}, func(l maps.Link) error { return r.t.WriteLink(i, l) }); err != nil {
+			return fmt.Errorf("interface %d: %w", e.want.IfIndex, err)
+		}
+		*e = linkEntry{link: e.link}
+	}
+	return nil
+}
+
+// fullError says that a map has no room left.
+type fullError struct{ text string }
+
+func (e *fullError) Error() string { return e.text }

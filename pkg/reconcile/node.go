@@ -1,0 +1,212 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// node is what is known of a node id's entries in the maps.
+type node struct {
+	id      uint32
+	address netip.AddrPort
+	written bool // the record is complete
+	status  cell[maps.Status]
+	hop     cell[maps.Hop]
+	idle    cell[maps.Idle]
+	snats   cell[maps.SNATRange]
+	info    cell[maps.NodeInfo]
+	gone    time.Time // since when it is removed; zero: it is present
+}
+
+// statusOf says what packets do with a node. A node that takes new flows although it is DOWN
+// (on_no_backend: open) is not dead to those it took.
+func statusOf(s *state.Service, n *state.Node, takes bool) maps.Status {
+	st := maps.Status{Mode: n.Mode, Health: n.Health, Override: n.Override, Lifecycle: maps.Present}
+	switch {
+	case takes:
+		st.Actions = maps.TakesNew
+	case n.Mode != lb.Reject && n.Effective == lb.Down:
+		st.Actions = maps.Dead
+		if s.OnDown == lb.DownReset {
+			st.Actions |= maps.ResetTCP
+		}
+	}
+	return st
+}
+
+// prepareNode gives a node its id and writes all of it that the service's table does not decide:
+// with what it needs to take new flows, if it is to take any. It reports whether it can take them.
+func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) (takes bool, err error) {
+	nd, err := r.nodeFor(svc, n)
+	if err != nil {
+		return false, err
+	}
+	var full *fullError
+	run, err := r.snatsFor(n, nd.snats.value)
+	switch {
+	case errors.As(err, &full):
+		run = nd.snats.value
+	case err != nil:
+		return false, err
+	}
+	takes = n.Takes && run.Count > 0
+	if n.Takes && !takes {
+		r.warn("%s takes no new flows: there is no source address to reach %s from (%s)",
+			lb.NodeName(s.Config, n.Label), n.Key.Address.Addr(), n.Hop.Reason)
+	}
+	info := maps.NodeInfo{Label: n.Label, Weight: n.Weight}
+	if !n.CheckedAt.IsZero() {
+		info.CheckedAt = time.Unix(0, n.CheckedAt.UnixNano())
+	}
+	err = nd.info.set(r, info, func(i maps.NodeInfo) error { return r.t.WriteNodeInfo(nd.id, i) })
+	if err != nil {
+		return false, err
+	}
+	rec := maps.Node{
+		Status:   statusOf(s, n, takes),
+		Hop:      r.hop(n.Hop),
+		Address:  n.Key.Address,
+		Protocol: s.Protocol,
+		Service:  svc.id,
+		Idle:     maps.Idle{TCP: s.TCPIdle, UDP: s.UDPIdle},
+		SNATs:    run,
+	}
+	if err := r.writeNode(nd, rec); err != nil {
+		return false, err
+	}
+	if full != nil {
+		return takes, full
+	}
+	return takes, nil
+}
+
+// nodeFor returns the node with its id: the one that it had, also if it was removed meanwhile.
+func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
+	if nd := svc.nodes[n.Key.Address]; nd != nil {
+		nd.gone = time.Time{}
+		return nd, nil
+	}
+	id, ok := r.nodeIDs.take()
+	if !ok {
+		return nil, &fullError{fmt.Sprintf("nodes: all %d ids are in use, %d of them by removed nodes whose flows go on",
+			r.t.Limits().Nodes-1, r.countGone())}
+	}
+	nd := &node{id: id, address: n.Key.Address}
+	svc.nodes[n.Key.Address] = nd
+	return nd, nil
+}
+
+// writeNode writes a record: whole for a fresh id, else what differs, part by part. Of the status
+// it writes only one that lets the node take new flows; the others come after the commit.
+func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
+	if !nd.written {
+		r.writes += 2
+		// A random start, or after a restart with fresh tables all nodes would see source ports
+		// again that they still hold connections for.
+		if err := r.t.StartNode(nd.id, rand.Uint64N(1<<32)); err != nil {
+			return err
+		}
+		if err := r.t.WriteNode(nd.id, rec); err != nil {
+			return err
+		}
+		nd.written = true
+		nd.status, nd.hop, nd.idle, nd.snats = known(rec.Status), known(rec.Hop), known(rec.Idle), known(rec.SNATs)
+		return nil
+	}
+	if err := r.setHop(nd, rec.Hop); err != nil {
+		return err
+	}
+	if err := nd.idle.set(r, rec.Idle, func(i maps.Idle) error { return r.t.WriteIdle(nd.id, i) }); err != nil {
+		return err
+	}
+	if err := nd.snats.set(r, rec.SNATs, func(s maps.SNATRange) error { return r.t.WriteSNATs(nd.id, s) }); err != nil {
+		return err
+	}
+	if rec.Status.Actions&maps.TakesNew != 0 {
+		return r.setStatus(nd, rec.Status)
+	}
+	return nil
+}
+
+func (r *Reconciler) setHop(nd *node, h maps.Hop) error {
+	return nd.hop.set(r, h, func(h maps.Hop) error { return r.t.WriteHop(nd.id, h) })
+}
+
+func (r *Reconciler) setStatus(nd *node, s maps.Status) error {
+	return nd.status.set(r, s, func(s maps.Status) error { return r.t.WriteStatus(nd.id, s) })
+}
+
+// removeNode marks a node that is in no table any more. Its id rests until its flows have ended.
+func (r *Reconciler) removeNode(nd *node) error {
+	last := nd.status.value
+	last.Lifecycle, last.Actions = maps.Removed, 0
+	if err := r.setStatus(nd, last); err != nil {
+		return err
+	}
+	if nd.gone.IsZero() {
+		nd.gone = r.now()
+		r.scan.soon()
+	}
+	return nil
+}
+
+// followHops keeps the hops of removed nodes up to date: their flows go on.
+func (r *Reconciler) followHops(hops map[netip.Addr]netdev.NextHop) error {
+	var errs []error
+	for n := range r.gone() {
+		h, ok := hops[n.address.Addr()]
+		if !ok || !n.written {
+			continue // nobody looks for it yet: the last known hop is the best there is
+		}
+		if err := r.setHop(n, r.hop(h)); err != nil {
+			errs = append(errs, fmt.Errorf("node %d (%s), removed: %w", n.id, n.address, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// nodes yields all nodes that have an id.
+func (r *Reconciler) nodes() iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for _, s := range r.services {
+			for _, n := range s.nodes {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+		for _, n := range r.orphans {
+			if !yield(n) {
+				return
+			}
+		}
+	}
+}
+
+// gone yields the nodes that are removed.
+func (r *Reconciler) gone() iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for n := range r.nodes() {
+			if !n.gone.IsZero() && !yield(n) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Reconciler) countGone() int {
+	count := 0
+	for range r.gone() {
+		count++
+	}
+	return count
+}

@@ -1,0 +1,141 @@
+// Package reconcile makes the maps of the data path say what a View says. It is the only writer
+// of the maps: here is the order in which things are written so that no packet ever sees a
+// mixture, here ids are given and taken back, and here is what a restart finds again.
+//
+// To add is to write what will be pointed to before what points to it: links, source addresses,
+// node records, slots, then the service's word, which commits all of it in one store, and for a
+// new service its VIP last. To remove is the reverse. Whatever packets may still read after it
+// was replaced rests for a grace period before it is written again.
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// grace is how long what was taken out of use rests before it is used again: far longer than one
+// packet takes from its lookup of a table to its last look at a node.
+const grace = time.Second
+
+// Options are what a Reconciler is made with.
+type Options struct {
+	// SNAT are the addresses that NAT sends from. For a family without one it is the address that
+	// the kernel would send from to each node.
+	SNAT []netip.Addr
+	Log  *slog.Logger     // nil: slog.Default
+	Now  func() time.Time // nil: time.Now
+}
+
+// Reconciler writes the maps. Its methods must not be called concurrently.
+//
+// It keeps what it knows of the maps in cells, and writes only what differs. A write that failed
+// makes its cell unknown, so that the next Apply writes it again; so nothing is lost by an error.
+type Reconciler struct {
+	t    maps.Tables
+	opts Options
+	log  *slog.Logger
+	now  func() time.Time
+
+	books
+	restored bool
+	writes   int
+	warnings []string
+}
+
+// books is what the Reconciler knows of the maps, found by Restore.
+type books struct {
+	services map[uint32]*service
+	byVIP    map[maps.VIP]*service
+	orphans  []*node    // records that belong to nobody; they go when their flows have gone
+	stray    []maps.VIP // published for a service that does not know them
+
+	serviceIDs ids
+	nodeIDs    ids
+	slots      *extents
+	snats      snats
+	links      links
+	ours       ours
+	scan       scan
+}
+
+// Applied says what an Apply did.
+type Applied struct {
+	Generation uint64   // of the View; the data path runs it when there was no error
+	Writes     int      // operations on the maps
+	Removed    int      // nodes that are gone but whose ids are kept because of their flows
+	Warnings   []string // what works less well than it should, for people
+}
+
+// New makes a Reconciler of tables that nobody else writes.
+func New(t maps.Tables, opts Options) *Reconciler {
+	r := &Reconciler{t: t, opts: opts, log: opts.Log, now: opts.Now}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	return r
+}
+
+// Apply makes the maps say what the View says. It is idempotent, and cheap when there is nothing
+// to do. One service's failure does not keep the others from being applied; after an error the
+// next Apply completes what is missing. Limits that are reached are errors that name the map.
+//
+// links are the host's interfaces; the first have precedence should there be too many of them. The
+// caller applies at least every few seconds even if nothing has changed: what was removed is
+// cleared away as its flows end, and the times of checks are written for the next restart.
+func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, error) {
+	if _, err := r.Restore(); err != nil {
+		return Applied{}, err
+	}
+	r.writes, r.warnings = 0, nil
+	wanted := map[maps.VIP]bool{}
+	for i := range v.Services {
+		wanted[vipOf(&v.Services[i])] = true
+	}
+
+	r.slots.release(r.now())
+	errs := []error{
+		r.applyLinks(v, hostLinks),
+		r.removeServices(wanted),
+		r.applyServices(v),
+		r.followHops(v.Hops),
+		r.sweepSNATs(),
+		r.collect(wanted),
+	}
+	err := errors.Join(errs...)
+	if err != nil {
+		err = fmt.Errorf("apply generation %d: %w", v.Generation, err)
+	}
+	return Applied{Generation: v.Generation, Writes: r.writes, Removed: r.countGone(), Warnings: r.warnings}, err
+}
+
+// Lingering returns the addresses of nodes that are gone but have flows left. They need next hops
+// as much as the View's do.
+func (r *Reconciler) Lingering() []netip.Addr {
+	var out []netip.Addr
+	seen := map[netip.Addr]bool{}
+	for n := range r.gone() {
+		if a := n.address.Addr(); a.IsValid() && !seen[a] {
+			seen[a] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (r *Reconciler) warn(format string, args ...any) {
+	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+}
+
+func vipOf(s *state.Service) maps.VIP {
+	return maps.VIP{Addr: s.VIP, Port: s.Port, Protocol: s.Protocol}
+}

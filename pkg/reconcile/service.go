@@ -1,0 +1,192 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// service is what is known of a service id's entries in the maps.
+type service struct {
+	id        uint32
+	vip       maps.VIP
+	info      cell[maps.ServiceInfo]
+	word      cell[maps.ServiceWord]
+	published cell[bool]
+	nodes     map[netip.AddrPort]*node
+	gone      time.Time // since when it is no longer published; zero: it is, or will be
+
+	table   *table   // written last; the word points to it, or soon will
+	extents []extent // that the word may point to
+}
+
+// applyServices makes each service of the View.
+func (r *Reconciler) applyServices(v *state.View) error {
+	var errs []error
+	seen := map[maps.VIP]bool{}
+	for i := range v.Services {
+		s := &v.Services[i]
+		vip := vipOf(s)
+		if seen[vip] {
+			errs = append(errs, fmt.Errorf("config %s: %s belongs to another config already", s.Config, vip))
+			continue
+		}
+		seen[vip] = true
+		if err := r.applyService(s); err != nil {
+			errs = append(errs, fmt.Errorf("config %s (%s): %w", s.Config, s.VIP, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// applyService is the order in which a service is made or changed. What fails ends it, so that
+// nothing is published whose parts are not there; what there is no room for is left out.
+func (r *Reconciler) applyService(s *state.Service) error {
+	svc, err := r.serviceFor(s)
+	if err != nil {
+		return err
+	}
+	takes, noRoom, err := r.prepareNodes(svc, s)
+	if err != nil {
+		return err
+	}
+	if err := r.commit(svc, s, takes); err != nil {
+		return err
+	}
+	if err := r.settleNodes(svc, s, takes); err != nil {
+		return err
+	}
+	if err := r.publish(svc); err != nil {
+		return err
+	}
+	return noRoom
+}
+
+// serviceFor returns the service with its id: the one that it had, as long as anything of it is
+// left.
+func (r *Reconciler) serviceFor(s *state.Service) (*service, error) {
+	vip := vipOf(s)
+	svc := r.byVIP[vip]
+	if svc == nil {
+		id, ok := r.serviceIDs.take()
+		if !ok {
+			return nil, &fullError{fmt.Sprintf("services: all %d ids are in use", r.t.Limits().Services)}
+		}
+		svc = &service{id: id, vip: vip, nodes: map[netip.AddrPort]*node{}, published: known(false)}
+		r.services[id], r.byVIP[vip] = svc, svc
+	}
+	svc.gone = time.Time{}
+	// First of all, so that after a crash every node is known to be whose it is.
+	info := maps.ServiceInfo{VIP: vip, Balancer: s.Config.Balancer}
+	err := svc.info.set(r, info, func(i maps.ServiceInfo) error { return r.t.WriteServiceInfo(svc.id, i) })
+	return svc, err
+}
+
+// prepareNodes writes the records of all nodes and returns those that take new flows, in the order
+// of the config. noRoom tells of nodes that there is no room for.
+func (r *Reconciler) prepareNodes(svc *service, s *state.Service) (takes []share, noRoom, err error) {
+	var full []error
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		ok, err := r.prepareNode(svc, s, n)
+		if err != nil {
+			err = fmt.Errorf("node %s: %w", n.Label, err)
+			if !errors.As(err, new(*fullError)) {
+				return nil, nil, err
+			}
+			full = append(full, err)
+		}
+		if ok {
+			takes = append(takes, share{svc.nodes[n.Key.Address].id, n.Weight})
+		}
+	}
+	return takes, errors.Join(full...), nil
+}
+
+// settleNodes writes, now that the table is committed, the status of the nodes that are not in it.
+func (r *Reconciler) settleNodes(svc *service, s *state.Service, takes []share) error {
+	inTable := map[uint32]bool{}
+	for _, t := range takes {
+		inTable[t.node] = true
+	}
+	wanted := map[netip.AddrPort]bool{}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		wanted[n.Key.Address] = true
+		nd := svc.nodes[n.Key.Address]
+		if nd == nil || inTable[nd.id] {
+			continue
+		}
+		if err := r.setStatus(nd, statusOf(s, n, false)); err != nil {
+			return fmt.Errorf("node %s: %w", n.Label, err)
+		}
+	}
+	for address, nd := range svc.nodes {
+		if wanted[address] {
+			continue
+		}
+		if err := r.removeNode(nd); err != nil {
+			return fmt.Errorf("node %s, removed: %w", address, err)
+		}
+	}
+	return nil
+}
+
+// publish lets packets find a service, and first lets them know that its address is ours.
+func (r *Reconciler) publish(svc *service) error {
+	if err := r.needOurs(svc.vip.Addr); err != nil {
+		return err
+	}
+	return svc.published.set(r, true, func(bool) error { return r.t.PutVIP(svc.vip, svc.id) })
+}
+
+// removeServices takes back the services that are not wanted: first nobody finds them, then their
+// tables are empty, then their nodes are marked.
+func (r *Reconciler) removeServices(wanted map[maps.VIP]bool) error {
+	var errs []error
+	for len(r.stray) > 0 {
+		vip := r.stray[0]
+		if wanted[vip] { // publishing it puts it right
+			r.stray = r.stray[1:]
+			continue
+		}
+		r.writes++
+		if err := r.t.DeleteVIP(vip); err != nil {
+			errs = append(errs, fmt.Errorf("%s, which no service knows: %w", vip, err))
+			break
+		}
+		r.stray = r.stray[1:]
+	}
+	for _, svc := range r.services {
+		if wanted[svc.vip] && r.byVIP[svc.vip] == svc {
+			continue
+		}
+		if err := r.removeService(svc); err != nil {
+			errs = append(errs, fmt.Errorf("service %d (%s), removed: %w", svc.id, svc.vip, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) removeService(svc *service) error {
+	err := svc.published.set(r, false, func(bool) error { return r.t.DeleteVIP(svc.vip) })
+	if err != nil {
+		return err
+	}
+	if err := r.setWord(svc, maps.ServiceWord{}, nil); err != nil {
+		return err
+	}
+	for address, nd := range svc.nodes {
+		if err := r.removeNode(nd); err != nil {
+			return fmt.Errorf("node %s: %w", address, err)
+		}
+	}
+	if svc.gone.IsZero() {
+		svc.gone = r.now()
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package state
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/schedule"
+)
+
+// build makes the View of what is held now.
+func (s *State) build() *View {
+	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops}
+	for i := range s.balancers {
+		b := &s.balancers[i]
+		for j := range b.Configs {
+			for _, vip := range []netip.Addr{b.IPv4, b.IPv6} {
+				if vip.IsValid() {
+					v.Services = append(v.Services, s.service(b, &b.Configs[j], vip))
+				}
+			}
+		}
+	}
+	return v
+}
+
+// service makes one service: the config's nodes of the VIP's family, and who of them takes new flows.
+func (s *State) service(b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
+	svc := Service{
+		Config:      c.Key(b.Label),
+		VIP:         vip,
+		Port:        c.Port,
+		Protocol:    c.Protocol,
+		OnNoBackend: c.OnNoBackend,
+		OnDown:      c.OnDown,
+		TCPIdle:     c.TCPIdle,
+		UDPIdle:     c.UDPIdle,
+	}
+	var candidates []schedule.Candidate
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if n.Address.Addr().Is4() != vip.Is4() {
+			continue
+		}
+		node := s.node(svc.Config, c, n)
+		svc.Nodes = append(svc.Nodes, node)
+		candidates = append(candidates, schedule.Candidate{
+			ID:       uint32(i),
+			Weight:   node.Weight,
+			Mode:     node.Mode,
+			Health:   node.Health,
+			Override: node.Override,
+			Check:    c.Check.Type,
+		})
+	}
+	d := schedule.Decide(candidates, c.OnNoBackend)
+	svc.Tier = d.Tier
+	for i := range svc.Nodes {
+		svc.Nodes[i].Why = d.Why[i]
+	}
+	for _, i := range d.Takes {
+		svc.Nodes[i].Takes = true
+	}
+	return svc
+}
+
+// node merges what is desired and known of one node.
+func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
+	key := lb.NodeKey{Config: config, Address: n.Address}
+	out := Node{
+		Key:      key,
+		Label:    n.Label,
+		Weight:   n.Weight,
+		Mode:     n.Mode,
+		Override: lb.OverrideNone,
+		Health:   lb.Unknown,
+	}
+	if isChecked(c, n) {
+		r := s.found(s.health, key, c.Check)
+		out.Health, out.Reason, out.CheckedAt = r.Health, r.Reason, r.At
+	}
+	out.Effective = schedule.Effective(out.Health, out.Override)
+	out.Shown = out.Effective
+	if n.Mode == lb.Reject {
+		out.Shown, out.Reason = lb.Down, "admin"
+	}
+	hop, ok := s.hops[n.Address.Addr()]
+	if !ok {
+		hop.Reason = "not looked up yet"
+	}
+	out.Hop = hop
+	return out
+}
+
+// Addresses returns the addresses of all nodes, sorted, each once: what next hops are needed for.
+// Nodes that take no new flows are among them, because their flows go on.
+func (s *State) Addresses() []netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []netip.Addr
+	for i := range s.balancers {
+		for j := range s.balancers[i].Configs {
+			for _, n := range s.balancers[i].Configs[j].Nodes {
+				out = append(out, n.Address.Addr())
+			}
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}

@@ -1,0 +1,96 @@
+package state
+
+import (
+	"iter"
+	"time"
+
+	"github.com/headgate/headgate/pkg/health"
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// isChecked says whether a node's health is looked for at all: not in mode reject, and not when
+// the config asks for no checks.
+func isChecked(c *lb.Config, n *lb.Node) bool {
+	return n.Mode != lb.Reject && c.Check.Type != lb.CheckNone && c.Check.Type != ""
+}
+
+// checked yields the nodes that are checked, with their checks.
+func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, lb.Check] {
+	return func(yield func(lb.NodeKey, lb.Check) bool) {
+		for i := range balancers {
+			b := &balancers[i]
+			for j := range b.Configs {
+				c := &b.Configs[j]
+				for k := range c.Nodes {
+					n := &c.Nodes[k]
+					if !isChecked(c, n) {
+						continue
+					}
+					if !yield(lb.NodeKey{Config: c.Key(b.Label), Address: n.Address}, c.Check) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// forget drops what is known of nodes whose checks start with a new desired state: a node that
+// leaves mode reject is Unknown until its next check, and so is one that was away. With the first
+// desired state, what was known before the restart holds.
+func (s *State) forget(next []lb.Balancer) {
+	if !s.started {
+		return
+	}
+	before := map[lb.NodeKey]bool{}
+	for key := range checked(s.balancers) {
+		before[key] = true
+	}
+	since, now := map[lb.NodeKey]time.Time{}, s.now()
+	for key := range checked(next) {
+		switch at, ok := s.since[key]; {
+		case !before[key]:
+			since[key] = now
+		case ok:
+			since[key] = at
+		}
+	}
+	s.since = since
+}
+
+// found returns what is known of a checked node: the check's result, else what was known before a
+// restart while that is not older than two intervals, else Unknown.
+func (s *State) found(results map[lb.NodeKey]health.Result, key lb.NodeKey, c lb.Check) health.Result {
+	since, restarted := s.since[key]
+	if r, ok := results[key]; ok && (!restarted || r.At.After(since)) {
+		return r
+	}
+	if k, ok := s.initial(key); ok && s.now().Sub(k.At) <= 2*c.Interval {
+		return health.Result{Key: key, Health: k.Health, At: k.At}
+	}
+	return health.Result{Key: key, Health: lb.Unknown}
+}
+
+// initial returns what was known before a restart, unless the node's checks began anew since.
+func (s *State) initial(key lb.NodeKey) (Known, bool) {
+	if _, restarted := s.since[key]; restarted {
+		return Known{}, false
+	}
+	k, ok := s.known[key]
+	return k, ok
+}
+
+// Targets returns the nodes to check: those not in mode reject of configs that ask for checks.
+func (s *State) Targets() []health.Target {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []health.Target
+	for key, check := range checked(s.balancers) {
+		t := health.Target{Key: key, Check: check, Initial: lb.Unknown}
+		if k, ok := s.initial(key); ok {
+			t.Initial, t.InitialAt = k.Health, k.At
+		}
+		out = append(out, t)
+	}
+	return out
+}

@@ -1,0 +1,59 @@
+// Package state merges what is desired, what the checks found and where the nodes are into one
+// immutable View with a generation. Who takes new flows is decided by pkg/schedule, for each
+// config and address family; nothing here touches a map.
+package state
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/schedule"
+)
+
+// View is the whole at one generation. It is shared: nobody changes it.
+type View struct {
+	// Generation goes up with everything that changes a View, except for CheckedAt.
+	Generation uint64
+	// Revision is that of the desired state.
+	Revision uint64
+	Services []Service
+	// Hops are all next hops known, also of addresses that no node has any more: flows of a
+	// removed node still need the way to it.
+	Hops map[netip.Addr]netdev.NextHop
+}
+
+// Service is one port and protocol of one VIP. A config of a balancer with both families makes two.
+type Service struct {
+	Config      lb.ConfigKey
+	VIP         netip.Addr
+	Port        uint16
+	Protocol    lb.Protocol
+	OnNoBackend lb.OnNoBackend
+	OnDown      lb.OnDown
+	TCPIdle     time.Duration
+	UDPIdle     time.Duration
+	Tier        schedule.Tier // whose turn it is
+	Nodes       []Node        // of the VIP's family, in the order of the config
+}
+
+// Node is one backend of a service: what people set, what was found, and what follows.
+type Node struct {
+	Key    lb.NodeKey
+	Label  string
+	Weight int
+	Mode   lb.Mode
+
+	Override  lb.Override
+	Health    lb.Health // found by checks; Unknown in mode reject and with check none
+	Effective lb.Health // health after override
+	Shown     lb.Health // what status shows: Effective, but DOWN in mode reject
+	Reason    string    // why Shown is what it is; empty when there is nothing to say
+	CheckedAt time.Time // of the last check's result; zero: none
+
+	Hop netdev.NextHop
+
+	Takes bool   // takes new flows
+	Why   string // in words, why it does or does not
+}
