@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/scripts/lab"
+	"github.com/headgate/headgate/scripts/lab/peer"
+)
+
+// E1: what a client sees when there is nobody to send to.
+func TestE1NothingToSendTo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, smallTable)
+	s.servers()
+	// The check's port is closed: DOWN, although the node would answer.
+	check := quickCheck + fmt.Sprintf("check_port: %d\n", checkPort)
+	s.run(s.yaml(
+		conf{port: 80, extra: check + "on_no_backend: reset\n", nodes: members(1, 8080, both)},
+		conf{port: 81, extra: check + "on_no_backend: drop\n", nodes: members(1, 8080, both)},
+		conf{port: 82, extra: check + "on_no_backend: open\n", nodes: members(1, 8080, both)},
+		conf{port: 53, proto: "udp", extra: check + "on_no_backend: reset\n", nodes: members(1, 5353, both)},
+		conf{port: 54, proto: "udp", extra: check + "on_no_backend: drop\n", nodes: members(1, 5353, both)},
+		conf{port: 55, proto: "udp", extra: check + "on_no_backend: open\n", nodes: members(1, 5353, both)},
+	))
+	for _, family := range both {
+		for _, c := range []struct {
+			network string
+			port    int
+			want    string // kind of failure; empty: it works
+		}{
+			{"tcp", 80, "refused"}, {"tcp", 81, "timeout"}, {"tcp", 82, ""},
+			{"udp", 53, "refused"}, {"udp", 54, "timeout"}, {"udp", 55, ""},
+		} {
+			r := s.load(peer.Load{Network: c.network, Address: s.vip(family, c.port), Workers: 5, Count: 1, Timeout: 500 * time.Millisecond})
+			if c.want == "" && r.Done != 5 || c.want != "" && r.Failures[c.want] != 5 {
+				t.Errorf("%s port %d over IPv%d: want %q, got %+v", c.network, c.port, family, c.want, r)
+			}
+		}
+	}
+}
+
+// E10: connections of a node that goes DOWN are kept, or reset where the config says so.
+func TestE10ConnectionsOfADownNode(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2, smallTable)
+	s.servers()
+	var listeners []*lab.Process
+	for _, ns := range s.star.Nodes {
+		p, err := peer.StartListener(ns, fmt.Sprintf("[::]:%d", checkPort))
+		s.must(err)
+		listeners = append(listeners, p)
+	}
+	check := quickCheck + fmt.Sprintf("check_port: %d\n", checkPort)
+	s.run(s.yaml(
+		conf{port: 80, extra: check + "on_down: keep\n", nodes: members(2, 8080, both)},
+		conf{port: 81, extra: check + "on_down: reset\n", nodes: members(2, 8080, both)},
+	))
+	for _, family := range both {
+		kept, reset := s.hold("tcp", family, 80, 2), s.hold("tcp", family, 81, 2)
+		s.must(listeners[0].Kill())
+		for _, port := range []int{80, 81} {
+			name := fmt.Sprintf("web/%d/%s", port, nodeLabel(0, family))
+			s.eventually(name+" is DOWN", s.applied(name, "DOWN"))
+		}
+		if r := s.pulse(kept); r.Failed != 0 || r.Nodes["a"] != 2 {
+			t.Errorf("IPv%d, on_down keep: %+v", family, r)
+		}
+		if r := s.pulse(reset); r.Failures["reset"] != 1 || r.Nodes["b"] != 2 {
+			t.Errorf("IPv%d, on_down reset: %+v", family, r)
+		}
+		p, err := peer.StartListener(s.star.Nodes[0], fmt.Sprintf("[::]:%d", checkPort))
+		s.must(err)
+		listeners[0] = p
+		for _, port := range []int{80, 81} {
+			name := fmt.Sprintf("web/%d/%s", port, nodeLabel(0, 6))
+			s.eventually(name+" is UP", s.applied(name, "UP"))
+		}
+	}
+}

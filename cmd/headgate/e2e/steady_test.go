@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/scripts/lab/peer"
+)
+
+// A thousand connections at a time, half of them kept open and half made anew for every request, go on
+// while everything that an operator may do, and an accident, happens to headgate. Not one request fails.
+func TestThousandConnectionsThroughEveryChange(t *testing.T) {
+	s := newSite(t, 3, "")
+	s.nginx()
+	yaml := func(weights ...int) string {
+		return s.yaml(conf{port: 80, extra: quickCheck, nodes: members(3, 8080, both, weights...)})
+	}
+	s.run(yaml(5, 3, 2))
+	loads := map[string]*peer.Client{
+		"kept open":    s.startLoad(peer.Load{Network: "tcp", Address: s.vip(4, 80), Workers: 400, KeepOpen: true, Interval: 400 * time.Millisecond}),
+		"kept open, 6": s.startLoad(peer.Load{Network: "tcp", Address: s.vip(6, 80), Workers: 100, KeepOpen: true, Interval: 400 * time.Millisecond}),
+		"made anew":    s.startLoad(peer.Load{Network: "tcp", Address: s.vip(4, 80), Workers: 400, Interval: 400 * time.Millisecond}),
+		"made anew, 6": s.startLoad(peer.Load{Network: "tcp", Address: s.vip(6, 80), Workers: 100, Interval: 400 * time.Millisecond}),
+	}
+	// Every step is followed by enough exchanges of every load to see what it broke.
+	step := func(what string, do func()) {
+		t.Helper()
+		do()
+		for name, c := range loads {
+			before, err := c.Report()
+			s.must(err)
+			poll(t, soon, "the load goes on after "+what, func() bool {
+				now, err := c.Report()
+				s.must(err)
+				if now.Failed > 0 {
+					t.Fatalf("%s: %s: %d failed: %v", what, name, now.Failed, now.Failures)
+				}
+				return now.Done-before.Done >= 400
+			})
+		}
+	}
+	step("the start", func() {})
+	step("drain of one node", func() { s.set("web/80/node-a", "--mode", "drain"); s.set("web/80/node6-a", "--mode", "drain") })
+	step("reject of another", func() { s.set("web/80/node-b", "--mode", "reject"); s.set("web/80/node6-b", "--mode", "reject") })
+	step("accept again", func() { s.set("web/80/node-a", "--mode", "accept"); s.set("web/80/node6-a", "--mode", "accept") })
+	step("a reload with other weights", func() {
+		generation := s.status().Desired
+		s.configure(yaml(1, 2, 3))
+		s.must(s.gate.Reload())
+		poll(t, soon, "the reload is applied", func() bool {
+			st := s.status()
+			return st.Desired > generation && st.Applied == st.Desired
+		})
+	})
+	step("SIGTERM", func() { s.must(s.gate.Stop()) })
+	step("the start after it", s.start)
+	step("kill -9", func() { s.must(s.gate.Kill()) })
+	step("the start after that", s.start)
+	for name, c := range loads {
+		r := s.finish(c)
+		t.Logf("%s: %d requests, the slowest took %v", name, r.Done, r.Slowest.Round(time.Millisecond))
+		if r.Failed != 0 || len(r.Nodes) != 3 {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	s.checkCounts()
+}
