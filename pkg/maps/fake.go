@@ -116,7 +116,8 @@ func (o *fakeOutside) clearTraffic(id uint32) error {
 	return nil
 }
 
-func (o *fakeOutside) reasons() ([]uint64, error)       { return o.counts[:], nil }
-func (o *fakeOutside) refusalTokens() ([]uint64, error) { return []uint64{0}, nil }
+func (o *fakeOutside) reasons() ([]uint64, error)         { return o.counts[:], nil }
+func (o *fakeOutside) sizes() (map[string]uint64, error) { return nil, nil }
+func (o *fakeOutside) refusalTokens() ([]uint64, error)   { return []uint64{0}, nil }
 
 var _ Tables = (*Fake)(nil)

@@ -12,7 +12,7 @@ type MapInfo struct {
 	What    string // it holds, and who writes it
 	Entries uint64 // there is room for
 	Used    uint64
-	Bytes   uint64 // of memory, without the kernel's own bookkeeping
+	Bytes   uint64 // of memory, all CPUs together
 }
 
 // Entry is one entry of a map in use, decoded for people.
@@ -25,15 +25,22 @@ type Entry struct {
 type table struct {
 	name, what string
 	entries    uint64
-	stride     uint64 // bytes an entry, all CPUs together
+	stride     uint64 // bytes an entry, where the kernel does not tell the memory
 	dump       func(yield func(Entry, error) bool)
 }
 
 // Maps describes all maps, in the order of bpf/maps.h. It walks them to count what is in use.
 func (r *Reader) Maps() ([]MapInfo, error) {
+	memory, err := r.sizes()
+	if err != nil {
+		return nil, err
+	}
 	var out []MapInfo
 	for _, t := range r.tables() {
 		info := MapInfo{Name: t.name, What: t.what, Entries: t.entries, Bytes: t.entries * t.stride}
+		if bytes, ok := memory[t.name]; ok {
+			info.Bytes = bytes
+		}
 		used, err := r.used(t)
 		if err != nil {
 			return nil, err

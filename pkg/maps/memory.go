@@ -45,6 +45,8 @@ type outside interface {
 	clearTraffic(id uint32) error
 	reasons() ([]uint64, error)
 	refusalTokens() ([]uint64, error)
+	// sizes is how many bytes each map takes, as far as that is known.
+	sizes() (map[string]uint64, error)
 }
 
 // at returns an entry, or an error that names the map and how large it is.

@@ -5,22 +5,16 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+
+	"github.com/headgate/headgate/loader"
 )
 
 // Reader looks at the maps for people, also while packets and a writer change them: each answer
-// is true of some moment, entry by entry. Its methods may be called concurrently.
+// is true of some moment, entry by entry. Its methods may be called concurrently. It lives as long as
+// the Kernel or Fake that it came from.
 type Reader struct {
 	*store
 	clock func() uint64 // CLOCK_MONOTONIC in nanoseconds
-	close func() error
-}
-
-// Close unmaps what the Reader has mapped. The maps stay open; they belong to whoever opened them.
-func (r *Reader) Close() error {
-	if r.close == nil {
-		return nil
-	}
-	return r.close()
 }
 
 // ServiceState is a service as the maps hold it.
@@ -126,7 +120,7 @@ func (r *Reader) Reasons() ([]ReasonCount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read reasons: %w", err)
 	}
-	names := reasonNames()
+	names := loader.ReasonNames()
 	out := make([]ReasonCount, 0, len(names))
 	for i, name := range names {
 		if i < len(counts) {

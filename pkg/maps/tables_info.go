@@ -23,14 +23,15 @@ func (r *Reader) tables() []table {
 		of("slots", "scheduling tables, each slot names a node; the daemon writes", r.slots, r.dumpSlots),
 		of("nodes", "node → address, next hop, status; the daemon writes", r.nodes, r.dumpNodes),
 		of("nodes_live", "node → active flows and next source port; the program writes", r.nodesLive, r.dumpLive),
-		perCPU[loader.NodeStats](r, "nodes_stats", "node → traffic, per CPU; the program writes", uint64(len(r.nodes)), r.dumpTraffic),
+		sized("nodes_stats", "node → traffic, per CPU; the program writes", uint64(len(r.nodes)), uint64(unsafe.Sizeof(loader.NodeStats{})), r.dumpTraffic),
 		of("nodes_info", "node → label, weight, last check; the daemon writes", r.nodesInfo, r.dumpNodesInfo),
 		of("snats", "addresses that NAT sends from; the daemon writes", r.snats, r.dumpSNATs),
 		of("ours", "words of a bitmap of hashed VIPs and source addresses; the daemon writes", r.ours, r.dumpOurs),
 		of("links", "interfaces that packets may leave by; the daemon writes", r.links, r.dumpLinks),
 		sized("tx_ports", "the same interfaces for redirection; the daemon writes", uint64(len(r.links)), 8, r.dumpTxPorts),
-		perCPU[loader.Reasons](r, "reasons", "packets by reason, per CPU; the program writes", 1, r.dumpReasons),
-		perCPU[[2]uint64](r, "refusals", "tokens for refusals, per CPU; the program writes", 1, r.dumpRefusals),
+		sized("reasons", "packets by reason, per CPU; the program writes", 1, uint64(unsafe.Sizeof(loader.Reasons{})), r.dumpReasons),
+		sized("refusals", "tokens for refusals, per CPU; the program writes", 1, 16, r.dumpRefusals),
+		sized("creations", "the program's own scratch, per CPU; nothing to show", 1, 128, func(emit) {}),
 		sized("meta", "what the tables were made with; the loader writes, once", 1, uint64(unsafe.Sizeof(r.meta)), r.dumpMeta),
 	}
 }
@@ -42,15 +43,6 @@ func sized(name, what string, entries, stride uint64, dump func(emit)) table {
 func of[T any](name, what string, entries []T, dump func(emit)) table {
 	var one T
 	return sized(name, what, uint64(len(entries)), uint64(unsafe.Sizeof(one)), dump)
-}
-
-func perCPU[T any](r *Reader, name, what string, entries uint64, dump func(emit)) table {
-	var one T
-	cpus := uint64(1)
-	if tokens, err := r.refusalTokens(); err == nil && len(tokens) > 0 {
-		cpus = uint64(len(tokens)) // one value for each possible CPU
-	}
-	return sized(name, what, entries, uint64(unsafe.Sizeof(one))*cpus, dump)
 }
 
 // used counts what a dump would show; of the flow tables it counts slots without reading flows.

@@ -9,10 +9,10 @@ type Traffic struct {
 }
 
 // add sums up the counters of one CPU.
-func (t *Traffic) add(packetsIn, bytesIn, packetsOut, bytesOut, flows uint64) {
-	t.PacketsIn += packetsIn
-	t.BytesIn += bytesIn
-	t.PacketsOut += packetsOut
-	t.BytesOut += bytesOut
-	t.Flows += flows
+func (t *Traffic) add(o Traffic) {
+	t.PacketsIn += o.PacketsIn
+	t.BytesIn += o.BytesIn
+	t.PacketsOut += o.PacketsOut
+	t.BytesOut += o.BytesOut
+	t.Flows += o.Flows
 }

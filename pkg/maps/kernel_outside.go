@@ -1,0 +1,138 @@
+package maps
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// kernelOutside is the maps that cannot be mapped: every operation is a system call.
+type kernelOutside struct {
+	maps *loader.Maps
+}
+
+func (o *kernelOutside) vipsMax() uint32 { return o.maps.Vips.MaxEntries() }
+
+func (o *kernelOutside) vips() (map[VIP]uint32, error) {
+	out := map[VIP]uint32{}
+	var key loader.VIPKey
+	var service uint32
+	it := o.maps.Vips.Iterate()
+	for it.Next(&key, &service) {
+		out[decodeVIP(key)] = service
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("iterate map vips: %w", err)
+	}
+	return out, nil
+}
+
+func (o *kernelOutside) putVIP(v VIP, service uint32) error {
+	if err := o.maps.Vips.Put(encodeVIP(v), service); err != nil {
+		return fmt.Errorf("map vips (%d entries), put %s: %w", o.vipsMax(), v, err)
+	}
+	return nil
+}
+
+func (o *kernelOutside) deleteVIP(v VIP) error {
+	err := o.maps.Vips.Delete(encodeVIP(v))
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("map vips, delete %s: %w", v, err)
+	}
+	return nil
+}
+
+func (o *kernelOutside) txPort(index uint16) (int, error) {
+	var ifindex uint32
+	err := o.maps.TxPorts.Lookup(uint32(index), &ifindex)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return 0, err
+	}
+	return int(ifindex), nil
+}
+
+func (o *kernelOutside) putTxPort(index uint16, ifindex int) error {
+	return o.maps.TxPorts.Put(uint32(index), uint32(ifindex))
+}
+
+func (o *kernelOutside) deleteTxPort(index uint16) error {
+	err := o.maps.TxPorts.Delete(uint32(index))
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (o *kernelOutside) nodeTraffic(id uint32) (Traffic, error) {
+	var cpus []loader.NodeStats
+	var t Traffic
+	if err := o.maps.NodesStats.Lookup(id, &cpus); err != nil {
+		return t, err
+	}
+	for _, c := range cpus {
+		t.add(Traffic{c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut, c.Flows})
+	}
+	return t, nil
+}
+
+func (o *kernelOutside) clearTraffic(id uint32) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	if err := o.maps.NodesStats.Put(id, make([]loader.NodeStats, cpus)); err != nil {
+		return fmt.Errorf("map nodes_stats, clear %d: %w", id, err)
+	}
+	return nil
+}
+
+func (o *kernelOutside) reasons() ([]uint64, error) {
+	var cpus []loader.Reasons
+	if err := o.maps.Reasons.Lookup(uint32(0), &cpus); err != nil {
+		return nil, err
+	}
+	sum := make([]uint64, len(loader.Reasons{}.Packets))
+	for _, c := range cpus {
+		for i, n := range c.Packets {
+			sum[i] += n
+		}
+	}
+	return sum, nil
+}
+
+func (o *kernelOutside) refusalTokens() ([]uint64, error) {
+	var cpus []struct{ Tokens, Filled uint64 } // struct refusal_bucket
+	if err := o.maps.Refusals.Lookup(uint32(0), &cpus); err != nil {
+		return nil, err
+	}
+	tokens := make([]uint64, len(cpus))
+	for i, c := range cpus {
+		tokens[i] = c.Tokens
+	}
+	return tokens, nil
+}
+
+// sizes asks the kernel how much memory each map takes, its own bookkeeping included.
+func (o *kernelOutside) sizes() (map[string]uint64, error) {
+	m := o.maps
+	out := map[string]uint64{}
+	for name, one := range map[string]*ebpf.Map{
+		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "services": m.Services,
+		"services_live": m.ServicesLive, "services_info": m.ServicesInfo, "slots": m.Slots,
+		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
+		"snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "reasons": m.Reasons,
+		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta,
+	} {
+		info, err := one.Info()
+		if err != nil {
+			return nil, fmt.Errorf("map %s: %w", name, err)
+		}
+		if bytes, ok := info.Memlock(); ok {
+			out[name] = bytes
+		}
+	}
+	return out, nil
+}

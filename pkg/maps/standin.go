@@ -1,3 +1,0 @@
-package maps
-
-func reasonNames() []string { return nil }
