@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/loader/dptest"
 	"github.com/headgate/headgate/pkg/packet"
 )
@@ -90,7 +91,7 @@ func TestEveryReasonHasAStory(t *testing.T) {
 		}
 	}
 	var without []string
-	for _, reason := range dptest.Open(t, dptest.Options{}).Reasons() {
+	for _, reason := range loader.ReasonNames() {
 		if !seen[reason] {
 			without = append(without, reason)
 		}

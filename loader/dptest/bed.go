@@ -1,0 +1,126 @@
+package dptest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// HZ is what a Bed takes for the kernel's jiffies a second. Time passes only by Age, so it need not
+// be right.
+const HZ = 250
+
+// Sizes of a Bed's tables; ids and indices are below these.
+const (
+	MaxNodes    = 32
+	MaxServices = 8
+	MaxSlots    = 64 // for each service
+)
+
+// Options of a Bed.
+type Options struct {
+	Buckets4, Buckets6 uint32 // of the flow tables, powers of two; 0: 4
+	RefuseRate         uint32 // refusals a second; 0: 10,000
+}
+
+// Bed is the program with tables of its own. One goroutine uses it at a time.
+type Bed struct {
+	options Options
+	space   *space
+	coll    *ebpf.Collection
+	entry   *ebpf.Program // dirties the head-room, then runs the program
+	next    *ebpf.Map     // what entry goes on to
+	ours    [1024]uint64
+}
+
+// Open loads the program with empty tables. It ends with the test. Without root, or on a kernel
+// that cannot load the program, the test fails.
+func Open(tb testing.TB, options Options) *Bed {
+	tb.Helper()
+	b := &Bed{options: options, space: openSpace(tb)}
+	if err := b.load(); err != nil {
+		tb.Fatalf("data path: %s", describe(err))
+	}
+	tb.Cleanup(b.close)
+	b.Reset()
+	return b
+}
+
+func describe(err error) string {
+	var refused *ebpf.VerifierError
+	if errors.As(err, &refused) {
+		return fmt.Sprintf("%+v", refused)
+	}
+	return err.Error()
+}
+
+func (b *Bed) load() error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return err
+	}
+	spec, err := loader.Spec()
+	if err != nil {
+		return err
+	}
+	if err := b.configure(spec); err != nil {
+		return err
+	}
+	if b.coll, err = ebpf.NewCollection(spec); err != nil {
+		return err
+	}
+	b.entry, b.next, err = newDirtyingEntry(b.coll.Programs["headgate"], spec.Programs["headgate"])
+	return err
+}
+
+// configure makes the tables small and the hash the same in every run.
+func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
+	if b.options.Buckets4 == 0 {
+		b.options.Buckets4 = 4
+	}
+	if b.options.Buckets6 == 0 {
+		b.options.Buckets6 = 4
+	}
+	for name, entries := range map[string]uint32{
+		"flows4": b.options.Buckets4, "flows6": b.options.Buckets6, "nodes": MaxNodes, "nodes_live": MaxNodes,
+		"nodes_stats": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
+		"services_info": MaxServices, "vips": 64, "slots": MaxServices * MaxSlots,
+	} {
+		spec.Maps[name].MaxEntries = entries
+	}
+	constants := map[string]any{
+		"hz": uint32(HZ), "flows4_mask": b.options.Buckets4 - 1, "flows6_mask": b.options.Buckets6 - 1,
+		"secret0": uint64(0x9e3779b97f4a7c15), "secret1": uint64(0xbf58476d1ce4e5b9), "secret2": uint64(0x94d049bb133111eb),
+	}
+	if b.options.RefuseRate != 0 {
+		constants["refuse_rate"] = b.options.RefuseRate
+		constants["refuse_burst"] = b.options.RefuseRate
+	}
+	for name, value := range constants {
+		variable, ok := spec.Variables[name]
+		if !ok {
+			return fmt.Errorf("the program has no constant %s", name)
+		}
+		if err := variable.Set(value); err != nil {
+			return fmt.Errorf("constant %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (b *Bed) close() {
+	b.entry.Close()
+	b.next.Close()
+	b.coll.Close()
+}
+
+// must panics: a Bed's own map operations fail only when the Bed is wrong.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

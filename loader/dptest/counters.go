@@ -1,0 +1,105 @@
+package dptest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/headgate/headgate/loader"
+)
+
+// Counters are all that the program counts, summed over the CPUs.
+type Counters struct {
+	Reasons  map[string]uint64
+	Stats    [MaxNodes]loader.NodeStats
+	Active   [MaxNodes]uint64
+	NextPort [MaxNodes]uint64
+	Tickets  [MaxServices]uint64
+}
+
+// Counters reads every counter.
+func (b *Bed) Counters() Counters {
+	c := Counters{Reasons: map[string]uint64{}}
+	var perCPU []loader.Reasons
+	b.lookup("reasons", uint32(0), &perCPU)
+	names := loader.ReasonNames()
+	for _, cpu := range perCPU {
+		for i, n := range cpu.Packets {
+			name := fmt.Sprintf("reason %d", i)
+			if i < len(names) {
+				name = names[i]
+			}
+			c.Reasons[name] += n
+		}
+	}
+	for id := range uint32(MaxNodes) {
+		var stats []loader.NodeStats
+		b.lookup("nodes_stats", id, &stats)
+		for _, cpu := range stats {
+			sum := &c.Stats[id]
+			sum.PacketsIn += cpu.PacketsIn
+			sum.BytesIn += cpu.BytesIn
+			sum.PacketsOut += cpu.PacketsOut
+			sum.BytesOut += cpu.BytesOut
+			sum.Flows += cpu.Flows
+		}
+		live := b.Live(id)
+		c.Active[id], c.NextPort[id] = live.Active, live.NextPort
+	}
+	for id := range uint32(MaxServices) {
+		var live loader.ServiceLive
+		b.lookup("services_live", id, &live)
+		c.Tickets[id] = live.Ticket
+	}
+	return c
+}
+
+// Reason returns the one reason that was counted since an earlier look; with none or several, all
+// of them with their counts.
+func (c Counters) Reason(before Counters) string {
+	var moved []string
+	for name, n := range c.Reasons {
+		switch d := n - before.Reasons[name]; {
+		case d == 1:
+			moved = append(moved, name)
+		case d != 0:
+			moved = append(moved, fmt.Sprintf("%d times %s", d, name))
+		}
+	}
+	if len(moved) == 0 {
+		return "no reason"
+	}
+	return strings.Join(moved, " and ")
+}
+
+// Moved says what moved since an earlier look, a line for each node and service; reasons are not in it.
+func (c Counters) Moved(before Counters) []string {
+	var lines []string
+	for id := range c.Stats {
+		now, was := c.Stats[id], before.Stats[id]
+		var w moves
+		w.add("active", c.Active[id]-before.Active[id])
+		w.add("ports", c.NextPort[id]-before.NextPort[id])
+		w.add("flows", now.Flows-was.Flows)
+		w.add("packets-in", now.PacketsIn-was.PacketsIn)
+		w.add("bytes-in", now.BytesIn-was.BytesIn)
+		w.add("packets-out", now.PacketsOut-was.PacketsOut)
+		w.add("bytes-out", now.BytesOut-was.BytesOut)
+		if w != "" {
+			lines = append(lines, fmt.Sprintf("node %d%s", id, w))
+		}
+	}
+	for id := range c.Tickets {
+		if d := c.Tickets[id] - before.Tickets[id]; d != 0 {
+			lines = append(lines, fmt.Sprintf("service %d ticket %+d", id, d))
+		}
+	}
+	return lines
+}
+
+type moves string
+
+func (m *moves) add(name string, d uint64) {
+	if d != 0 {
+		*m += moves(fmt.Sprintf(" %s %+d", name, int64(d)))
+	}
+}

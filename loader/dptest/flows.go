@@ -1,0 +1,256 @@
+package dptest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+// Class is what a flow is, see enum flow_class.
+type Class uint8
+
+// Classes of flows.
+const (
+	Free Class = iota
+	HalfOpen
+	Established
+	Closing
+	UDP
+)
+
+// String returns the class in lower case.
+func (c Class) String() string {
+	if c > UDP {
+		return fmt.Sprintf("class %d", uint8(c))
+	}
+	return [...]string{"free", "half-open", "established", "closing", "udp"}[c]
+}
+
+// counted says whether flows of a class count as active.
+func (c Class) counted() bool { return c != Free && c != Closing }
+
+// Bits of a half's flags, see enum half_flag.
+const (
+	halfForward = 1
+	halfReply   = 2
+	halfFIN     = 4
+	halfSynAck  = 8
+)
+
+// Tuple is a key of the flow table, as on the wire.
+type Tuple struct {
+	Proto    uint8
+	Src, Dst netip.AddrPort
+}
+
+// reverse is the tuple of the other direction.
+func (t Tuple) reverse() Tuple { return Tuple{t.Proto, t.Dst, t.Src} }
+
+// String returns the tuple as the text of stories has it.
+func (t Tuple) String() string { return fmt.Sprintf("%s > %s", t.Src, t.Dst) }
+
+// slot is one used or half-used place of a flow table.
+type slot struct {
+	family  uint8
+	ref     uint32 // bucket << 3 | slot
+	tag     uint16
+	stamp   uint32
+	version uint8
+	key     Tuple
+	out     Tuple // what a packet leaves with
+	flags   uint8
+	half    loader.Half
+}
+
+func (s slot) class() Class { return Class(s.stamp & 7) }
+
+// Flow is a flow of the table, both halves joined.
+type Flow struct {
+	In, Out    Tuple // client to VIP, and what the node sees
+	Node       uint32
+	Class      Class
+	Forward    Traffic
+	Reply      Traffic
+	ClientFIN  bool
+	NodeFIN    bool
+	SynAck     bool
+	ExpectAck  uint32
+	ReplyHop   Hop
+	refForward uint32
+}
+
+// Traffic is what a direction carried.
+type Traffic struct {
+	Packets uint32
+	Bytes   uint64
+}
+
+// Flows returns the flows of both tables, sorted. Halves without a peer are left out: Check finds them.
+func (b *Bed) Flows() []Flow {
+	var flows []Flow
+	for _, family := range []uint8{4, 6} {
+		slots := b.slots(family)
+		for _, f := range slots {
+			r, ok := slots[f.half.Peer]
+			if !ok || f.flags&halfForward == 0 {
+				continue
+			}
+			flows = append(flows, Flow{
+				In: f.key, Out: f.out, Node: f.half.Node, Class: f.class(),
+				Forward:   Traffic{f.half.Packets, f.half.Bytes},
+				Reply:     Traffic{r.half.Packets, r.half.Bytes},
+				ClientFIN: f.flags&halfFIN != 0, NodeFIN: r.flags&halfFIN != 0, SynAck: f.flags&halfSynAck != 0,
+				ExpectAck: uint32(f.half.Own.Hop >> 32), ReplyHop: hopOf(r.half.Own.Hop), refForward: f.ref,
+			})
+		}
+	}
+	slices.SortFunc(flows, func(a, b Flow) int { return strings.Compare(a.String(), b.String()) })
+	return flows
+}
+
+// String returns a flow as stories show it.
+func (f Flow) String() string {
+	proto := "tcp"
+	if f.In.Proto == packet.ProtoUDP {
+		proto = "udp"
+	}
+	var marks string
+	if f.SynAck {
+		marks += fmt.Sprintf(" wants-ack %d", f.ExpectAck)
+	}
+	if f.ClientFIN {
+		marks += " client-fin"
+	}
+	if f.NodeFIN {
+		marks += " node-fin"
+	}
+	return fmt.Sprintf("%s %s as %s node %d %s in %d/%d out %d/%d back %d %s%s", proto, f.In, f.Out, f.Node, f.Class,
+		f.Forward.Packets, f.Forward.Bytes, f.Reply.Packets, f.Reply.Bytes, f.ReplyHop.Link, f.ReplyHop.MAC, marks)
+}
+
+// slots reads every slot of a table that has a tag or a class.
+func (b *Bed) slots(family uint8) map[uint32]slot {
+	found := map[uint32]slot{}
+	add := func(bucket uint32, i int, head loader.BucketHead, s slot) {
+		s.family, s.ref, s.tag, s.stamp, s.version = family, bucket<<3|uint32(i), head.Tags[i], head.Stamps[i], head.Versions[i]
+		if s.tag != 0 || s.stamp != 0 {
+			found[s.ref] = s
+		}
+	}
+	if family == 4 {
+		for n := range b.options.Buckets4 {
+			var bucket loader.Bucket4
+			b.lookup("flows4", n, &bucket)
+			for i, f := range bucket.Flows {
+				add(n, i, bucket.Head, slotOf(f.Word, bytes4(f.Src), bytes4(f.Dst), bytes4(f.NatSrc), bytes4(f.NatDst),
+					f.NatSport, f.NatDport, f.Half))
+			}
+		}
+		return found
+	}
+	for n := range b.options.Buckets6 {
+		var bucket loader.Bucket6
+		b.lookup("flows6", n, &bucket)
+		for i, f := range bucket.Flows {
+			add(n, i, bucket.Head, slotOf(f.Word, bytes16(f.Src), bytes16(f.Dst), bytes16(f.NatSrc), bytes16(f.NatDst),
+				f.NatSport, f.NatDport, f.Half))
+		}
+	}
+	return found
+}
+
+func slotOf(w loader.FlowWord, src, dst, natSrc, natDst []byte, natSport, natDport uint16, half loader.Half) slot {
+	port := func(addr []byte, raw uint16) netip.AddrPort {
+		a, _ := netip.AddrFromSlice(addr)
+		return netip.AddrPortFrom(a, be16(raw))
+	}
+	return slot{
+		key: Tuple{w.Proto, port(src, w.Sport), port(dst, w.Dport)}, out: Tuple{w.Proto, port(natSrc, natSport), port(natDst, natDport)},
+		flags: w.Flags, half: half,
+	}
+}
+
+func bytes4(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+func bytes16(v [4]uint32) (b []byte) {
+	for _, word := range v {
+		b = binary.NativeEndian.AppendUint32(b, word)
+	}
+	return b
+}
+
+// Age makes every flow older by d, rounded up to 8 jiffies, as if nothing had happened for that long.
+func (b *Bed) Age(d time.Duration) {
+	jiffies := (jiffiesOf(d) + 7) &^ 7
+	age := func(head *loader.BucketHead, i int, half *loader.Half, forward bool) {
+		if head.Tags[i] == 0 {
+			return
+		}
+		head.Stamps[i] -= jiffies
+		half.Seen -= jiffies
+		if forward {
+			half.Own.Hop = half.Own.Hop&^0xffffffff | uint64(uint32(half.Own.Hop)-jiffies)
+		}
+	}
+	for n := range b.options.Buckets4 {
+		var bucket loader.Bucket4
+		b.lookup("flows4", n, &bucket)
+		for i := range bucket.Flows {
+			f := &bucket.Flows[i]
+			age(&bucket.Head, i, &f.Half, f.Word.Flags&halfForward != 0)
+		}
+		b.update("flows4", n, bucket)
+	}
+	for n := range b.options.Buckets6 {
+		var bucket loader.Bucket6
+		b.lookup("flows6", n, &bucket)
+		for i := range bucket.Flows {
+			f := &bucket.Flows[i]
+			age(&bucket.Head, i, &f.Half, f.Word.Flags&halfForward != 0)
+		}
+		b.update("flows6", n, bucket)
+	}
+}
+
+// Lock takes or drops the lock of a bucket, as a program on another CPU would.
+func (b *Bed) Lock(family uint8, bucket uint32, taken bool) {
+	var lock uint32
+	if taken {
+		lock = 1
+	}
+	if family == 4 {
+		var v loader.Bucket4
+		b.lookup("flows4", bucket, &v)
+		v.Head.Lock = lock
+		b.update("flows4", bucket, v)
+		return
+	}
+	var v loader.Bucket6
+	b.lookup("flows6", bucket, &v)
+	v.Head.Lock = lock
+	b.update("flows6", bucket, v)
+}
+
+// locks returns the lock of every bucket.
+func (b *Bed) locks(family uint8) (locks []uint32) {
+	if family == 4 {
+		for n := range b.options.Buckets4 {
+			var bucket loader.Bucket4
+			b.lookup("flows4", n, &bucket)
+			locks = append(locks, bucket.Head.Lock)
+		}
+		return locks
+	}
+	for n := range b.options.Buckets6 {
+		var bucket loader.Bucket6
+		b.lookup("flows6", n, &bucket)
+		locks = append(locks, bucket.Head.Lock)
+	}
+	return locks
+}

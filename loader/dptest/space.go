@@ -1,0 +1,75 @@
+package dptest
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Interfaces of a Bed's network namespace. Packets arrive at Front unless a test says otherwise.
+const (
+	Front = 2 // ifindex
+	Back  = 3
+)
+
+// space is a thread in a network namespace of its own, which ends with it. Program runs and
+// redirection maps look interfaces up in the namespace of the thread that asks.
+type space struct {
+	work chan func()
+}
+
+func openSpace(tb testing.TB) *space {
+	tb.Helper()
+	s := &space{work: make(chan func())}
+	ready := make(chan error)
+	go s.serve(ready)
+	if err := <-ready; err != nil {
+		tb.Fatalf("network namespace for the data path's tests: %v", err)
+	}
+	tb.Cleanup(func() { close(s.work) })
+	return s
+}
+
+func (s *space) serve(ready chan<- error) {
+	runtime.LockOSThread() // never unlocked: the thread and its namespace end with the goroutine
+	err := s.enter()
+	ready <- err
+	if err != nil {
+		return
+	}
+	for f := range s.work {
+		f()
+	}
+}
+
+func (s *space) enter() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("unshare (needs root): %w", err)
+	}
+	h, err := netlink.NewHandle()
+	if err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	defer h.Close()
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "hgfront"}, PeerName: "hgback"}
+	if err := h.LinkAdd(pair); err != nil {
+		return fmt.Errorf("add veth pair: %w", err)
+	}
+	// The first interfaces of a new namespace have always these numbers, whichever end is first.
+	for _, index := range []int{Front, Back} {
+		if _, err := h.LinkByIndex(index); err != nil {
+			return fmt.Errorf("interface %d of a veth pair: %w", index, err)
+		}
+	}
+	return nil
+}
+
+// do runs f in the namespace and waits for it.
+func (s *space) do(f func()) {
+	done := make(chan struct{})
+	s.work <- func() { defer close(done); f() }
+	<-done
+}

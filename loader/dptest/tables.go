@@ -1,0 +1,216 @@
+package dptest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+// Actions of a node's status, see enum node_action.
+const (
+	ActionNew      = 1
+	ActionDead     = 2
+	ActionResetTCP = 4
+)
+
+// Service is a port of a VIP. Slots are the node ids of its scheduling table, in order.
+type Service struct {
+	ID    uint32
+	Proto uint8 // packet.ProtoTCP or packet.ProtoUDP
+	VIP   netip.AddrPort
+	Slots []uint32
+	Drop  bool // nothing eligible: drop silently
+}
+
+// Node is a backend.
+type Node struct {
+	ID                   uint32
+	Proto                uint8
+	Address              netip.AddrPort
+	Hop                  Hop
+	Actions              uint8
+	SNATFirst, SNATCount uint16
+	NextPort             uint64
+	TCPIdle, UDPIdle     time.Duration // 0: an hour, 16 seconds
+}
+
+// Hop is a next hop: a link's index and a MAC. The zero Hop is unresolved.
+type Hop struct {
+	Link uint16
+	MAC  packet.MAC
+}
+
+func (h Hop) word() uint64 {
+	var b [8]byte
+	copy(b[:], h.MAC[:])
+	return binary.LittleEndian.Uint64(b[:]) | uint64(h.Link)<<48
+}
+
+func hopOf(word uint64) Hop {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], word)
+	return Hop{Link: uint16(word >> 48), MAC: packet.MAC(b[:6])}
+}
+
+// Reset empties every table and gives the refusals their full rate.
+func (b *Bed) Reset() {
+	for _, name := range []string{
+		"flows4", "flows6", "nodes", "nodes_live", "services", "services_live", "slots", "snats", "links",
+	} {
+		m := b.coll.Maps[name]
+		zero := make([]byte, m.ValueSize())
+		for i := range m.MaxEntries() {
+			b.update(name, i, zero)
+		}
+	}
+	for i, word := range b.ours {
+		if word != 0 {
+			b.update("ours", uint32(i), uint64(0))
+		}
+	}
+	b.ours = [1024]uint64{}
+	var key loader.VIPKey
+	for b.coll.Maps["vips"].NextKey(nil, &key) == nil {
+		must(b.coll.Maps["vips"].Delete(key))
+	}
+	for i := range b.coll.Maps["tx_ports"].MaxEntries() {
+		b.coll.Maps["tx_ports"].Delete(i) // an error says that there was none
+	}
+	b.refill(10000)
+}
+
+func (b *Bed) update(name string, key, value any) {
+	if err := b.coll.Maps[name].Update(key, value, ebpf.UpdateAny); err != nil {
+		panic(fmt.Sprintf("%s[%v]: %v", name, key, err))
+	}
+}
+
+func (b *Bed) lookup(name string, key, value any) {
+	if err := b.coll.Maps[name].Lookup(key, value); err != nil {
+		panic(fmt.Sprintf("%s[%v]: %v", name, key, err))
+	}
+}
+
+// SetLink makes an interface known under an index, which is ifindex plus a little (LINK_PROBES). An
+// interface that does not exist gets no entry for redirection, as if it had gone away.
+func (b *Bed) SetLink(index uint16, ifindex int, mac packet.MAC) {
+	b.update("links", uint32(index), loader.LinkEntry{Ifindex: uint32(ifindex), Mac: mac})
+	var err error
+	b.space.do(func() { err = b.coll.Maps["tx_ports"].Update(uint32(index), uint32(ifindex), ebpf.UpdateAny) })
+	if err != nil && !errors.Is(err, unix.EINVAL) {
+		panic(fmt.Sprintf("tx_ports[%d] = %d: %v", index, ifindex, err))
+	}
+}
+
+// SetSNAT sets an address that NAT sends from.
+func (b *Bed) SetSNAT(index uint32, addr netip.Addr) {
+	b.update("snats", index, loader.SNAT{Addr: addr16(addr)})
+	b.setOurs(addr)
+}
+
+// SetService makes a service known, or replaces its table and policy.
+func (b *Bed) SetService(s Service) {
+	first := s.ID * MaxSlots
+	for i, node := range s.Slots {
+		b.update("slots", first+uint32(i), node)
+	}
+	var flags uint64
+	if s.Drop {
+		flags = 1
+	}
+	b.SetServiceWord(s.ID, uint64(first)|uint64(len(s.Slots))<<32|flags<<56)
+	b.update("vips", vipKey(s), s.ID)
+	b.setOurs(s.VIP.Addr())
+}
+
+// SetServiceWord sets what a service points to, whatever it is.
+func (b *Bed) SetServiceWord(id uint32, word uint64) {
+	b.update("services", id, loader.Service{Word: word})
+}
+
+// RemoveService takes a service's port away; its flows stay.
+func (b *Bed) RemoveService(s Service) { must(b.coll.Maps["vips"].Delete(vipKey(s))) }
+
+func vipKey(s Service) loader.VIPKey {
+	return loader.VIPKey{Addr: addr16(s.VIP.Addr()), Port: be16(s.VIP.Port()), Proto: s.Proto, Family: familyOf(s.VIP.Addr())}
+}
+
+// SetNode makes a node known, or replaces its record; its live counts stay but for NextPort.
+func (b *Bed) SetNode(n Node) {
+	if n.TCPIdle == 0 {
+		n.TCPIdle = time.Hour
+	}
+	if n.UDPIdle == 0 {
+		n.UDPIdle = 16 * time.Second
+	}
+	b.update("nodes", n.ID, loader.Node{
+		Hop: n.Hop.word(), Status: loader.NodeStatus{Lifecycle: 1, Actions: n.Actions},
+		Addr: addr16(n.Address.Addr()), Port: be16(n.Address.Port()), Family: familyOf(n.Address.Addr()), Proto: n.Proto,
+		TcpIdle: jiffiesOf(n.TCPIdle), UdpIdle: jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
+	})
+	live := b.Live(n.ID)
+	live.NextPort = n.NextPort
+	b.update("nodes_live", n.ID, live)
+}
+
+// SetActions replaces what the packet path does with a node.
+func (b *Bed) SetActions(id uint32, actions uint8) {
+	var record loader.Node
+	b.lookup("nodes", id, &record)
+	record.Status.Actions = actions
+	b.update("nodes", id, record)
+}
+
+// SetHop replaces a node's next hop.
+func (b *Bed) SetHop(id uint32, hop Hop) {
+	var record loader.Node
+	b.lookup("nodes", id, &record)
+	record.Hop = hop.word()
+	b.update("nodes", id, record)
+}
+
+// Live returns a node's live counts.
+func (b *Bed) Live(id uint32) (live loader.NodeLive) {
+	b.lookup("nodes_live", id, &live)
+	return live
+}
+
+// setOurs sets the bit that lets packets to an address in.
+func (b *Bed) setOurs(addr netip.Addr) {
+	raw := addr16(addr)
+	x := binary.LittleEndian.Uint64(raw[:]) // an IPv4 address is its low half, the rest is 0
+	if addr.Is6() {
+		x ^= binary.LittleEndian.Uint64(raw[8:])
+	}
+	bit := x * 0x9e3779b97f4a7c15 >> 48
+	b.ours[bit>>6] |= 1 << (bit & 63)
+	b.update("ours", uint32(bit>>6), b.ours[bit>>6])
+}
+
+// addr16 is an address as the tables hold it: an IPv4 address fills the first four bytes.
+func addr16(addr netip.Addr) (raw [16]byte) {
+	copy(raw[:], addr.AsSlice())
+	return raw
+}
+
+func familyOf(addr netip.Addr) uint8 {
+	if addr.Is4() {
+		return 4
+	}
+	return 6
+}
+
+// be16 is a port as the tables hold it.
+func be16(v uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
+}
+
+func jiffiesOf(d time.Duration) uint32 { return uint32(d * HZ / time.Second) }
