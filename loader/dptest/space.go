@@ -46,6 +46,9 @@ func (s *space) serve(ready chan<- error) {
 }
 
 func (s *space) enter() error {
+	if err := pin(); err != nil {
+		return err
+	}
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("unshare (needs root): %w", err)
 	}
@@ -63,6 +66,24 @@ func (s *space) enter() error {
 		if _, err := h.LinkByIndex(index); err != nil {
 			return fmt.Errorf("interface %d of a veth pair: %w", index, err)
 		}
+	}
+	return nil
+}
+
+// pin keeps the thread on one CPU, so that what a test sets for each CPU is what its packets meet.
+func pin() error {
+	var allowed, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return fmt.Errorf("read the CPUs that may be used: %w", err)
+	}
+	for cpu := range len(allowed) * 64 {
+		if allowed.IsSet(cpu) {
+			one.Set(cpu)
+			break
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return fmt.Errorf("stay on one CPU: %w", err)
 	}
 	return nil
 }
