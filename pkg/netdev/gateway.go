@@ -1,7 +1,6 @@
 package netdev
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // hop is the way to a target as far as it is known.
@@ -151,14 +149,16 @@ func (w *world) ask(g *gateway) {
 		return
 	}
 	g.asked = now
-	if err := w.neigh.use(g.key); err != nil {
+	n, err := w.neigh.resolve(g.key)
+	if err != nil {
 		// The link or the route went away in this moment; the event of that is under way.
-		w.log.Debug("cannot have a neighbour resolved; trying again", "link", l.Name, "error", err)
+		w.log.Debug("trying again", "error", err)
 		return
 	}
-	// The kernel tells the outcome, but not that it began.
-	n.state, n.learned, n.protocol = netlink.NUD_INCOMPLETE, true, protocolOurs
-	w.neighs[g.key] = n
+	w.neighs[g.key] = n // the kernel tells the outcome, but not that it began
+	if n.usable() {
+		w.rehop(g) // somebody else was faster, and the event of that is under way
+	}
 }
 
 // retry asks again for what is unresolved, validates what is due, and lets go what is not used any more.
@@ -175,27 +175,26 @@ func (w *world) retry() {
 		if !n.ours() || w.gateways[key] != nil {
 			continue
 		}
-		if err := w.neigh.release(key); errors.Is(err, unix.ENOENT) {
-			delete(w.neighs, key)
-			continue
-		} else if err != nil {
-			w.log.Debug("cannot release a neighbour; trying again", "error", err)
+		n, err := w.neigh.release(key)
+		if err != nil {
+			w.log.Debug("trying again", "error", err)
 			continue
 		}
-		n.learned = false
+		if n == (neighbour{}) {
+			delete(w.neighs, key)
+			continue
+		}
 		w.neighs[key] = n
 	}
 }
 
-// validate has the kernel ask a known neighbour whether it is still there, when that is due. DELAY and
-// PROBE mean that the kernel is about to.
+// validate has the kernel ask a known neighbour whether it is still there, when that is due.
 func (w *world) validate(g *gateway, now time.Time) {
-	n := w.neighs[g.key]
-	if n.foreign() || n.state&(netlink.NUD_REACHABLE|netlink.NUD_STALE) == 0 || now.Before(g.due) {
+	if !w.neighs[g.key].settled() || now.Before(g.due) {
 		return
 	}
 	g.due = now.Add(jitter(w.timing.refresh))
-	if err := w.neigh.validate(g.key); err != nil {
-		w.log.Debug("cannot have a neighbour validated; trying again", "error", err)
+	if _, err := w.neigh.validate(g.key); err != nil {
+		w.log.Debug("trying again", "error", err)
 	}
 }

@@ -2,6 +2,7 @@ package netdev
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -15,6 +16,13 @@ import (
 type neighKey struct {
 	ifindex int
 	addr    netip.Addr
+}
+
+func (k neighKey) family() uint8 {
+	if k.addr.Is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
 }
 
 // neighbour is what the kernel says about one entry.
@@ -46,6 +54,11 @@ func (n neighbour) ours() bool { return n.learned && n.protocol == protocolOurs 
 // foreign says that somebody else keeps the entry: an operator, or a routing daemon. It is used, not touched.
 func (n neighbour) foreign() bool {
 	return n.state&nudFixed != 0 || n.learned && n.protocol != protocolOurs
+}
+
+// settled says that nobody is asking it just now: DELAY and PROBE mean that the kernel does, or is about to.
+func (n neighbour) settled() bool {
+	return !n.foreign() && n.state&(netlink.NUD_REACHABLE|netlink.NUD_STALE) != 0
 }
 
 // parseNeigh reads the body of an RTM_NEWNEIGH or RTM_DELNEIGH (struct ndmsg and its attributes). It
@@ -131,44 +144,81 @@ func (s *neighSocket) list() (map[neighKey]neighbour, error) {
 	return neighs, nil
 }
 
-// use has the kernel resolve an entry that is missing or has failed, as if a packet waited for it
+// get reads one entry; false when there is none.
+func (s *neighSocket) get(key neighKey) (neighbour, bool, error) {
+	req := s.request(unix.RTM_GETNEIGH, 0)
+	req.AddData(&netlink.Ndmsg{Family: key.family(), Index: uint32(key.ifindex)})
+	req.AddData(nl.NewRtAttr(netlink.NDA_DST, key.addr.AsSlice()))
+	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
+	if errors.Is(err, unix.ENOENT) {
+		return neighbour{}, false, nil
+	}
+	if err != nil {
+		return neighbour{}, false, err
+	}
+	for _, m := range msgs {
+		if k, n, ok := parseNeigh(m); ok && k == key {
+			return n, true, nil
+		}
+	}
+	return neighbour{}, false, nil
+}
+
+// The kernel obeys a change of an entry whatever its state: the three below would turn one that an operator
+// has just made permanent into an ordinary one, to be lost with the next silence. What was told by events
+// may be old, so each looks at the entry first, and returns what it is now.
+
+// resolve has the kernel resolve an entry that is missing or has failed, as if a packet waited for it
 // (NTF_USE in neigh_add, net/core/neighbour.c): it sends the first request before this returns. The
 // entry becomes exempt from garbage collection. Otherwise the tables' limits (gc_thresh3, by default
 // 1,024 entries) would have the kernel forget nodes of a large config whose packets it never sees.
-func (s *neighSocket) use(key neighKey) error {
-	err := s.set(key, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, netlink.NUD_NONE, netlink.NTF_USE|netlink.NTF_EXT_LEARNED)
-	if err != nil {
-		return fmt.Errorf("resolve neighbour %s: %w", key.addr, err)
+func (s *neighSocket) resolve(key neighKey) (neighbour, error) {
+	const flags = netlink.NTF_USE | netlink.NTF_EXT_LEARNED
+	begun := neighbour{state: netlink.NUD_INCOMPLETE, learned: true, protocol: protocolOurs}
+	err := s.set(key, unix.NLM_F_CREATE|unix.NLM_F_EXCL, netlink.NUD_NONE, flags)
+	if !errors.Is(err, unix.EEXIST) {
+		return begun, named("resolve", key, err)
 	}
-	return nil
+	n, ok, err := s.get(key)
+	if err != nil || ok && (n.usable() || n.foreign()) {
+		return n, named("resolve", key, err)
+	}
+	return begun, named("resolve", key, s.set(key, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, netlink.NUD_NONE, flags))
 }
 
 // validate has the kernel ask a known neighbour at once whether it is still there (NUD_PROBE: three
 // unicast requests, a second apart). The entry stays usable meanwhile; without an answer it becomes FAILED.
-func (s *neighSocket) validate(key neighKey) error {
-	err := s.set(key, unix.NLM_F_REPLACE, netlink.NUD_PROBE, netlink.NTF_EXT_LEARNED)
-	if err != nil {
-		return fmt.Errorf("validate neighbour %s: %w", key.addr, err)
+func (s *neighSocket) validate(key neighKey) (neighbour, error) {
+	n, _, err := s.get(key)
+	if err != nil || !n.settled() {
+		return n, named("validate", key, err)
 	}
-	return nil
+	return n, named("validate", key, s.set(key, unix.NLM_F_REPLACE, netlink.NUD_PROBE, netlink.NTF_EXT_LEARNED))
 }
 
 // release gives an entry back to the kernel's garbage collection.
-func (s *neighSocket) release(key neighKey) error {
-	err := s.set(key, unix.NLM_F_REPLACE, netlink.NUD_NONE, netlink.NTF_USE)
+func (s *neighSocket) release(key neighKey) (neighbour, error) {
+	n, _, err := s.get(key)
+	if err != nil || !n.ours() {
+		return n, named("release", key, err)
+	}
+	if err := s.set(key, unix.NLM_F_REPLACE, netlink.NUD_NONE, netlink.NTF_USE); err != nil {
+		return n, named("release", key, err)
+	}
+	n.learned = false
+	return n, nil
+}
+
+func named(what string, key neighKey, err error) error {
 	if err != nil {
-		return fmt.Errorf("release neighbour %s: %w", key.addr, err)
+		return fmt.Errorf("%s neighbour %s on link %d: %w", what, key.addr, key.ifindex, err)
 	}
 	return nil
 }
 
 func (s *neighSocket) set(key neighKey, mode int, state uint16, flags uint8) error {
-	family := uint8(unix.AF_INET)
-	if key.addr.Is6() {
-		family = unix.AF_INET6
-	}
 	req := s.request(unix.RTM_NEWNEIGH, mode|unix.NLM_F_ACK)
-	req.AddData(&netlink.Ndmsg{Family: family, Index: uint32(key.ifindex), State: state, Flags: flags})
+	req.AddData(&netlink.Ndmsg{Family: key.family(), Index: uint32(key.ifindex), State: state, Flags: flags})
 	req.AddData(nl.NewRtAttr(netlink.NDA_DST, key.addr.AsSlice()))
 	if flags&netlink.NTF_EXT_LEARNED != 0 {
 		req.AddData(nl.NewRtAttr(netlink.NDA_PROTOCOL, []byte{protocolOurs}))
@@ -194,9 +244,8 @@ func ReleaseNeighbours() error {
 		if !n.ours() {
 			continue
 		}
-		if e := s.release(key); e != nil && err == nil {
-			err = e
-		}
+		_, e := s.release(key)
+		err = errors.Join(err, e)
 	}
 	return err
 }

@@ -126,6 +126,32 @@ func TestNeighboursOfOthersAreNotTouched(t *testing.T) {
 	}
 }
 
+// What is known from events may be old when it is acted upon.
+func TestPermanentNeighbourSurvivesARequestThatComesTooLate(t *testing.T) {
+	lb, _ := pair(t)
+	lb.do(t, func() {
+		index := must(netlink.LinkByName("hg0"))(t).Attrs().Index
+		key := neighKey{index, netip.MustParseAddr("10.7.0.60")}
+		check(t, netlink.NeighSet(&netlink.Neigh{LinkIndex: index, State: netlink.NUD_PERMANENT,
+			IP: net.ParseIP("10.7.0.60"), HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 0x60}}))
+		s := must(openNeighSocket())(t)
+		defer s.close()
+		for name, request := range map[string]func(neighKey) (neighbour, error){
+			"resolve": s.resolve, "validate": s.validate, "release": s.release,
+		} {
+			told := must(request(key))(t)
+			now, ok, err := s.get(key)
+			check(t, err)
+			if !ok || now.state != netlink.NUD_PERMANENT || now.ours() {
+				t.Errorf("after %s it is %+v", name, now)
+			}
+			if told != now {
+				t.Errorf("%s says %+v, it is %+v", name, told, now)
+			}
+		}
+	})
+}
+
 func TestNeighboursAreKeptAcrossARestartAndReleasedInTheEnd(t *testing.T) {
 	lb, _ := pair(t)
 	var r *Resolver
