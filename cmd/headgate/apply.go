@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/config"
+)
+
+func applyCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name:  "apply",
+		Usage: "make the daemon's balancers match a file's",
+		UsageText: text("apply -f FILE [--dry-run] [--prune] [--wait]",
+			"headgate apply -f headgate.yaml --dry-run", "headgate export | sed s/drain/accept/ | headgate apply -f - --wait"),
+		Description: "What the file declares wins in the balancers that it names; balancers that it does not name\n" +
+			"stay, unless --prune. Its other settings count when the daemon starts. A file with a fault\n" +
+			"changes nothing.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "`FILE` to apply; - is the standard input"},
+			&cli.BoolFlag{DisableDefaultText: true, Name: "dry-run", Usage: "only print what would change, and what share of clients would move"},
+			&cli.BoolFlag{DisableDefaultText: true, Name: "prune", Usage: "remove the balancers that the file does not name"},
+			&cli.BoolFlag{DisableDefaultText: true, Name: "wait", Usage: "return once the data path runs it (or fail after 5 s)"},
+			outputFlag(),
+		},
+		Action: func(c *cli.Context) error { return apply(c, e) },
+	}
+}
+
+func apply(c *cli.Context, e env) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	form, err := format(c)
+	if err != nil {
+		return err
+	}
+	req := api.ApplyRequest{Name: c.String("file"), Prune: c.Bool("prune"), DryRun: c.Bool("dry-run"), Wait: c.Bool("wait")}
+	switch req.Name {
+	case "":
+		return usage(c, "apply needs a file: -f FILE")
+	case "-":
+		req.Name = "standard input"
+		req.Data, err = io.ReadAll(e.stdin)
+	default:
+		req.Data, err = os.ReadFile(req.Name)
+	}
+	if err != nil {
+		return err
+	}
+	// Here, so that faults read as they do in validate, also when no daemon runs.
+	if _, err := config.Parse(req.Name, req.Data); err != nil {
+		return err
+	}
+	res, err := api.NewClient(c.String("socket")).Apply(c.Context, req)
+	if err != nil {
+		return err
+	}
+	return printAs(e.stdout, form, res, func(w io.Writer) error { return printApplied(w, res) })
+}
+
+func printApplied(w io.Writer, res api.ApplyResult) error {
+	rows := make([][]string, len(res.Plan.Steps))
+	for i, s := range res.Plan.Steps {
+		rows[i] = []string{s.Action, s.Kind, s.Name, strings.Join(s.Changes, ", ")}
+	}
+	if len(rows) > 0 {
+		if err := writeTable(w, "", columns("ACTION", "KIND", "NAME", "WHAT"), rows); err != nil {
+			return err
+		}
+	}
+	for _, m := range res.Plan.Moves {
+		fmt.Fprintf(w, "%s: %.1f %% of clients get another node for their next connection; established ones stay\n",
+			m.Config, 100*m.Share)
+	}
+	switch {
+	case res.Plan.Empty():
+		fmt.Fprintf(w, "nothing to change (generation %d)\n", res.Desired)
+	case res.DryRun:
+		fmt.Fprintf(w, "%s; nothing was changed\n", plural(len(rows), "step"))
+	default:
+		fmt.Fprintf(w, "%s; generation %d, the data path runs %d\n", plural(len(rows), "step"), res.Desired, res.Applied)
+	}
+	return nil
+}
+
+func exportCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name:        "export",
+		Usage:       "print the daemon's balancers as a file that apply takes",
+		UsageText:   text("export", "headgate export > balancers.yaml"),
+		Description: "What was changed by hand is in it; defaults are left out.",
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			data, err := api.NewClient(c.String("socket")).Export(c.Context)
+			if err != nil {
+				return err
+			}
+			_, err = e.stdout.Write(data)
+			return err
+		},
+	}
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/loader"
+)
+
+func detachCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name:      "detach",
+		Usage:     "take the program off the interfaces and remove the pinned maps",
+		UsageText: text("detach [--yes]", "headgate detach --yes"),
+		Description: "Every flow through the balancer ends. The daemon must be stopped first. What remains is the\n" +
+			"desired state in the daemon's state directory.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{DisableDefaultText: true, Name: "yes", Aliases: []string{"y"}, Usage: "don't ask"},
+		},
+		Action: func(c *cli.Context) error { return detach(c, e) },
+	}
+}
+
+func detach(c *cli.Context, e env) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	dir := c.String("bpffs")
+	if !c.Bool("yes") {
+		if !e.terminal {
+			return errors.New("detach ends every flow: say --yes where nobody can be asked")
+		}
+		fmt.Fprintf(e.stderr, "Take the program off its interfaces and remove the pins in %s? Every flow ends. [y/N] ", dir)
+		answer, _ := bufio.NewReader(e.stdin).ReadString('\n') // an answer cut short is a no
+		if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+			return errors.New("detach: nothing was changed")
+		}
+	}
+	done, err := loader.Remove(dir)
+	for _, line := range done {
+		fmt.Fprintln(e.stdout, line)
+	}
+	if errors.Is(err, loader.ErrNotPinned) {
+		fmt.Fprintf(e.stdout, "nothing is pinned in %s\n", dir)
+		return nil
+	}
+	return err
+}

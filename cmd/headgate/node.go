@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+const nodeWord = "the node as BALANCER/PORT[/udp]/NODE"
+
+func nodeCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name:      "node",
+		Usage:     "list, show and set nodes",
+		UsageText: text("node list|show|set", "headgate node set web/80/web-1 --mode drain --until-drained"),
+		Subcommands: []*cli.Command{
+			{
+				Name:      "list",
+				Usage:     "all nodes with mode, health, weight and traffic",
+				UsageText: text("node list [--config C] [-o table|json|yaml]", "headgate node list --config web/80"),
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "config", Usage: "only those of `CONFIG`, BALANCER/PORT[/udp]"},
+					outputFlag(),
+				},
+				Action: func(c *cli.Context) error { return nodeList(c, e) },
+			},
+			{
+				Name:         "show",
+				Usage:        "all there is about one node, also why it takes new flows or not",
+				UsageText:    text("node show NODE [-o table|json|yaml]", "headgate node show web/80/web-1", "headgate node show web/80/192.0.2.11:8080"),
+				Flags:        []cli.Flag{outputFlag()},
+				Action:       func(c *cli.Context) error { return nodeShow(c, e) },
+				BashComplete: completeNodes(e),
+			},
+			{
+				Name:  "set",
+				Usage: "change mode or weight of a node",
+				UsageText: text("node set NODE [--mode M] [--weight N] [--wait] [--until-drained [--timeout D]]",
+					"headgate node set web/80/web-1 --weight 100 --wait",
+					"headgate node set web/80/web-1 --mode drain --until-drained --timeout 10m",
+					"headgate node set dns/53/udp/ns-1 --mode reject"),
+				Description: "Existing flows stay where they are, whatever is set. It lasts until the file is applied again\n" +
+					"(at start, on SIGHUP, by apply) and says otherwise.",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "mode", Usage: "`MODE`: accept, reject (no new flows, no checks), drain (no new flows), backup"},
+					&cli.IntFlag{Name: "weight", DefaultText: "unchanged", Usage: "`N` from 1 to 255"},
+					&cli.BoolFlag{DisableDefaultText: true, Name: "wait", Usage: "return once the data path runs it (or fail after 5 s)"},
+					&cli.BoolFlag{DisableDefaultText: true, Name: "until-drained", Usage: "return once the node's last flow ended"},
+					&cli.DurationFlag{Name: "timeout", DefaultText: "never", Usage: "give up --until-drained after `D`"},
+				},
+				Action:       func(c *cli.Context) error { return nodeSet(c, e) },
+				BashComplete: completeNodes(e),
+			},
+		},
+	}
+}
+
+func nodeList(c *cli.Context, e env) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	form, err := format(c)
+	if err != nil {
+		return err
+	}
+	l, done, err := look(c, e)
+	if err != nil {
+		return err
+	}
+	defer done()
+	st, err := l.Status(c.Context)
+	if err != nil {
+		return err
+	}
+	nodes := st.Nodes()
+	if name := c.String("config"); name != "" {
+		config, err := api.FindConfig(st.Configs, name)
+		if err != nil {
+			return err
+		}
+		nodes = config.Nodes
+	}
+	return printAs(e.stdout, form, nodes, func(w io.Writer) error {
+		return writeTable(w, "", nodeColumns, nodeRows(nodes, true))
+	})
+}
+
+func nodeShow(c *cli.Context, e env) error {
+	name, err := oneArg(c, nodeWord)
+	if err != nil {
+		return err
+	}
+	form, err := format(c)
+	if err != nil {
+		return err
+	}
+	l, done, err := look(c, e)
+	if err != nil {
+		return err
+	}
+	defer done()
+	st, err := l.Status(c.Context)
+	if err != nil {
+		return err
+	}
+	node, err := st.Node(name)
+	if err != nil {
+		return err
+	}
+	return printAs(e.stdout, form, node, func(w io.Writer) error { return printNode(w, node, time.Now()) })
+}
+
+func nodeSet(c *cli.Context, e env) error {
+	name, err := oneArg(c, nodeWord)
+	if err != nil {
+		return err
+	}
+	var change api.NodeChange
+	if c.IsSet("mode") {
+		mode := c.String("mode")
+		change.Mode = &mode
+	}
+	if c.IsSet("weight") {
+		weight := c.Int("weight")
+		change.Weight = &weight
+	}
+	drained := c.Bool("until-drained")
+	if change == (api.NodeChange{}) && !drained {
+		return usage(c, "node set needs something to set: --mode or --weight")
+	}
+	client := api.NewClient(c.String("socket"))
+	gens, err := client.SetNode(c.Context, name, change)
+	if err != nil {
+		return err
+	}
+	if c.Bool("wait") || drained {
+		if err := client.WaitApplied(c.Context, gens.Desired); err != nil {
+			return err
+		}
+		gens.Applied = gens.Desired
+	}
+	if drained {
+		ctx, cancel := c.Context, context.CancelFunc(func() {})
+		if d := c.Duration("timeout"); d > 0 {
+			ctx, cancel = context.WithTimeout(ctx, d)
+		}
+		defer cancel()
+		return untilDrained(ctx, e, client, name)
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: generation %d, the data path runs %d\n", name, gens.Desired, gens.Applied)
+	return err
+}
+
+// drainPoll is how often the flows of a draining node are counted.
+const drainPoll = 200 * time.Millisecond
+
+// untilDrained returns when the node has no active flow.
+func untilDrained(ctx context.Context, e env, client *api.Client, name string) error {
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	left := uint64(0)
+	for {
+		n, err := client.Node(ctx, name)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %s left when time was up; the mode stays as it is", name, plural(int(left), "flow"))
+		case err != nil:
+			return err
+		case n.TakesNew:
+			return fmt.Errorf("%s: takes new flows (mode %s) and so never drains: set --mode drain or reject", name, n.Mode)
+		case n.ActiveFlows == 0:
+			_, err := fmt.Fprintf(e.stdout, "%s: drained\n", name)
+			return err
+		case n.ActiveFlows != left:
+			fmt.Fprintf(e.stderr, "%s: %s left\n", name, plural(int(n.ActiveFlows), "flow"))
+		}
+		left = n.ActiveFlows
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+var nodeColumns = columns("NODE", "ADDRESS", "MODE", "HEALTH", ">WEIGHT", ">FLOWS", ">NEW/s", ">BYTES/s", "NOTE")
+
+// nodeRows makes a row for each node, by its whole name or by its label.
+func nodeRows(nodes []api.Node, whole bool) [][]string {
+	rows := make([][]string, len(nodes))
+	for i, n := range nodes {
+		name := n.Label
+		if whole {
+			name = n.Name
+		}
+		rows[i] = []string{
+			name, n.Address, n.Mode, n.Health, strconv.Itoa(n.Weight), number(n.ActiveFlows),
+			rate(n.NewPerSecond, decimal), rate(n.BytesPerSecond, size), note(n),
+		}
+	}
+	return rows
+}
+
+// note says what is remarkable about a node, the worst first.
+func note(n api.Node) string {
+	switch {
+	case n.Lifecycle == api.Removed:
+		return "removed, last flows"
+	case n.Unreachable != "":
+		return n.Unreachable
+	case n.Health == "DOWN" && n.Reason != "":
+		return n.Reason
+	case n.Mode == "backup" && n.TakesNew:
+		return "active"
+	case n.Mode == "drain" && n.ActiveFlows == 0:
+		return "drained"
+	case n.Health != "UP" && n.Health != "DOWN" && n.TakesNew:
+		return "unchecked"
+	}
+	return ""
+}
+
+// printNode writes all there is about one node.
+func printNode(w io.Writer, n api.Node, now time.Time) error {
+	checked := "never"
+	if n.CheckedAt != nil {
+		checked = span(now.Sub(*n.CheckedAt)) + " ago"
+	}
+	takes := "no"
+	if n.TakesNew {
+		takes = "yes"
+	}
+	hop := n.NextHop
+	if hop == "" {
+		hop = "unresolved"
+	}
+	for _, line := range [][2]string{
+		{"node", n.Name},
+		{"address", n.Address},
+		{"mode", n.Mode},
+		{"weight", strconv.Itoa(n.Weight)},
+		{"health", with(n.Health, n.Reason)},
+		{"checked", checked},
+		{"takes new flows", with(takes, n.Why)},
+		{"next hop", with(hop, n.Unreachable)},
+		{"lifecycle", n.Lifecycle},
+		{"active flows", number(n.ActiveFlows)},
+		{"flows", fmt.Sprintf("%s in all, %s/s", number(n.Flows), rate(n.NewPerSecond, decimal))},
+		{"bytes", fmt.Sprintf("%s in, %s out, %s/s both ways", size(float64(n.BytesIn)), size(float64(n.BytesOut)), rate(n.BytesPerSecond, size))},
+	} {
+		if _, err := fmt.Fprintf(w, "%-16s %s\n", line[0], line[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// with adds a reason in brackets, when there is one.
+func with(s, reason string) string {
+	if reason == "" {
+		return s
+	}
+	return s + " (" + reason + ")"
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/config"
+)
+
+// Formats of -o.
+const (
+	asTable = "table"
+	asJSON  = "json"
+	asYAML  = "yaml"
+)
+
+// maxColumns is how wide a table may get.
+const maxColumns = 100
+
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: asTable, Usage: "`FORMAT`: table, json or yaml"}
+}
+
+// format gives the wanted format.
+func format(c *cli.Context) (string, error) {
+	f := c.String("output")
+	if !slices.Contains([]string{asTable, asJSON, asYAML}, f) {
+		return "", usage(c, "-o %s: must be table, json or yaml", f)
+	}
+	return f, nil
+}
+
+// printAs writes v as JSON or YAML, or calls table.
+func printAs(w io.Writer, format string, v any, table func(io.Writer) error) error {
+	if format == asTable {
+		return table(w)
+	}
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", format, err)
+	}
+	data = append(data, '\n')
+	if format == asYAML {
+		if data, err = config.YAML(data); err != nil {
+			return fmt.Errorf("write %s: %w", format, err)
+		}
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// column is a heading of a table; numbers stand right.
+type column struct {
+	title string
+	right bool
+}
+
+// columns makes columns of titles; those that start with ">" stand right.
+func columns(titles ...string) []column {
+	cols := make([]column, len(titles))
+	for i, t := range titles {
+		title, right := strings.CutPrefix(t, ">")
+		cols[i] = column{title, right}
+	}
+	return cols
+}
+
+// writeTable writes rows under their titles, indented, in at most maxColumns: the widest columns
+// give way, with an ellipsis in the middle, since names differ at their ends.
+func writeTable(w io.Writer, indent string, cols []column, rows [][]string) error {
+	return writeRows(w, indent, cols, widths(indent, cols, rows), rows, true)
+}
+
+// widths fits the columns of these rows.
+func widths(indent string, cols []column, rows [][]string) []int {
+	wide := make([]int, len(cols))
+	total := len(indent) + 2*(len(cols)-1)
+	for i, c := range cols {
+		wide[i] = utf8.RuneCountInString(c.title)
+		for _, row := range rows {
+			wide[i] = max(wide[i], utf8.RuneCountInString(row[i]))
+		}
+		total += wide[i]
+	}
+	for ; total > maxColumns; total-- {
+		widest := 0
+		for i := range wide {
+			if wide[i] > wide[widest] {
+				widest = i
+			}
+		}
+		wide[widest]--
+	}
+	return wide
+}
+
+func writeRows(w io.Writer, indent string, cols []column, wide []int, rows [][]string, heading bool) error {
+	var b strings.Builder
+	line := func(cells []string) {
+		var l strings.Builder
+		l.WriteString(indent)
+		for i, c := range cols {
+			s := fit(cells[i], wide[i])
+			pad := strings.Repeat(" ", wide[i]-utf8.RuneCountInString(s))
+			if c.right {
+				s, pad = pad, s
+			}
+			l.WriteString(s + pad + "  ")
+		}
+		b.WriteString(strings.TrimRight(l.String(), " ") + "\n")
+	}
+	if heading {
+		titles := make([]string, len(cols))
+		for i, c := range cols {
+			titles[i] = c.title
+		}
+		line(titles)
+	}
+	for _, row := range rows {
+		line(row)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// fit cuts s to n runes.
+func fit(s string, n int) string {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	head := n / 2
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-head-1):])
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+// screen is about how many nodes status shows before it leaves out those that are well.
+const screen = 40
+
+func statusCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "interfaces, configs, nodes, traffic and warnings on one screen",
+		UsageText: text("status [--all] [-o table|json|yaml]", "headgate status", "watch -n 1 headgate status"),
+		Description: "FLOWS counts those that are half-open, established or UDP; NEW/s and BYTES/s (both ways) are\n" +
+			"averages of the last seconds. Without a daemon it reads the pinned maps, and says so.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{DisableDefaultText: true, Name: "all", Aliases: []string{"a"}, Usage: "show every node, also when there are many"},
+			outputFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArgs(c); err != nil {
+				return err
+			}
+			form, err := format(c)
+			if err != nil {
+				return err
+			}
+			l, done, err := look(c, e)
+			if err != nil {
+				return err
+			}
+			defer done()
+			st, err := l.Status(c.Context)
+			if err != nil {
+				return err
+			}
+			return printAs(e.stdout, form, st, func(w io.Writer) error { return printStatus(w, st, c.Bool("all"), time.Now()) })
+		},
+	}
+}
+
+func printStatus(w io.Writer, st api.Status, all bool, now time.Time) error {
+	printHeader(w, st, now)
+	budget := screen
+	if all || len(st.Nodes()) <= screen {
+		budget = len(st.Nodes())
+	}
+	for _, c := range st.Configs {
+		fmt.Fprintf(w, "\n%s  %s  %s\n", c.Name, strings.Join(c.Addresses, " "), c.Status)
+		// Every config gets its share of the screen, and at least one line.
+		shown := worstFirst(c.Nodes, max(1, budget*len(c.Nodes)/max(1, len(st.Nodes()))))
+		if len(shown) == 0 {
+			fmt.Fprintln(w, "  no nodes")
+			continue
+		}
+		if err := writeTable(w, "  ", nodeColumns, nodeRows(shown, false)); err != nil {
+			return err
+		}
+		if hidden := len(c.Nodes) - len(shown); hidden > 0 {
+			fmt.Fprintf(w, "  … and %s more: headgate node list --config %s\n", number(uint64(hidden)), c.Name)
+		}
+	}
+	if len(st.Refused) > 0 {
+		fmt.Fprintf(w, "\nrefused or dropped so far: %s\n", reasons(st.Refused))
+	}
+	if len(st.Warnings) > 0 {
+		fmt.Fprintf(w, "\nwarnings\n")
+		for _, line := range st.Warnings {
+			fmt.Fprintf(w, "  ! %s\n", line)
+		}
+	}
+	return nil
+}
+
+func printHeader(w io.Writer, st api.Status, now time.Time) {
+	if st.Source == api.FromMaps {
+		fmt.Fprintf(w, "headgate  NO DAEMON: read from the pinned maps in %s; the data path forwards by its last table\n", st.BPFFS)
+	} else {
+		fmt.Fprintf(w, "headgate %s  pid %d  up %s  generation %d  applied %d\n",
+			st.Version, st.PID, span(now.Sub(*st.StartedAt)), st.Desired, st.Applied)
+	}
+	if st.File != nil {
+		fmt.Fprintf(w, "file        %s, read %s ago%s\n", st.File.Path, span(now.Sub(st.File.ReadAt)), fileNote(st.File))
+	}
+	links := make([]string, len(st.Interfaces))
+	for i, l := range st.Interfaces {
+		links[i] = l.Name + " " + l.Mode
+		if l.Mode == "" {
+			links[i] = l.Name + " NOT ATTACHED"
+		}
+	}
+	if len(links) == 0 {
+		links = []string{"none"}
+	}
+	fmt.Fprintf(w, "interfaces  %s\n", strings.Join(links, " · "))
+	fmt.Fprintf(w, "flows       %s active\n", number(st.ActiveFlows))
+}
+
+func fileNote(f *api.FileStatus) string {
+	if len(f.Faults) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": FAULTY (%s), nothing of it was applied", plural(len(f.Faults), "fault"))
+}
+
+func reasons(counters []api.Reason) string {
+	words := make([]string, len(counters))
+	for i, r := range counters {
+		words[i] = fmt.Sprintf("%s %s", r.Name, number(r.Packets))
+	}
+	return strings.Join(words, ", ")
+}
+
+// worstFirst gives at most n nodes, all in their own order when they are not more, else those
+// first that are not well.
+func worstFirst(nodes []api.Node, n int) []api.Node {
+	if len(nodes) <= n {
+		return nodes
+	}
+	sorted := slices.Clone(nodes)
+	rank := func(n api.Node) int {
+		switch {
+		case n.Health == "DOWN", n.Unreachable != "":
+			return 0
+		case n.Health != "UP" || n.Mode != "accept" || !n.TakesNew:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(sorted, func(a, b api.Node) int { return rank(a) - rank(b) })
+	return sorted[:n]
+}

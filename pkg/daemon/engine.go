@@ -1,0 +1,240 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/health"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/reconcile"
+	"github.com/headgate/headgate/pkg/state"
+	"github.com/headgate/headgate/pkg/store"
+)
+
+// What the engine brings together, as small as it needs them.
+type (
+	desiredStore interface {
+		Get() store.Desired
+		Watch() <-chan struct{}
+	}
+	checker interface {
+		Set(targets []health.Target)
+		Changes() <-chan struct{}
+		Snapshot() map[lb.NodeKey]health.Result
+	}
+	network interface {
+		SetTargets(targets []netip.Addr)
+		Changes() <-chan struct{}
+		Hops() map[netip.Addr]netdev.NextHop
+		Links() []netdev.Link
+	}
+	applier interface {
+		Apply(v *state.View, links []netdev.Link) (reconcile.Applied, error)
+		Lingering() []netip.Addr
+	}
+	nodeReader interface {
+		Nodes() ([]maps.NodeState, error)
+	}
+)
+
+const (
+	tickInterval = time.Second
+	retryFirst   = 100 * time.Millisecond // after a failed Apply; doubles
+	retryMost    = 5 * time.Second
+)
+
+// engine owns the view: it takes what is desired, what checks found and what the network looks
+// like, and lets the reconciler write it to the maps. All but published belongs to one goroutine.
+type engine struct {
+	store    desiredStore
+	checks   checker
+	network  network
+	maps     applier
+	reader   nodeReader
+	ports    *ports
+	file     *file
+	reload   <-chan os.Signal
+	state    *state.State
+	progress *progress
+	rates    *rates
+	notify   notifier
+	log      *slog.Logger
+
+	targets  []netip.Addr // next hops are kept for
+	applied  uint64       // generation of the view that the maps have
+	failure  error        // of the last Apply
+	backoff  time.Duration
+	retry    <-chan time.Time
+	warnings []string // of the last Apply
+	sampled  time.Time
+
+	published atomic.Pointer[snapshot]
+}
+
+// snapshot is what others may see of the engine. Nobody changes it.
+type snapshot struct {
+	view       *state.View
+	interfaces []api.Interface
+	file       api.FileStatus
+	warnings   []string
+}
+
+// run follows everything that changes until the context ends.
+func (e *engine) run(ctx context.Context) error {
+	changed := e.store.Watch()
+	e.takeDesired() // what changed before the watch
+	e.settle(false)
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	watchdog, stop := ticker(e.notify.watchdog())
+	defer stop()
+	for {
+		force := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			e.takeDesired()
+		case <-e.checks.Changes():
+			e.state.SetHealth(e.checks.Snapshot())
+		case <-e.network.Changes():
+			e.takeNetwork()
+		case <-e.reload:
+			e.rereadFile()
+		case <-e.retry:
+			force = true
+		case now := <-tick.C:
+			e.everySecond(now)
+			force = e.retry == nil
+		case <-watchdog:
+			e.notify.alive()
+		}
+		e.settle(force)
+	}
+}
+
+// ticker is a time.Ticker that for 0 never ticks.
+func ticker(d time.Duration) (<-chan time.Time, func()) {
+	if d <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(d)
+	return t.C, t.Stop
+}
+
+// takeDesired follows the store. Targets only grow here: flows of a node that goes away now still
+// need the way to it.
+func (e *engine) takeDesired() {
+	d := e.store.Get()
+	e.progress.desired(d.Revision)
+	e.state.SetDesired(d.Revision, d.Balancers)
+	e.checks.Set(e.state.Targets())
+	e.retarget(e.targets)
+}
+
+// takeNetwork follows links, routes and neighbours.
+func (e *engine) takeNetwork() {
+	e.ports.update(e.network.Links())
+	e.state.SetHops(e.network.Hops())
+}
+
+// retarget keeps next hops for all nodes that are desired, for those that are gone but have flows
+// left, and for some more.
+func (e *engine) retarget(more []netip.Addr) {
+	targets := slices.Concat(e.state.Addresses(), e.maps.Lingering(), more)
+	slices.SortFunc(targets, netip.Addr.Compare)
+	targets = slices.Compact(targets)
+	if !slices.Equal(targets, e.targets) {
+		e.targets = targets
+		e.network.SetTargets(targets)
+	}
+}
+
+// rereadFile applies the file again, as on SIGHUP.
+func (e *engine) rereadFile() {
+	e.notify.reloading()
+	e.file.reread()
+	e.takeDesired()
+	e.settle(false)
+	e.notify.ready(e.summary())
+}
+
+// everySecond does what nothing announces: health as checks confirm it (its time is kept in the
+// maps for the next start), interfaces that could not be attached, ids whose last flow ended.
+func (e *engine) everySecond(now time.Time) {
+	e.state.SetHealth(e.checks.Snapshot())
+	e.ports.update(e.network.Links())
+	if now.Sub(e.sampled) >= sampleInterval {
+		e.sampled = now
+		if nodes, err := e.reader.Nodes(); err == nil { // else Status will say it
+			e.rates.add(take(now, nodes))
+		}
+	}
+}
+
+// settle writes the view to the maps if they have another one, or if forced, and publishes. While
+// writing fails, it is tried again with growing pauses, and at once when the view changes.
+func (e *engine) settle(force bool) {
+	v := e.state.View()
+	if force || v.Generation != e.applied {
+		e.apply(v)
+	}
+	e.publish(v)
+}
+
+func (e *engine) apply(v *state.View) {
+	done, err := e.maps.Apply(v, e.network.Links())
+	e.applied, e.warnings = v.Generation, done.Warnings
+	if err == nil {
+		if e.failure != nil {
+			e.log.Info("the data path is up to date again", "generation", v.Revision)
+		}
+		e.failure, e.retry, e.backoff = nil, nil, 0
+		e.progress.applied(v.Revision)
+		e.retarget(nil)
+		return
+	}
+	if e.failure == nil || e.failure.Error() != err.Error() {
+		e.log.Error("write the table of the data path", "generation", v.Revision, "err", err)
+	}
+	e.failure = err
+	e.backoff = min(max(2*e.backoff, retryFirst), retryMost)
+	e.retry = time.After(e.backoff)
+}
+
+// publish makes a new snapshot for others.
+func (e *engine) publish(v *state.View) {
+	e.published.Store(&snapshot{
+		view:       v,
+		interfaces: e.ports.interfaces(),
+		file:       e.file.status,
+		warnings:   e.allWarnings(),
+	})
+}
+
+func (e *engine) allWarnings() []string {
+	out := slices.Concat(e.file.warnings(), e.ports.warnings(), e.warnings)
+	if e.failure != nil {
+		g := e.progress.now()
+		out = append(out, fmt.Sprintf("the data path runs generation %d, %d is wanted: %s", g.Applied, g.Desired, oneLine(e.failure)))
+	}
+	return out
+}
+
+// summary is one line for the service manager.
+func (e *engine) summary() string {
+	return fmt.Sprintf("generation %d, %d interfaces", e.progress.now().Applied, len(e.ports.wanted))
+}
+
+// oneLine joins the lines of joined errors.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,0 +1,295 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+)
+
+// running runs the engine in a bubble of fake time while the test does its part.
+func running(t *testing.T, content string, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, content)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.run(ctx) }()
+		synctest.Wait()
+		test(t, r)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the engine ended with %v", err)
+		}
+	})
+}
+
+// inMaps gives the node at that address as the maps have it.
+func (r *rig) inMaps(t *testing.T, address string) maps.NodeState {
+	t.Helper()
+	nodes, err := r.tables.Reader().Nodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		if n.Address == netip.MustParseAddrPort(address) {
+			return n
+		}
+	}
+	t.Fatalf("no node %s in the maps: %+v", address, nodes)
+	return maps.NodeState{}
+}
+
+func (r *rig) setMode(mode lb.Mode) uint64 {
+	d, _ := r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
+		b[0].Configs[0].Nodes[0].Mode = mode
+		return b, nil
+	})
+	return d.Revision
+}
+
+func TestAChangeIsInTheMapsAtOnce(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		generation := r.setMode(lb.Drain)
+		synctest.Wait() // no time passes
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Mode != lb.Drain {
+			t.Errorf("the maps say %s", n.Status.Mode)
+		}
+		if g := r.progress.now(); g.Applied != generation || g.Desired != generation {
+			t.Errorf("%+v, want %d", g, generation)
+		}
+	})
+}
+
+func TestHealthIsInTheMapsAtOnce(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		if len(r.checks.targets) != 2 {
+			t.Errorf("checked: %v", r.checks.targets)
+		}
+		r.checks.result(web1, lb.Down, "refused")
+		synctest.Wait()
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Health != lb.Down {
+			t.Errorf("the maps say %s", n.Status.Health)
+		}
+		if r.progress.now().Applied != r.progress.now().Desired {
+			t.Errorf("a result is no change of what is desired: %+v", r.progress.now())
+		}
+	})
+}
+
+func TestTheTimeOfTheLastCheckReachesTheMapsWithinASecond(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.checks.result(web1, lb.Up, "")
+		time.Sleep(10 * time.Second)
+		r.checks.mu.Lock()
+		again := r.checks.results[web1]
+		again.At = time.Now()
+		r.checks.results[web1] = again // confirmed, which nobody announces
+		r.checks.mu.Unlock()
+		time.Sleep(tickInterval)
+		synctest.Wait()
+		if n := r.inMaps(t, "192.0.2.11:8080"); !n.CheckedAt.Equal(again.At) {
+			t.Errorf("the maps say %v, the check was at %v", n.CheckedAt, again.At)
+		}
+	})
+}
+
+func TestAFailedWriteIsSaidAndTriedAgain(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		before := r.progress.now().Applied
+		r.broken.mu.Lock()
+		r.broken.failures = slices.Repeat([]error{errors.Join(errors.New("map full"), errors.New("map gone"))}, 3)
+		r.broken.mu.Unlock()
+		generation := r.setMode(lb.Reject)
+		synctest.Wait()
+		if g := r.progress.now(); g.Applied != before || g.Desired != generation {
+			t.Errorf("while it fails: %+v", g)
+		}
+		warnings := strings.Join(r.published.Load().warnings, "\n")
+		if !strings.Contains(warnings, "the data path runs generation 1, 2 is wanted: map full; map gone") {
+			t.Errorf("warnings: %q", warnings)
+		}
+		if err := r.progress.wait(t.Context(), generation); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if w := r.published.Load().warnings; len(w) > 0 {
+			t.Errorf("after it worked: %q", w)
+		}
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Mode != lb.Reject {
+			t.Errorf("the maps say %s", n.Status.Mode)
+		}
+	})
+}
+
+func TestRetriesGrowApart(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.broken.mu.Lock()
+		r.broken.failures = slices.Repeat([]error{errors.New("no")}, 1000)
+		r.broken.tries = 0
+		r.broken.mu.Unlock()
+		r.setMode(lb.Reject)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.broken.mu.Lock()
+		defer r.broken.mu.Unlock()
+		if r.broken.tries < 10 || r.broken.tries > 20 {
+			t.Errorf("%d tries in a minute", r.broken.tries)
+		}
+	})
+}
+
+func TestRemovedNodesKeepTheirNextHopsWhileFlowsLast(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		gone := r.inMaps(t, "192.0.2.11:8080")
+		flow := maps.Flow{
+			Protocol: lb.TCP, Class: maps.Established, NodeID: gone.ID,
+			Client: netip.MustParseAddrPort("198.51.100.7:40000"), VIP: netip.MustParseAddrPort("203.0.113.10:80"),
+			Source: netip.MustParseAddrPort("10.0.0.1:1600"), Node: gone.Address,
+		}
+		if err := r.tables.AddFlow(flow); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
+			b[0].Configs[0].Nodes = b[0].Configs[0].Nodes[1:]
+			return b, nil
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !slices.Contains(r.network.targets, gone.Address.Addr()) {
+			t.Errorf("with a flow: next hops are kept for %v", r.network.targets)
+		}
+		r.tables.EndFlows(gone.ID)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if slices.Contains(r.network.targets, gone.Address.Addr()) {
+			t.Errorf("without: next hops are kept for %v", r.network.targets)
+		}
+	})
+}
+
+func TestSIGHUPAppliesTheFileAgain(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.setMode(lb.Drain)
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Mode != lb.Accept {
+			t.Errorf("the file wins, yet the maps say %s", n.Status.Mode)
+		}
+		r.write(t, strings.Replace(twoNodes, "weight: 100", "weight: 7", 1))
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		if n := r.inMaps(t, "192.0.2.12:8080"); n.Weight != 7 {
+			t.Errorf("the maps say weight %d", n.Weight)
+		}
+	})
+}
+
+func TestAFaultyFileChangesNothingAndStatusSaysSo(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.setMode(lb.Drain)
+		synctest.Wait()
+		before := r.progress.now()
+		r.write(t, strings.NewReplacer("weight: 100", "weight: 256", "port: 80", "port: 0").Replace(twoNodes))
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Mode != lb.Drain || r.progress.now() != before {
+			t.Errorf("the maps say %s, %+v", n.Status.Mode, r.progress.now())
+		}
+		s := r.published.Load()
+		if len(s.file.Faults) != 2 || !strings.Contains(s.file.Faults[0], r.path+":7:") {
+			t.Errorf("faults: %q", s.file.Faults)
+		}
+		if w := strings.Join(s.warnings, "\n"); !strings.Contains(w, "keeps what it runs") || !strings.Contains(w, "256") {
+			t.Errorf("warnings: %q", w)
+		}
+		r.write(t, twoNodes)
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		if s := r.published.Load(); len(s.file.Faults) > 0 || len(s.warnings) > 0 {
+			t.Errorf("after it was mended: %q, %q", s.file.Faults, s.warnings)
+		}
+	})
+}
+
+func TestAFileThatContradictsWhatItDoesNotNameChangesNothing(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.write(t, strings.Replace(twoNodes, "label: web\n", "label: other\n", 1)) // with the VIP of web
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		s := r.published.Load()
+		if len(s.file.Faults) == 0 || !strings.Contains(s.file.Faults[0], "203.0.113.10") {
+			t.Errorf("faults: %q", s.file.Faults)
+		}
+		if d := r.store.Get(); len(d.Balancers) != 1 || d.Balancers[0].Label != "web" {
+			t.Errorf("desired: %+v", d.Balancers)
+		}
+	})
+}
+
+func TestSettingsThatNeedARestartAreNamed(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.write(t, strings.Replace(twoNodes, "[eth0]", "[eth0, eth1]", 1)+"snat: [10.9.9.9]\n")
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		w := strings.Join(r.published.Load().warnings, "\n")
+		if !strings.Contains(w, "interfaces was changed") || !strings.Contains(w, "snat was changed") || strings.Contains(w, "bpffs") {
+			t.Errorf("warnings: %q", w)
+		}
+	})
+}
+
+func TestAnInterfaceThatGoesAndComesIsAttachedAgain(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.network.setLinks(netdev.Link{Index: 3, Name: "eth1", Up: true})
+		synctest.Wait()
+		s := r.published.Load()
+		if s.interfaces[0].Index != 0 || !strings.Contains(strings.Join(s.warnings, "\n"), "interface eth0 is gone") {
+			t.Errorf("while gone: %+v, %q", s.interfaces, s.warnings)
+		}
+		r.network.setLinks(netdev.Link{Index: 9, Name: "eth0", Up: true})
+		synctest.Wait()
+		s = r.published.Load()
+		if s.interfaces[0].Index != 9 || s.interfaces[0].Mode != "native" || len(s.warnings) > 0 {
+			t.Errorf("when back: %+v, %q", s.interfaces, s.warnings)
+		}
+		if !slices.Equal(r.attacher.kept, []int{9}) {
+			t.Errorf("kept: %v", r.attacher.kept)
+		}
+	})
+}
+
+func TestProbesAreNotSentFromAVIP(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		dst := netip.MustParseAddr("192.0.2.11")
+		if a := r.probeSource(dst); a.IsValid() {
+			t.Errorf("the kernel's choice is good, yet %v", a)
+		}
+		r.setVIP(t, "10.0.0.1") // what the kernel would send from
+		r.network.setLinks(netdev.Link{Index: 2, Name: "eth0", Up: true, Addrs: []netip.Addr{
+			netip.MustParseAddr("fd00::1"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"),
+		}})
+		synctest.Wait()
+		if a := r.probeSource(dst); a != netip.MustParseAddr("10.0.0.2") {
+			t.Errorf("%v, want the link's other address", a)
+		}
+	})
+}
+
+func (r *rig) setVIP(t *testing.T, vip string) {
+	t.Helper()
+	_, _ = r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
+		b[0].IPv4 = netip.MustParseAddr(vip)
+		return b, nil
+	})
+	synctest.Wait()
+}

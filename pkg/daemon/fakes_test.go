@@ -1,0 +1,262 @@
+package daemon
+
+import (
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/health"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/reconcile"
+	"github.com/headgate/headgate/pkg/state"
+	"github.com/headgate/headgate/pkg/store"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// memoryStore is a store that forgets at the end.
+type memoryStore struct {
+	mu      sync.Mutex
+	desired store.Desired
+	changed chan struct{}
+}
+
+func newMemoryStore() *memoryStore { return &memoryStore{changed: make(chan struct{}, 1)} }
+
+func (s *memoryStore) Get() store.Desired {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return store.Desired{Revision: s.desired.Revision, Balancers: lb.Clone(s.desired.Balancers)}
+}
+
+func (s *memoryStore) Watch() <-chan struct{} { return s.changed }
+
+func (s *memoryStore) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error) {
+	s.mu.Lock()
+	next, err := fn(lb.Clone(s.desired.Balancers))
+	if err == nil {
+		s.desired = store.Desired{Revision: s.desired.Revision + 1, Balancers: next}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return store.Desired{}, err
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+	return s.Get(), nil
+}
+
+// fakeChecks gives the results that a test puts in.
+type fakeChecks struct {
+	mu      sync.Mutex
+	targets []health.Target
+	results map[lb.NodeKey]health.Result
+	changed chan struct{}
+}
+
+func newFakeChecks() *fakeChecks {
+	return &fakeChecks{results: map[lb.NodeKey]health.Result{}, changed: make(chan struct{}, 1)}
+}
+
+func (c *fakeChecks) Set(targets []health.Target) { c.targets = targets }
+func (c *fakeChecks) Changes() <-chan struct{}    { return c.changed }
+
+func (c *fakeChecks) Snapshot() map[lb.NodeKey]health.Result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[lb.NodeKey]health.Result{}
+	for k, r := range c.results {
+		out[k] = r
+	}
+	return out
+}
+
+func (c *fakeChecks) result(key lb.NodeKey, h lb.Health, reason string) {
+	c.mu.Lock()
+	c.results[key] = health.Result{Key: key, Health: h, Reason: reason, At: time.Now()}
+	c.mu.Unlock()
+	c.changed <- struct{}{}
+}
+
+// fakeNetwork resolves every target to the same neighbour.
+type fakeNetwork struct {
+	mu      sync.Mutex
+	targets []netip.Addr
+	links   []netdev.Link
+	changed chan struct{}
+}
+
+func newFakeNetwork(names ...string) *fakeNetwork {
+	n := &fakeNetwork{changed: make(chan struct{}, 1)}
+	for i, name := range names {
+		n.links = append(n.links, netdev.Link{Index: i + 2, Name: name, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, Up: true})
+	}
+	return n
+}
+
+func (n *fakeNetwork) SetTargets(targets []netip.Addr) {
+	n.mu.Lock()
+	n.targets = slices.Clone(targets)
+	n.mu.Unlock()
+	n.tell()
+}
+
+func (n *fakeNetwork) tell() {
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (n *fakeNetwork) Changes() <-chan struct{} { return n.changed }
+
+func (n *fakeNetwork) Links() []netdev.Link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.links)
+}
+
+func (n *fakeNetwork) setLinks(links ...netdev.Link) {
+	n.mu.Lock()
+	n.links = links
+	n.mu.Unlock()
+	n.tell()
+}
+
+func (n *fakeNetwork) Hops() map[netip.Addr]netdev.NextHop {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	hops := map[netip.Addr]netdev.NextHop{}
+	for _, t := range n.targets {
+		source := netip.MustParseAddr("10.0.0.1")
+		if t.Is6() {
+			source = netip.MustParseAddr("fd00::1")
+		}
+		hops[t] = netdev.NextHop{Resolved: true, IfIndex: 2, IfName: "eth0", SrcMAC: [6]byte{2}, DstMAC: [6]byte{2, 1}, Source: source, Via: t}
+	}
+	return hops
+}
+
+// brokenTables applies, but for the first failures.
+type brokenTables struct {
+	applier
+	mu       sync.Mutex
+	failures []error
+	tries    int
+}
+
+func (b *brokenTables) Apply(v *state.View, links []netdev.Link) (reconcile.Applied, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tries++
+	if len(b.failures) > 0 {
+		err := b.failures[0]
+		b.failures = b.failures[1:]
+		return reconcile.Applied{}, err
+	}
+	return b.applier.Apply(v, links)
+}
+
+// fakeAttacher attaches in native mode, but for the interfaces that it refuses.
+type fakeAttacher struct {
+	refuse  map[string]error
+	mode    string
+	calls   []int
+	kept    []int
+	pruning int
+}
+
+func (a *fakeAttacher) Attach(ifindex int, name string) (loader.Attachment, error) {
+	a.calls = append(a.calls, ifindex)
+	if err := a.refuse[name]; err != nil {
+		return loader.Attachment{}, err
+	}
+	mode := a.mode
+	if mode == "" {
+		mode = loader.ModeNative
+	}
+	return loader.Attachment{Interface: name, IfIndex: ifindex, Mode: mode}, nil
+}
+
+func (a *fakeAttacher) Prune(keep []int) error {
+	a.pruning++
+	a.kept = keep
+	return nil
+}
+
+// rig is an engine over fakes, its reconciler and tables being the real ones in memory.
+type rig struct {
+	*engine
+	store    *memoryStore
+	checks   *fakeChecks
+	network  *fakeNetwork
+	tables   *maps.Fake
+	broken   *brokenTables
+	attacher *fakeAttacher
+	reload   chan os.Signal
+	path     string
+}
+
+func newRig(t *testing.T, content string) *rig {
+	t.Helper()
+	r := &rig{
+		store: newMemoryStore(), checks: newFakeChecks(), network: newFakeNetwork("eth0", "eth1"),
+		tables: maps.NewFake(maps.FakeSizes{}), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
+		path: filepath.Join(t.TempDir(), "headgate.yaml"),
+	}
+	r.write(t, content)
+	read, err := config.Load(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.broken = &brokenTables{applier: reconcile.New(r.tables, reconcile.Options{Log: quiet()})}
+	r.engine = &engine{
+		store: r.store, checks: r.checks, network: r.network, maps: r.broken, reader: r.tables.Reader(),
+		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, quiet()),
+		file:  &file{path: r.path, start: read, store: r.store, log: quiet(), now: time.Now},
+		state: state.New(nil), progress: newProgress(), rates: &rates{}, notify: notifier{quiet()}, log: quiet(), reload: r.reload,
+	}
+	r.file.apply(read)
+	r.takeDesired()
+	r.settle(true)
+	return r
+}
+
+func (r *rig) write(t *testing.T, content string) {
+	t.Helper()
+	if err := os.WriteFile(r.path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const twoNodes = `
+interfaces: [eth0]
+balancers:
+  - label: web
+    ipv4: 203.0.113.10
+    configs:
+      - port: 80
+        check: connection
+        check_interval: 2s
+        check_timeout: 1s
+        nodes:
+          - {label: web-1, address: "192.0.2.11:8080"}
+          - {label: web-2, address: "192.0.2.12:8080", weight: 100}
+`
+
+var web1 = lb.NodeKey{
+	Config:  lb.ConfigKey{Balancer: "web", Port: 80, Protocol: lb.TCP},
+	Address: netip.MustParseAddrPort("192.0.2.11:8080"),
+}

@@ -1,0 +1,117 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/store"
+)
+
+// updater is the store, as far as a file needs it.
+type updater interface {
+	Update(func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error)
+}
+
+// file is the configuration file of a running daemon. It belongs to one goroutine.
+type file struct {
+	path   string
+	start  *config.File // as it was when the daemon started: its settings hold until the end
+	store  updater
+	log    *slog.Logger
+	now    func() time.Time
+	status api.FileStatus
+	later  []string // settings that differ from those at the start
+}
+
+// apply puts the balancers of what was read into the store. What cannot go there together with
+// the balancers that the file does not name is a fault of the file, and changes nothing.
+func (f *file) apply(read *config.File) {
+	f.status = api.FileStatus{Path: f.path, ReadAt: f.now(), Faults: []string{}}
+	_, err := f.store.Update(func(current []lb.Balancer) ([]lb.Balancer, error) {
+		next := merge(current, read.Balancers, false)
+		return next, check(next)
+	})
+	if err != nil {
+		f.faulty(err)
+		return
+	}
+	f.log.Info("applied the file", "file", f.path)
+}
+
+// reread reads the file again and applies it; a fault changes nothing.
+func (f *file) reread() {
+	read, err := config.Load(f.path)
+	if err != nil {
+		f.status.ReadAt = f.now()
+		f.faulty(err)
+		return
+	}
+	f.later = differences(f.start, read)
+	f.apply(read)
+}
+
+// faulty remembers and logs every fault.
+func (f *file) faulty(err error) {
+	f.status.Faults = faultsOf(err)
+	for _, fault := range f.status.Faults {
+		f.log.Error("the file has a fault, nothing of it is applied", "file", f.path, "fault", fault)
+	}
+}
+
+func faultsOf(err error) []string {
+	var faults config.Faults
+	var refused *api.Error
+	out := []string{}
+	switch {
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			out = append(out, f.String())
+		}
+	case errors.As(err, &refused):
+		for _, r := range refused.Reasons {
+			out = append(out, r.Reason)
+		}
+	default:
+		out = append(out, err.Error())
+	}
+	return out
+}
+
+// warnings are what status says of the file.
+func (f *file) warnings() (out []string) {
+	if n := len(f.status.Faults); n > 0 {
+		out = append(out, fmt.Sprintf("%s has faults and changed nothing; the daemon keeps what it runs:", f.path))
+		out = append(out, f.status.Faults...)
+	}
+	for _, name := range f.later {
+		out = append(out, fmt.Sprintf("%s: %s was changed there and counts from the next start of the daemon", f.path, name))
+	}
+	return out
+}
+
+// differences names the settings, beside the balancers, that differ between two files.
+func differences(a, b *config.File) (out []string) {
+	for _, d := range []struct {
+		name string
+		same bool
+	}{
+		{"interfaces", slices.Equal(a.Interfaces, b.Interfaces)},
+		{"xdp_mode", a.XDPMode == b.XDPMode},
+		{"snat", slices.Equal(a.SNAT, b.SNAT)},
+		{"state_dir", a.StateDir == b.StateDir},
+		{"bpffs", a.BPFFS == b.BPFFS},
+		{"flow_table", a.FlowTable == b.FlowTable},
+		{"api", a.API == b.API},
+	} {
+		if !d.same {
+			out = append(out, d.name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/maps"
+)
+
+// rateGap is between the two readings that a dead daemon's rates are counted from.
+const rateGap = 500 * time.Millisecond
+
+// Pinned reads the pinned maps without a daemon. It implements api.Look.
+type Pinned struct {
+	looker
+	dir    string
+	tables *maps.Kernel
+	maps   *loader.Maps
+}
+
+// OpenPinned opens the maps pinned in that directory, to be closed by the caller.
+func OpenPinned(dir string) (*Pinned, error) {
+	m, err := loader.OpenMaps(dir)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := maps.NewKernel(m)
+	if err != nil {
+		loader.CloseMaps(m)
+		return nil, err
+	}
+	return &Pinned{looker: looker{tables.Reader()}, dir: dir, tables: tables, maps: m}, nil
+}
+
+// Close closes the maps; the pins stay.
+func (p *Pinned) Close() error {
+	defer loader.CloseMaps(p.maps)
+	return p.tables.Close()
+}
+
+// Status implements api.Look: what was written last, with counts of now. It takes half a second,
+// because rates need two readings.
+func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
+	states, rate, err := p.measure(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	refused, err := p.refused()
+	if err != nil {
+		return api.Status{}, err
+	}
+	info, err := loader.Pinned(p.dir)
+	if err != nil {
+		return api.Status{}, err
+	}
+	st := api.Status{
+		Source: api.FromMaps, BPFFS: p.dir, Interfaces: []api.Interface{},
+		ActiveFlows: activeFlows(states), Configs: configsOf(states, listed, rate),
+		Refused: refused, Warnings: []string{"no daemon runs: health is as last known, and nobody checks it, follows routes or applies changes"},
+	}
+	for _, a := range info.Attachments {
+		st.Interfaces = append(st.Interfaces, api.Interface{Name: nameOf(a), Index: a.IfIndex, Mode: a.Mode})
+	}
+	if len(st.Interfaces) == 0 {
+		st.Warnings = append(st.Warnings, "the program is attached to no interface")
+	}
+	return st, nil
+}
+
+// listed leaves out removed nodes whose last flow has ended.
+func listed(s maps.NodeState) bool { return s.Status.Lifecycle == maps.Present || s.Active > 0 }
+
+// measure reads the nodes twice.
+func (p *Pinned) measure(ctx context.Context) ([]maps.NodeState, rater, error) {
+	first, err := p.reader.Nodes()
+	if err != nil {
+		return nil, nil, err
+	}
+	var r rates
+	r.add(take(time.Now(), first))
+	gap := time.NewTimer(rateGap)
+	defer gap.Stop()
+	select {
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	case <-gap.C:
+	}
+	states, err := p.reader.Nodes()
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	return states, func(n maps.NodeState) (flows, bytes *float64) { return r.since(now, n) }, nil
+}
+
+// nameOf is the name that the attachment's interface has now.
+func nameOf(a loader.Attachment) string {
+	if i, err := net.InterfaceByIndex(a.IfIndex); err == nil {
+		return i.Name
+	}
+	return fmt.Sprintf("interface %d", a.IfIndex)
+}

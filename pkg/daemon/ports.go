@@ -1,0 +1,150 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/netdev"
+)
+
+// attacher attaches the program to interfaces; *loader.Datapath is one.
+type attacher interface {
+	Attach(ifindex int, name string) (loader.Attachment, error)
+	Prune(keep []int) error
+}
+
+// ports keeps the program attached to the wanted interfaces while these come and go. It belongs
+// to one goroutine.
+type ports struct {
+	wanted   []*port
+	mode     string // as configured
+	attacher attacher
+	log      *slog.Logger
+}
+
+// port is one wanted interface.
+type port struct {
+	name    string
+	index   int // 0: not attached
+	mode    string
+	warning string // of the attachment
+	trouble string // why it is not attached, or carries nothing
+}
+
+func newPorts(names []string, mode string, a attacher, log *slog.Logger) *ports {
+	p := &ports{mode: mode, attacher: a, log: log}
+	for _, name := range names {
+		p.wanted = append(p.wanted, &port{name: name})
+	}
+	return p
+}
+
+// start attaches all, or says which one cannot be; then it detaches what is no longer wanted.
+func (p *ports) start(links []netdev.Link) error {
+	p.update(links)
+	var errs []error
+	for _, w := range p.wanted {
+		if w.index == 0 {
+			errs = append(errs, errors.New(w.trouble))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// update follows the links: what came back is attached anew, what is gone is remembered, what
+// could not be attached is tried again. It reports whether anything changed.
+func (p *ports) update(links []netdev.Link) (changed bool) {
+	attached := false
+	for _, w := range p.wanted {
+		before := *w
+		i := slices.IndexFunc(links, func(l netdev.Link) bool { return l.Name == w.name })
+		if i < 0 {
+			*w = port{name: w.name, trouble: fmt.Sprintf("interface %s is gone: the program is attached again when it is back", w.name)}
+		} else if link := links[i]; w.index != link.Index {
+			p.attach(w, link)
+			attached = attached || w.index != 0
+		} else {
+			w.trouble = down(link)
+		}
+		if *w != before {
+			changed = true
+			p.report(w, &before)
+		}
+	}
+	if attached {
+		p.prune()
+	}
+	return changed
+}
+
+func (p *ports) attach(w *port, link netdev.Link) {
+	a, err := p.attacher.Attach(link.Index, link.Name)
+	if err != nil {
+		*w = port{name: w.name, trouble: err.Error()}
+		return
+	}
+	*w = port{name: w.name, index: link.Index, mode: a.Mode, warning: a.Warning, trouble: down(link)}
+	if a.Mode == loader.ModeGeneric && w.warning == "" && p.mode != loader.ModeGeneric {
+		// Taken over from a daemon that had found out why.
+		w.warning = fmt.Sprintf("%s runs in generic mode, at a fraction of the speed", w.name)
+	}
+}
+
+func down(l netdev.Link) string {
+	if l.Up {
+		return ""
+	}
+	return fmt.Sprintf("interface %s is down", l.Name)
+}
+
+// prune detaches from interfaces that are not wanted, also from the pins of wanted ones that went.
+func (p *ports) prune() {
+	var keep []int
+	for _, w := range p.wanted {
+		if w.index != 0 {
+			keep = append(keep, w.index)
+		}
+	}
+	if err := p.attacher.Prune(keep); err != nil {
+		p.log.Warn("detach from interfaces no longer wanted", "err", err)
+	}
+}
+
+func (p *ports) report(now, before *port) {
+	switch {
+	case now.index != 0 && now.index != before.index:
+		p.log.Info("attached", "interface", now.name, "mode", now.mode)
+		if now.warning != "" {
+			p.log.Warn(now.warning, "interface", now.name)
+		}
+	case now.trouble != "":
+		p.log.Warn(now.trouble, "interface", now.name)
+	case before.trouble != "":
+		p.log.Info("interface is well again", "interface", now.name)
+	}
+}
+
+// interfaces is what status shows.
+func (p *ports) interfaces() []api.Interface {
+	out := make([]api.Interface, len(p.wanted))
+	for i, w := range p.wanted {
+		out[i] = api.Interface{Name: w.name, Index: w.index, Mode: w.mode, Warning: w.warning}
+	}
+	return out
+}
+
+// warnings are what people should know.
+func (p *ports) warnings() (out []string) {
+	for _, w := range p.wanted {
+		for _, s := range []string{w.trouble, w.warning} {
+			if s != "" {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/pkg/maps"
+)
+
+// sampleInterval is how often a running daemon remembers the counters of all nodes: often enough
+// for rates that follow traffic, seldom enough that reading 10,000 nodes costs next to nothing.
+const sampleInterval = 5 * time.Second
+
+// counters of a node at a moment.
+type counters struct {
+	owner maps.VIP // together with the address tells that an id has a new owner
+	node  string
+	flows uint64
+	bytes uint64
+}
+
+// sample is the counters of all nodes at a moment.
+type sample struct {
+	at    time.Time
+	nodes map[uint32]counters
+}
+
+// take makes a sample of what the maps say.
+func take(at time.Time, nodes []maps.NodeState) *sample {
+	s := &sample{at: at, nodes: make(map[uint32]counters, len(nodes))}
+	for _, n := range nodes {
+		s.nodes[n.ID] = countersOf(n)
+	}
+	return s
+}
+
+func countersOf(n maps.NodeState) counters {
+	return counters{
+		owner: n.VIP, node: n.Address.String(),
+		flows: n.Traffic.Flows, bytes: n.Traffic.BytesIn + n.Traffic.BytesOut,
+	}
+}
+
+// rates are averages since an earlier sample. Safe for concurrent use.
+type rates struct {
+	mu        sync.Mutex
+	old, last *sample // old is one interval to two old, and what rates are counted from
+}
+
+// add remembers a sample.
+func (r *rates) add(s *sample) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.old, r.last = r.last, s
+}
+
+// since gives new flows and bytes a second of a node, nil when they are not known.
+func (r *rates) since(now time.Time, n maps.NodeState) (flows, bytes *float64) {
+	r.mu.Lock()
+	base := r.old
+	if base == nil {
+		base = r.last
+	}
+	r.mu.Unlock()
+	if base == nil {
+		return nil, nil
+	}
+	seconds := now.Sub(base.at).Seconds()
+	before, ok := base.nodes[n.ID]
+	c := countersOf(n)
+	if !ok || before.owner != c.owner || before.node != c.node || c.flows < before.flows || c.bytes < before.bytes || seconds <= 0 {
+		return nil, nil
+	}
+	f, b := float64(c.flows-before.flows)/seconds, float64(c.bytes-before.bytes)/seconds
+	return &f, &b
+}

@@ -1,0 +1,279 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/health"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/reconcile"
+	"github.com/headgate/headgate/pkg/state"
+	"github.com/headgate/headgate/pkg/store"
+)
+
+// Options are what a daemon is run with.
+type Options struct {
+	File    string           // the configuration file
+	Version string           // for status
+	Log     *slog.Logger     // nil: slog.Default
+	Reload  <-chan os.Signal // a value: read the file again; may be nil
+}
+
+// Run runs the daemon until the context ends, and returns nil then; the data path goes on
+// forwarding. An error before the daemon is ready leaves no trace in the kernel, unless there was
+// a data path before: that stays as it was.
+func Run(ctx context.Context, o Options) error {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	d := &daemon{Options: o, started: time.Now(), notify: notifier{o.Log}, group: newGroup(ctx)}
+	err := d.start(d.group.ctx)
+	if err == nil {
+		d.ready = true
+		d.notify.ready(d.engine.summary())
+		d.Log.Info("ready", "file", d.File, "socket", d.config.API.Socket, "generation", d.progress.now().Applied)
+		<-d.group.ctx.Done()
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil // told to stop while starting
+	}
+	return errors.Join(err, d.stop())
+}
+
+// daemon is all the parts of a running daemon.
+type daemon struct {
+	Options
+	started  time.Time
+	notify   notifier
+	group    *group
+	ready    bool
+	config   *config.File
+	datapath *loader.Datapath
+	tables   *maps.Kernel
+	reader   *maps.Reader
+	store    *store.Store
+	listener net.Listener
+	network  *netdev.Resolver
+	checks   *health.Manager
+	progress *progress
+	rates    *rates
+	engine   *engine
+	closers  []func() error // in the order of opening
+}
+
+// start is the order in which the parts start. What can be refused comes first, what traffic sees
+// comes last: the table is whole before the program is attached.
+func (d *daemon) start(ctx context.Context) error {
+	for _, stage := range []func(context.Context) error{
+		d.readFile,
+		d.findInterfaces,
+		d.openDatapath, // from here on nobody else holds the pins
+		d.listen,
+		d.openStore,
+		d.watchNetwork,
+		d.assemble,
+		d.applyFile,
+		d.awaitHops,
+		d.writeTable,
+		d.attach,
+		d.runParts,
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := stage(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends the parts and closes what was opened, last first. It returns what made them end, if
+// that was not asked for.
+func (d *daemon) stop() error {
+	if d.ready {
+		d.notify.stopping()
+	}
+	errs := []error{d.group.stop()}
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i]())
+	}
+	if d.datapath != nil && !d.ready && !d.datapath.TakenOver() {
+		// A first start that failed: its pins would only be in the way.
+		_, err := loader.Remove(d.config.BPFFS)
+		errs = append(errs, err)
+	}
+	if d.ready {
+		d.Log.Info("stopped; the data path goes on forwarding")
+	}
+	return errors.Join(errs...)
+}
+
+func (d *daemon) closeLater(c func() error) { d.closers = append(d.closers, c) }
+
+func (d *daemon) readFile(context.Context) (err error) {
+	d.config, err = config.Load(d.File)
+	if err == nil && len(d.config.Interfaces) == 0 {
+		err = fmt.Errorf("%s: no interfaces: name at least one, as in `interfaces: [eth0]`", d.File)
+	}
+	return err
+}
+
+func (d *daemon) findInterfaces(context.Context) error {
+	var errs []error
+	for _, name := range d.config.Interfaces {
+		_, err := netdev.LinkByName(name)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (d *daemon) openDatapath(context.Context) (err error) {
+	d.datapath, err = loader.Open(loader.Options{
+		Dir:     d.config.BPFFS,
+		FlowsV4: d.config.FlowTable.V4,
+		FlowsV6: d.config.FlowTable.V6,
+		Mode:    d.config.XDPMode,
+		Log:     d.Log,
+	})
+	if err != nil {
+		return err
+	}
+	d.closeLater(d.datapath.Close)
+	if d.tables, err = maps.NewKernel(d.datapath.Maps()); err != nil {
+		return err
+	}
+	d.closeLater(d.tables.Close)
+	d.reader = d.tables.Reader()
+	return nil
+}
+
+func (d *daemon) listen(context.Context) (err error) {
+	if d.listener, err = api.Listen(d.config.API.Socket); err != nil {
+		return err
+	}
+	d.closeLater(func() error {
+		_ = d.listener.Close() // the server closed it already, if it ran
+		return nil
+	})
+	return nil
+}
+
+func (d *daemon) openStore(context.Context) (err error) {
+	if d.store, err = store.Open(d.config.StateDir); err != nil {
+		return err
+	}
+	d.closeLater(d.store.Close)
+	return nil
+}
+
+// watchNetwork starts to follow links, routes and neighbours.
+func (d *daemon) watchNetwork(context.Context) (err error) {
+	if d.network, err = netdev.New(d.Log); err != nil {
+		return err
+	}
+	d.group.run("network", d.network.Run)
+	return nil
+}
+
+// assemble makes the engine and what it brings together, with what the maps still know.
+func (d *daemon) assemble(context.Context) error {
+	known := state.New(nil)
+	reconciler := reconcile.New(d.tables, reconcile.Options{SNAT: d.config.SNAT, Log: d.Log})
+	restored, err := reconciler.Restore()
+	if err != nil {
+		return err
+	}
+	known.Remember(remembered(restored))
+	d.progress, d.rates = newProgress(), &rates{}
+	d.engine = &engine{
+		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
+		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.Log),
+		file:   &file{path: d.File, start: d.config, store: d.store, log: d.Log, now: time.Now},
+		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, notify: d.notify, log: d.Log,
+	}
+	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
+	d.engine.checks = d.checks
+	return nil
+}
+
+func remembered(restored []reconcile.Restored) map[lb.NodeKey]state.Known {
+	known := map[lb.NodeKey]state.Known{}
+	for _, r := range restored {
+		if !r.Removed && !r.CheckedAt.IsZero() {
+			known[r.Key] = state.Known{Health: r.Health, At: r.CheckedAt}
+		}
+	}
+	return known
+}
+
+func (d *daemon) applyFile(context.Context) error {
+	d.engine.file.apply(d.config)
+	d.engine.takeDesired()
+	return nil
+}
+
+// hopsPatience is how long a start waits for next hops. Until then the table of before holds, with
+// hops that are most probably good; a new table with unknown hops would lead through the kernel.
+const hopsPatience = 2 * time.Second
+
+func (d *daemon) awaitHops(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, hopsPatience)
+	defer cancel()
+	for !allResolved(d.engine.state.Addresses(), d.network.Hops()) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.network.Changes():
+		}
+	}
+	return nil
+}
+
+func allResolved(targets []netip.Addr, hops map[netip.Addr]netdev.NextHop) bool {
+	for _, t := range targets {
+		if !hops[t].Resolved {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *daemon) writeTable(context.Context) error {
+	d.engine.state.SetHops(d.network.Hops())
+	d.engine.settle(true)
+	return d.engine.failure
+}
+
+func (d *daemon) attach(context.Context) error {
+	if err := d.engine.ports.start(d.network.Links()); err != nil {
+		return err
+	}
+	d.engine.settle(false) // the interfaces are known now
+	return nil
+}
+
+func (d *daemon) runParts(context.Context) error {
+	server := api.NewServer(&backend{looker: looker{d.reader}, d: d}, d.Log)
+	// Tables that were taken over keep their size, whatever the file says.
+	sweep := &sweeper{sweep: d.datapath.Sweep, log: d.Log, tables: []table{
+		{family: 4, buckets: d.datapath.Maps().Flows4.MaxEntries()},
+		{family: 6, buckets: d.datapath.Maps().Flows6.MaxEntries()},
+	}}
+	d.group.run("health checks", d.checks.Run)
+	d.group.run("engine", d.engine.run)
+	d.group.run("sweep", sweep.run)
+	d.group.run("api", func(ctx context.Context) error { return server.Serve(ctx, d.listener) })
+	return nil
+}

@@ -1,0 +1,142 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/schedule"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// Status implements api.Look for a running daemon: the view, with the counts of the maps.
+func (b *backend) Status(context.Context) (api.Status, error) {
+	s := b.d.engine.published.Load()
+	states, err := b.reader.Nodes()
+	if err != nil {
+		return api.Status{}, err
+	}
+	refused, err := b.refused()
+	if err != nil {
+		return api.Status{}, err
+	}
+	now := time.Now()
+	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
+	started := b.d.started.UTC()
+	return api.Status{
+		Source: api.FromDaemon, Version: b.d.Version, PID: os.Getpid(), StartedAt: &started,
+		Generations: b.d.progress.now(),
+		BPFFS:       b.d.config.BPFFS,
+		File:        &s.file,
+		Interfaces:  s.interfaces,
+		ActiveFlows: activeFlows(states),
+		Configs:     withRemoved(configsOfView(s.view, states, rate), states, rate),
+		Refused:     refused,
+		Warnings:    append(append([]string{}, b.d.datapath.Warnings()...), s.warnings...),
+	}, nil
+}
+
+func activeFlows(states []maps.NodeState) (sum uint64) {
+	for _, s := range states {
+		sum += s.Active
+	}
+	return sum
+}
+
+// rater gives the rates of a node, nil when they are not known.
+type rater = func(maps.NodeState) (flows, bytes *float64)
+
+// place is where a node is found in the maps.
+type place struct {
+	vip  maps.VIP
+	node string
+}
+
+func placeOf(s maps.NodeState) place { return place{s.VIP, s.Address.String()} }
+
+// configsOfView makes the configs of a view, in the order of the file: a config with both families
+// is one, with the nodes of both.
+func configsOfView(v *state.View, states []maps.NodeState, rate rater) []api.Config {
+	counts := map[place]maps.NodeState{}
+	for _, s := range states {
+		if s.Status.Lifecycle == maps.Present {
+			counts[placeOf(s)] = s
+		}
+	}
+	configs, at := []api.Config{}, map[lb.ConfigKey]int{}
+	for i := range v.Services {
+		svc := &v.Services[i]
+		c, ok := at[svc.Config]
+		if !ok {
+			c = len(configs)
+			at[svc.Config] = c
+			configs = append(configs, api.Config{
+				Name: svc.Config.String(), Protocol: string(svc.Protocol), Status: configDown, Nodes: []api.Node{},
+			})
+		}
+		config := &configs[c]
+		config.Addresses = append(config.Addresses, svc.VIP.String())
+		vip := maps.VIP{Addr: svc.VIP, Port: svc.Port, Protocol: svc.Protocol}
+		for j := range svc.Nodes {
+			n := nodeOfView(svc, &svc.Nodes[j])
+			if s, ok := counts[place{vip, n.Address}]; ok {
+				count(&n, s)
+				n.NewPerSecond, n.BytesPerSecond = rate(s)
+			}
+			n.CheckedAt = moment(svc.Nodes[j].CheckedAt)
+			config.Nodes = append(config.Nodes, n)
+		}
+		config.Status = best(config.Status, svc.Tier)
+	}
+	return configs
+}
+
+// best is the status of a config that has a service in this tier too.
+func best(status string, tier schedule.Tier) string {
+	switch {
+	case status == configUp || tier == schedule.Primary || tier == schedule.Open:
+		return configUp
+	case tier == schedule.Backup:
+		return configBackup
+	}
+	return status
+}
+
+func nodeOfView(svc *state.Service, n *state.Node) api.Node {
+	out := api.Node{
+		Name: lb.NodeName(svc.Config, n.Label), Config: svc.Config.String(), Label: n.Label, Address: n.Key.Address.String(),
+		Mode: string(n.Mode), Weight: n.Weight, Health: string(n.Shown), Reason: n.Reason,
+		TakesNew: n.Takes, Why: n.Why, Lifecycle: api.Present,
+	}
+	if n.Hop.Resolved {
+		out.NextHop = hop(n.Hop)
+	} else {
+		out.Unreachable = n.Hop.Reason
+	}
+	return out
+}
+
+func hop(h netdev.NextHop) string {
+	return fmt.Sprintf("%s on %s, via %s", net.HardwareAddr(h.DstMAC[:]), h.IfName, h.Via)
+}
+
+// withRemoved adds the nodes that are gone from the view but have flows left.
+func withRemoved(configs []api.Config, states []maps.NodeState, rate rater) []api.Config {
+	removed := func(s maps.NodeState) bool { return s.Status.Lifecycle == maps.Removed && s.Active > 0 }
+	for _, gone := range configsOf(states, removed, rate) {
+		i := slices.IndexFunc(configs, func(c api.Config) bool { return c.Name == gone.Name })
+		if i < 0 {
+			configs = append(configs, gone)
+			continue
+		}
+		configs[i].Nodes = append(configs[i].Nodes, gone.Nodes...)
+	}
+	return configs
+}
