@@ -145,20 +145,47 @@ static __always_inline __u32 free_slot(__u32 bucket, const bool v6)
 	return match ? bucket << 3 | lowest_slot(match) : NO_REF;
 }
 
+/* How many slots of a bucket are free. Counts lanes that are 0, without the borrow of match_tags(). */
+static __always_inline __u32 count_free(__u32 bucket, const bool v6)
+{
+	const struct bucket_head *head = bucket_at(bucket, v6);
+	const volatile __u64 *tags;
+	__u64 low, high;
+
+	if (!head)
+		return 0;
+	tags = (const volatile __u64 *)head->tags;
+	low = tags[0];
+	high = tags[1];
+	low = ~((low & ~(LANES << 15)) + ~(LANES << 15) | low) >> 15 & LANES;
+	high = ~((high & ~(LANES << 15)) + ~(LANES << 15) | high) >> 15 & LANES;
+	return (low + high) * LANES >> 48;
+}
+
+/*
+ * The first bucket is preferred, so that most packets find their flow there; but once it has fewer
+ * free slots than this, the emptier of the two is taken. Without that the table would turn flows
+ * away when it is half full.
+ */
+#define PREFER_FIRST 3
+
 /*
  * Takes a slot for a key, evicting if need be. The slot is marked as being written and stamped
  * established, so that a second search does not evict it.
  */
 static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int second_lock, __u32 now, const bool v6)
 {
-	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), ref, slot;
+	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), room = count_free(first, v6), ref, slot;
 	struct place at;
 
 	ref = free_slot(first, v6);
-	if (ref == NO_REF) {
-		if (!hold(l, second_lock, second, v6))
-			return BUSY_REF;
-		ref = free_slot(second, v6);
+	if (room < PREFER_FIRST) {
+		if (!hold(l, second_lock, second, v6)) {
+			if (!room)
+				return BUSY_REF;
+		} else if (count_free(second, v6) > room) {
+			ref = free_slot(second, v6);
+		}
 	}
 	if (ref == NO_REF) {
 		ref = choose_victim(first, second, now, v6);

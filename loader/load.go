@@ -27,8 +27,9 @@ func buckets(entries uint32) uint32 {
 	return 1 << bits.Len32((entries-1)/bucketSlots)
 }
 
-// create loads the program with new tables and pins these.
-func create(dir string, o Options) (*ebpf.Collection, error) {
+// Unpinned loads the program with tables of its own that end with the collection: for benchmarks. Of
+// the options only the sizes count. The caller closes the collection.
+func Unpinned(o Options) (*ebpf.Collection, error) {
 	spec, err := Spec()
 	if err != nil {
 		return nil, err
@@ -44,10 +45,20 @@ func create(dir string, o Options) (*ebpf.Collection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = describeTables(coll, meta); err == nil {
-		err = pinMaps(dir, coll.Maps)
+	if err := describeTables(coll, meta); err != nil {
+		coll.Close()
+		return nil, err
 	}
+	return coll, nil
+}
+
+// create loads the program with new tables and pins these.
+func create(dir string, o Options) (*ebpf.Collection, error) {
+	coll, err := Unpinned(o)
 	if err != nil {
+		return nil, err
+	}
+	if err := pinMaps(dir, coll.Maps); err != nil {
 		coll.Close()
 		return nil, err
 	}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/*
+ * The harness around the program under test, and the floor that it is compared with.
+ *
+ * A test run that repeats does not restore the packet between its iterations: after the first one a
+ * program sees its own output. So the harness is what runs; it writes the packet anew, for another
+ * flow each time, and tail-calls the program under test.
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define TEMPLATE_WORDS 10 /* 80 bytes: Ethernet, IPv6, TCP, and a few */
+
+enum vary {
+	VARY_CLIENT = 0, /* source address and port: packets of clients */
+	VARY_REPLY = 1,  /* destination address and port: packets of nodes to the NAT's ports */
+};
+
+struct workload {
+	__u64 template[TEMPLATE_WORDS];
+	__u64 counter;    /* of packets */
+	__u32 mask;       /* flows − 1, a power of two of them */
+	__u32 scramble;   /* multiplies the counter; odd, so that every flow gets its turn; 1: in order */
+	__u32 address_at; /* offset of the 32-bit word of the address that varies */
+	__u32 port_at;
+	__u32 vary;
+	__u32 port_min, port_count; /* of the NAT, for VARY_REPLY */
+	__u32 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct workload);
+} workloads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} under_test SEC(".maps");
+
+SEC("xdp")
+int harness(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct workload *w;
+	void *where;
+	__u32 zero = 0, flow, address, port;
+
+	w = bpf_map_lookup_elem(&workloads, &zero);
+	if (!w || data + TEMPLATE_WORDS * 8 > end)
+		return XDP_ABORTED;
+#pragma unroll
+	for (int i = 0; i < TEMPLATE_WORDS; i++)
+		((__u64 *)data)[i] = w->template[i];
+	flow = (__u32)(w->counter++ * w->scramble) & w->mask;
+	if (w->vary == VARY_CLIENT) {
+		address = flow;
+		port = 1024 + (flow & 0x7fff);
+	} else {
+		address = flow / w->port_count;
+		port = w->port_min + flow % w->port_count;
+	}
+	where = data + (w->address_at & 63);
+	if (where + 4 > end)
+		return XDP_ABORTED;
+	/* The low bytes of the address: the template's own are 0 there. */
+	*(__u32 *)where |= bpf_htonl(address);
+	where = data + (w->port_at & 63);
+	if (where + 2 > end)
+		return XDP_ABORTED;
+	*(__u16 *)where = bpf_htons(port);
+	bpf_tail_call(ctx, &under_test, 0);
+	return XDP_ABORTED;
+}
+
+/* The least that a balancer does at its end. */
+SEC("xdp")
+int least(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u16 *mac = data, first, second, third;
+
+	if (data + 14 > end)
+		return XDP_ABORTED;
+	first = mac[0];
+	second = mac[1];
+	third = mac[2];
+	mac[0] = mac[3];
+	mac[1] = mac[4];
+	mac[2] = mac[5];
+	mac[3] = first;
+	mac[4] = second;
+	mac[5] = third;
+	return XDP_TX;
+}
+
+char LICENSE[] SEC("license") = "GPL and additional rights";
