@@ -21,7 +21,8 @@ type Restored struct {
 }
 
 // Restore finds out what the maps hold: which ids, slots, addresses and interfaces are in use. It
-// writes nothing; a node that comes again in a View keeps its id, and so its flows. Once it has
+// writes nothing. What rested counts as rested: a process takes longer to start than a packet to
+// pass. A node that comes again in a View keeps its id, and so its flows. Once it has
 // succeeded, it answers from what it keeps. Apply calls it if nobody has.
 func (r *Reconciler) Restore() ([]Restored, error) {
 	if !r.restored {

@@ -1,0 +1,163 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/maps"
+)
+
+// watched lets writes through to a Fake and asks after each of them whether a packet that came at
+// this moment would find everything that it needs, and before each whether the place is at rest.
+type watched struct {
+	*maps.Fake
+	clock  *clock
+	writes int
+	faults []string
+
+	slotsUsed map[uint32]time.Time // when a word last covered the slot
+	nodesUsed map[uint32]time.Time // when a table last named the node
+}
+
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time          { return c.now }
+func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
+
+func newWatched(c *clock, sizes maps.FakeSizes) *watched {
+	return &watched{Fake: maps.NewFake(sizes), clock: c, slotsUsed: map[uint32]time.Time{}, nodesUsed: map[uint32]time.Time{}}
+}
+
+func (w *watched) fault(format string, args ...any) {
+	w.faults = append(w.faults, fmt.Sprintf("write %d: ", w.writes)+fmt.Sprintf(format, args...))
+}
+
+// after is called after every single write.
+func (w *watched) after(err error) error {
+	w.writes++
+	services, _ := w.Reader().Services()
+	for _, s := range services {
+		if s.Published && !w.isOurs(s.VIP.Addr) {
+			w.fault("%s is published, but not ours", s.VIP)
+		}
+		w.checkTable(s)
+	}
+	vips, _ := w.VIPs()
+	for vip, id := range vips {
+		if info, _ := w.ReadServiceInfo(id); info.VIP != vip {
+			w.fault("%s leads to service %d, which is %s", vip, id, info.VIP)
+		}
+	}
+	w.checkFlows()
+	return err
+}
+
+func (w *watched) checkTable(s maps.ServiceState) {
+	slots, err := w.ReadSlots(s.Word.Offset, s.Word.Length)
+	if err != nil {
+		w.fault("service %d: %v", s.ID, err)
+		return
+	}
+	for i, id := range slots {
+		w.slotsUsed[s.Word.Offset+uint32(i)] = w.clock.now
+		w.nodesUsed[id] = w.clock.now
+		n, err := w.ReadNode(id)
+		switch {
+		case err != nil:
+			w.fault("service %d: %v", s.ID, err)
+		case n.Status.Lifecycle != maps.Present || n.Status.Actions != maps.TakesNew:
+			w.fault("service %d: node %d takes no new flows: %+v", s.ID, id, n.Status)
+		case n.Service != s.ID || n.Protocol != s.VIP.Protocol || n.Address.Addr().Is4() != s.VIP.Addr.Is4():
+			w.fault("service %d (%s): node %d is another's: %+v", s.ID, s.VIP, id, n)
+		case n.SNATs.Count == 0 || n.Idle.TCP == 0 && n.Idle.UDP == 0:
+			w.fault("service %d: node %d is incomplete: %+v", s.ID, id, n)
+		}
+		for k := range n.SNATs.Count {
+			a, _ := w.ReadSNAT(n.SNATs.First + k)
+			if !a.IsValid() || !w.isOurs(a) || a.Is4() != n.Address.Addr().Is4() {
+				w.fault("service %d: node %d sends from %s", s.ID, id, a)
+			}
+		}
+		if n.Hop.Resolved() {
+			if l, _ := w.ReadLink(n.Hop.Link); l.IfIndex == 0 || l.Stale {
+				w.fault("service %d: node %d leaves by link %d: %+v", s.ID, id, n.Hop.Link, l)
+			}
+		}
+	}
+}
+
+// checkFlows asks whether all flows still have what they need.
+func (w *watched) checkFlows() {
+	for f := range w.Reader().Flows(maps.FlowFilter{}) {
+		n, _ := w.ReadNode(f.NodeID)
+		if n.Status.Lifecycle == maps.Free || n.Address != f.Node {
+			w.fault("a flow to %s is left with node %d: %+v", f.Node, f.NodeID, n)
+		}
+		if !w.isOurs(f.VIP.Addr()) || !w.isOurs(f.Source.Addr()) {
+			w.fault("packets of a flow from %s by %s are not ours", f.VIP, f.Source)
+		}
+	}
+}
+
+func (w *watched) isOurs(a netip.Addr) bool {
+	i, bit := maps.OursBit(a)
+	word, _ := w.ReadOurs(i)
+	return word>>bit&1 != 0
+}
+
+func (w *watched) rests(used map[uint32]time.Time, i uint32) bool {
+	at, ok := used[i]
+	return !ok || w.clock.now.Sub(at) >= grace
+}
+
+// The writes.
+
+func (w *watched) WriteNode(id uint32, n maps.Node) error {
+	if !w.rests(w.nodesUsed, id) {
+		w.fault("node %d is written while packets read it", id)
+	}
+	return w.after(w.Fake.WriteNode(id, n))
+}
+
+func (w *watched) WriteSlots(first uint32, ids []uint32) error {
+	for i := range ids {
+		if !w.rests(w.slotsUsed, first+uint32(i)) {
+			w.fault("slot %d is written while packets read it", first+uint32(i))
+			break
+		}
+	}
+	return w.after(w.Fake.WriteSlots(first, ids))
+}
+
+func (w *watched) StartNode(id uint32, port uint64) error {
+	if !w.rests(w.nodesUsed, id) {
+		w.fault("node %d is started while packets use it", id)
+	}
+	return w.after(w.Fake.StartNode(id, port))
+}
+
+func (w *watched) WriteStatus(id uint32, s maps.Status) error {
+	return w.after(w.Fake.WriteStatus(id, s))
+}
+func (w *watched) WriteHop(id uint32, h maps.Hop) error   { return w.after(w.Fake.WriteHop(id, h)) }
+func (w *watched) WriteIdle(id uint32, i maps.Idle) error { return w.after(w.Fake.WriteIdle(id, i)) }
+func (w *watched) WriteSNATs(id uint32, r maps.SNATRange) error {
+	return w.after(w.Fake.WriteSNATs(id, r))
+}
+func (w *watched) WriteNodeInfo(id uint32, i maps.NodeInfo) error {
+	return w.after(w.Fake.WriteNodeInfo(id, i))
+}
+func (w *watched) WriteService(id uint32, s maps.ServiceWord) error {
+	return w.after(w.Fake.WriteService(id, s))
+}
+func (w *watched) WriteServiceInfo(id uint32, i maps.ServiceInfo) error {
+	return w.after(w.Fake.WriteServiceInfo(id, i))
+}
+func (w *watched) PutVIP(v maps.VIP, id uint32) error     { return w.after(w.Fake.PutVIP(v, id)) }
+func (w *watched) DeleteVIP(v maps.VIP) error             { return w.after(w.Fake.DeleteVIP(v)) }
+func (w *watched) WriteLink(i uint16, l maps.Link) error  { return w.after(w.Fake.WriteLink(i, l)) }
+func (w *watched) WriteSNAT(i uint16, a netip.Addr) error { return w.after(w.Fake.WriteSNAT(i, a)) }
+func (w *watched) WriteOurs(word int, bits uint64) error {
+	return w.after(w.Fake.WriteOurs(word, bits))
+}
