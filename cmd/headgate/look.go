@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/daemon"
 )
@@ -29,8 +31,12 @@ func look(c *cli.Context, e env) (l api.Look, done func(), err error) {
 	}
 	dir := c.String("bpffs")
 	pinned, err := daemon.OpenPinned(dir)
+	if errors.Is(err, loader.ErrNotPinned) {
+		return nil, nil, fmt.Errorf("no daemon answers on %s, and nothing is pinned in %s: start it with `headgate run -c FILE`, or name its places with --socket and --bpffs",
+			c.String("socket"), dir)
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w; and its pinned maps cannot be read either: %w", gone, err)
+		return nil, nil, fmt.Errorf("no daemon answers on %s, and its maps cannot be read: %w", c.String("socket"), err)
 	}
 	fmt.Fprintf(e.stderr, "headgate: no daemon answers on %s: reading the pinned maps in %s\n", c.String("socket"), dir)
 	return pinned, func() { _ = pinned.Close() }, nil

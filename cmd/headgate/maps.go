@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -53,11 +54,12 @@ func mapsList(c *cli.Context, e env) error {
 	return printAs(e.stdout, form, list, func(w io.Writer) error {
 		rows := make([][]string, len(list))
 		for i, m := range list {
+			what, _, _ := strings.Cut(m.What, ";") // who writes it is told by json and yaml
 			fill := "-"
-			if m.Entries > 0 {
+			if m.Entries > 1 {
 				fill = fmt.Sprintf("%.1f%%", 100*float64(m.Used)/float64(m.Entries))
 			}
-			rows[i] = []string{m.Name, number(m.Used), number(m.Entries), fill, size(float64(m.Bytes)), m.What}
+			rows[i] = []string{m.Name, number(m.Used), number(m.Entries), fill, size(float64(m.Bytes)), what}
 		}
 		return writeTable(w, "", columns("NAME", ">USED", ">ENTRIES", ">FILL", ">MEMORY", "WHAT"), rows)
 	})

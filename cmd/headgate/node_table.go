@@ -50,11 +50,11 @@ func note(n api.Node) string {
 func printNode(w io.Writer, n api.Node, now time.Time) error {
 	checked := "never"
 	if n.CheckedAt != nil {
-		checked = span(now.Sub(*n.CheckedAt)) + " ago"
+		checked = ago(now.Sub(*n.CheckedAt))
 	}
-	takes := "no"
-	if n.TakesNew {
-		takes = "yes"
+	takes := n.Why
+	if takes == "" { // read from the maps
+		takes = map[bool]string{true: "takes new flows", false: "takes no new flows"}[n.TakesNew]
 	}
 	hop := n.NextHop
 	if hop == "" {
@@ -67,7 +67,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"weight", strconv.Itoa(n.Weight)},
 		{"health", with(n.Health, n.Reason)},
 		{"checked", checked},
-		{"takes new flows", with(takes, n.Why)},
+		{"new flows", takes},
 		{"next hop", with(hop, n.Unreachable)},
 		{"lifecycle", n.Lifecycle},
 		{"active flows", number(n.ActiveFlows)},

@@ -55,7 +55,7 @@ func printStatus(w io.Writer, st api.Status, all bool, now time.Time) error {
 		budget = len(st.Nodes())
 	}
 	for _, c := range st.Configs {
-		fmt.Fprintf(w, "\n%s  %s  %s\n", c.Name, strings.Join(c.Addresses, " "), c.Status)
+		fmt.Fprintf(w, "\n%s  %s  %s%s\n", c.Name, strings.Join(c.Addresses, " "), c.Status, except(c))
 		// Every config gets its share of the screen, and at least one line.
 		shown := worstFirst(c.Nodes, max(1, budget*len(c.Nodes)/max(1, len(st.Nodes()))))
 		if len(shown) == 0 {
@@ -89,7 +89,7 @@ func printHeader(w io.Writer, st api.Status, now time.Time) {
 			st.Version, st.PID, span(now.Sub(*st.StartedAt)), st.Desired, st.Applied)
 	}
 	if st.File != nil {
-		fmt.Fprintf(w, "file        %s, read %s ago%s\n", st.File.Path, span(now.Sub(st.File.ReadAt)), fileNote(st.File))
+		fmt.Fprintf(w, "file        %s, read %s%s\n", st.File.Path, ago(now.Sub(st.File.ReadAt)), fileNote(st.File))
 	}
 	links := make([]string, len(st.Interfaces))
 	for i, l := range st.Interfaces {
@@ -118,6 +118,14 @@ func reasons(counters []api.Reason) string {
 		words[i] = fmt.Sprintf("%s %s", r.Name, number(r.Packets))
 	}
 	return strings.Join(words, ", ")
+}
+
+// except names the VIPs of a config whose clients are refused although it is up.
+func except(c api.Config) string {
+	if len(c.Refusing) == 0 || len(c.Refusing) == len(c.Addresses) {
+		return ""
+	}
+	return fmt.Sprintf(" (but DOWN on %s: no node takes new flows)", strings.Join(c.Refusing, " "))
 }
 
 // worstFirst gives at most n nodes, all in their own order when they are not more, else those

@@ -46,6 +46,14 @@ func decimal(n float64) string {
 	return strconv.FormatFloat(n, 'f', 1, 64)
 }
 
+// ago gives how long something is past.
+func ago(d time.Duration) string {
+	if d < time.Second {
+		return "just now"
+	}
+	return span(d) + " ago"
+}
+
 // span gives a duration to two units: "3h12m", "12s", "250ms".
 func span(d time.Duration) string {
 	switch {

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 )
@@ -54,6 +56,9 @@ type NotRunningError struct {
 }
 
 func (e *NotRunningError) Error() string {
+	if errors.Is(e.Err, fs.ErrPermission) {
+		return fmt.Sprintf("the daemon's socket %s is for its owner only: run as root", e.Socket)
+	}
 	return fmt.Sprintf("no daemon answers on %s (%v): start it with `headgate run -c FILE`, or name its socket with --socket", e.Socket, e.Err)
 }
 

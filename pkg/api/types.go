@@ -90,7 +90,8 @@ type Config struct {
 	Name      string   `json:"name"` // BALANCER/PORT[/udp]
 	Addresses []string `json:"addresses"`
 	Protocol  string   `json:"protocol"`
-	Status    string   `json:"status"` // UP, BACKUP (the backups serve) or DOWN (new flows are refused)
+	Status    string   `json:"status"`             // UP, BACKUP (the backups serve) or DOWN (new flows are refused)
+	Refusing  []string `json:"refusing,omitempty"` // those of Addresses whose new flows are refused
 	Nodes     []Node   `json:"nodes"`
 }
 

@@ -3,12 +3,12 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
 )
 
 // rateGap is between the two readings that a dead daemon's rates are counted from.
@@ -97,10 +97,11 @@ func (p *Pinned) measure(ctx context.Context) ([]maps.NodeState, rater, error) {
 	return states, func(n maps.NodeState) (flows, bytes *float64) { return r.since(now, n) }, nil
 }
 
-// nameOf is the name that the attachment's interface has now.
+// nameOf is the name of the attachment's interface, if it is in this network namespace: another one
+// may have an interface with the same index.
 func nameOf(a loader.Attachment) string {
-	if i, err := net.InterfaceByIndex(a.IfIndex); err == nil {
-		return i.Name
+	if name, ok := netdev.XDPLinkName(a.IfIndex, a.ProgramID); ok {
+		return name
 	}
 	return fmt.Sprintf("interface %d", a.IfIndex)
 }

@@ -94,6 +94,9 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater) []api.Con
 			config.Nodes = append(config.Nodes, n)
 		}
 		config.Status = best(config.Status, svc.Tier)
+		if svc.Tier == schedule.None {
+			config.Refusing = append(config.Refusing, svc.VIP.String())
+		}
 	}
 	return configs
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -62,7 +63,8 @@ func TestSYNFloodLeavesEstablishedConnectionsAlone(t *testing.T) {
 
 // newFlows is how many flows were made in all, by the counters of the nodes.
 func (s *site) newFlows() (made int) {
-	for _, n := range s.status().Nodes() {
+	st := s.status()
+	for _, n := range st.Nodes() {
 		made += int(n.Flows)
 	}
 	return made
@@ -205,6 +207,7 @@ func TestFloodGeneratorMakesSYNsThatAKernelAnswers(t *testing.T) {
 	s.must(s.star.Balancer.PrepareForXDP("client"))
 	_, err := peer.StartListener(s.star.Balancer, "[::]:80")
 	s.must(err)
+	s.must(s.star.Balancer.AddRoute(netip.MustParsePrefix("10.128.0.0/9"), s.star.ClientAddr(4), "client"))
 	s.star.VIP4 = s.star.BalancerAddr(0, 4)
 	s.synFlood(80)()
 	received, err := s.star.Balancer.Counter("Tcp", "InSegs")

@@ -13,8 +13,8 @@ import (
 	"github.com/headgate/headgate/scripts/lab/gate"
 )
 
-// binary is headgate, built from this source for the run of these tests.
-var binary string
+// headgateBinary is headgate, built from this source for the run of these tests.
+var headgateBinary string
 
 func TestMain(m *testing.M) {
 	lab.Main()
@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if binary, err = gate.Build(context.Background(), dir); err != nil {
+	if headgateBinary, err = gate.Build(context.Background(), dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

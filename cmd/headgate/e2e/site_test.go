@@ -45,7 +45,7 @@ func newSite(t *testing.T, nodes int, head string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gate.New(l, star.Balancer, binary, star.Interfaces(), head)
+	g, err := gate.New(l, star.Balancer, headgateBinary, star.Interfaces(), head)
 	if err != nil {
 		t.Fatal(err)
 	}
