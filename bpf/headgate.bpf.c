@@ -49,27 +49,29 @@ static long sweep_step(__u32 i, struct sweep_frame *f)
 
 /*
  * Closes the flows that have expired, so that counts stay true without traffic. The daemon runs it
- * on a frame that holds a struct sweep_frame, and reads the answer from it. Never attached.
+ * on a frame that holds a struct sweep_frame, and reads the answer from it. Never attached; of type
+ * tc and not xdp because each test run of an XDP program has the kernel patch its XDP dispatcher,
+ * some ten milliseconds.
  */
-SEC("xdp")
-int sweep(struct xdp_md *ctx)
+SEC("tc")
+int sweep(struct __sk_buff *skb)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct sweep_frame *frame = data, f;
 
 	if ((void *)(frame + 1) > end)
-		return XDP_ABORTED;
+		return -1;
 	f = *frame;
 	f.removed = 0;
 	f.jiffies = bpf_jiffies64();
 	bpf_loop(f.count, sweep_step, &f, 0);
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
 	frame = data;
 	if ((void *)(frame + 1) > end)
-		return XDP_ABORTED;
+		return -1;
 	*frame = f;
-	return XDP_PASS;
+	return 0;
 }
 
 /* Apache-2.0 or GPL-2.0-only; of the strings that the kernel takes for GPL-compatible, this one says so. */

@@ -192,10 +192,25 @@ func (d *Datapath) Prune(keep []int) error {
 	return nil
 }
 
-// unpinLink ends a link: its pin is all that keeps it.
+// unpinLink ends a link: it detaches at once, where losing the pin alone would take a moment.
 func unpinLink(dir string, a Attachment) error {
-	if err := os.Remove(a.path(dir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	l, err := link.LoadPinnedLink(a.path(dir), nil)
+	if err == nil {
+		err = errors.Join(ignoreDead(l.Detach()), l.Close())
+	}
+	if err == nil {
+		err = os.Remove(a.path(dir))
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return explain(fmt.Errorf("detach from interface %d: %w", a.IfIndex, err))
 	}
 	return nil
+}
+
+// ignoreDead forgives a link whose interface is gone already.
+func ignoreDead(err error) error {
+	if errors.Is(err, unix.ENOLINK) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }

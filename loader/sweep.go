@@ -23,8 +23,12 @@ func runSweep(program *ebpf.Program, f sweepFrame) (sweepFrame, error) {
 	var frame bytes.Buffer
 	binary.Write(&frame, binary.NativeEndian, f) // a buffer takes everything
 	options := ebpf.RunOptions{Data: frame.Bytes(), DataOut: make([]byte, frame.Len()), Repeat: 1}
-	if _, err := program.Run(&options); err != nil {
+	verdict, err := program.Run(&options)
+	if err != nil {
 		return f, fmt.Errorf("run the sweep: %w", err)
+	}
+	if verdict != 0 {
+		return f, fmt.Errorf("run the sweep: it refuses a frame of %d bytes", frame.Len())
 	}
 	if err := binary.Read(bytes.NewReader(options.DataOut), binary.NativeEndian, &f); err != nil {
 		return f, fmt.Errorf("read the sweep's answer: %w", err)

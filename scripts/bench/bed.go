@@ -186,18 +186,16 @@ func (b *bed) reset() error {
 	return nil
 }
 
-// count is how many packets met a reason so far.
-func (b *bed) count(reason string) (uint64, error) {
+// counts is how many packets met each reason so far.
+func (b *bed) counts() (map[string]uint64, error) {
 	var perCPU []loader.Reasons
 	if err := b.program.Maps["reasons"].Lookup(uint32(0), &perCPU); err != nil {
-		return 0, fmt.Errorf("read the counters: %w", err)
+		return nil, fmt.Errorf("read the counters: %w", err)
 	}
-	total := uint64(0)
+	total := map[string]uint64{}
 	for i, name := range loader.ReasonNames() {
 		for _, c := range perCPU {
-			if name == reason {
-				total += c.Packets[i]
-			}
+			total[name] += c.Packets[i]
 		}
 	}
 	return total, nil

@@ -24,7 +24,10 @@ type benchWorkload struct {
 	Vary      uint32
 	PortMin   uint32
 	PortCount uint32
-	Unused    uint32
+	Packets   uint32
+	NextMark  uint64
+	Started   uint64
+	Ended     uint64
 }
 
 // Names of all BPF objects in the ELF.

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -13,37 +13,43 @@ func (b *bed) run(program *ebpf.Program, w benchWorkload, n uint32) (float64, er
 	if err := b.harness.Maps["under_test"].Put(uint32(0), program); err != nil {
 		return 0, fmt.Errorf("put a program under test: %w", err)
 	}
+	w.Packets, w.NextMark = n, w.Counter
 	if err := b.harness.Maps["workloads"].Put(uint32(0), w); err != nil {
 		return 0, fmt.Errorf("set the workload: %w", err)
 	}
-	options := ebpf.RunOptions{Data: make([]byte, 80), Repeat: n}
-	start := time.Now()
-	verdict, err := b.harness.Programs["harness"].Run(&options)
-	elapsed := time.Since(start)
+	verdict, err := b.harness.Programs["harness"].Run(&ebpf.RunOptions{Data: make([]byte, 80), Repeat: n})
 	if err != nil {
 		return 0, fmt.Errorf("run the harness: %w", err)
 	}
 	if verdict == 0 {
 		return 0, fmt.Errorf("the harness aborted")
 	}
-	return float64(elapsed.Nanoseconds()) / float64(n), nil
+	if err := b.harness.Maps["workloads"].Lookup(uint32(0), &w); err != nil {
+		return 0, fmt.Errorf("read the clock: %w", err)
+	}
+	return float64(w.Ended-w.Started) / float64(max(n-1, 1)), nil
 }
 
-// exactly runs f and fails unless the reason's counter moved by n meanwhile: the figure would be void.
+// exactly runs f and fails unless n packets met the reason meanwhile, and no other: the figure would
+// be void.
 func (b *bed) exactly(reason string, n uint64, f func() error) error {
-	before, err := b.count(reason)
+	before, err := b.counts()
 	if err != nil {
 		return err
 	}
 	if err := f(); err != nil {
 		return err
 	}
-	after, err := b.count(reason)
+	after, err := b.counts()
 	if err != nil {
 		return err
 	}
-	if after-before != n {
-		return fmt.Errorf("void: %d of %d packets met %s", after-before, n, reason)
+	for name := range after {
+		after[name] -= before[name]
+	}
+	maps.DeleteFunc(after, func(_ string, moved uint64) bool { return moved == 0 })
+	if after[reason] != n || len(after) != 1 {
+		return fmt.Errorf("void: of %d packets, all should have met %s, but they met %v", n, reason, after)
 	}
 	return nil
 }
