@@ -38,11 +38,9 @@ type neighbour struct {
 // are told from those of routing daemons. The number is one that iproute2's rt_protos gives to nobody.
 const protocolOurs = 'H'
 
-const (
-	nudValid = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE |
-		netlink.NUD_PROBE | netlink.NUD_STALE | netlink.NUD_DELAY // as NUD_VALID in include/net/neighbour.h
-	nudFixed = netlink.NUD_PERMANENT | netlink.NUD_NOARP // nothing to validate
-)
+// nudValid is NUD_VALID of include/net/neighbour.h.
+const nudValid = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE |
+	netlink.NUD_PROBE | netlink.NUD_STALE | netlink.NUD_DELAY
 
 // usable says that a frame can be sent to it. STALE and its followers count: the address was right the
 // last time, and the kernel too sends to it while it asks again.
@@ -51,12 +49,10 @@ func (n neighbour) usable() bool { return n.state&nudValid != 0 && n.hasMAC }
 // ours says that the entry carries our exemption from garbage collection.
 func (n neighbour) ours() bool { return n.learned && n.protocol == protocolOurs }
 
-// foreign says that somebody else keeps the entry: an operator, or a routing daemon. It is used, not touched.
-func (n neighbour) foreign() bool {
-	return n.state&nudFixed != 0 || n.learned && n.protocol != protocolOurs
-}
+// foreign says that a routing daemon keeps the entry. It is used, not touched.
+func (n neighbour) foreign() bool { return n.learned && n.protocol != protocolOurs }
 
-// settled says that nobody is asking it just now: DELAY and PROBE mean that the kernel does, or is about to.
+// settled says that it can be validated: it is not permanent, and not being asked already, as in DELAY and PROBE.
 func (n neighbour) settled() bool {
 	return !n.foreign() && n.state&(netlink.NUD_REACHABLE|netlink.NUD_STALE) != 0
 }

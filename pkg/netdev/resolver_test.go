@@ -202,6 +202,18 @@ func TestLinkDownAndUp(t *testing.T) {
 	})
 }
 
+func TestLinkThatReturnsIsUsedWithoutWaitingForARetry(t *testing.T) {
+	lb, node := pair(t)
+	slow := fast
+	slow.retry = time.Hour
+	r := lb.resolve(t, slow, "10.7.0.9")
+	await(t, r, "10.7.0.9", resolved)
+	node.setUp(t, "hgn", false)
+	await(t, r, "10.7.0.9", because("link hg0 is down"))
+	node.setUp(t, "hgn", true)
+	await(t, r, "10.7.0.9", resolved)
+}
+
 func TestTargetOnALinkThatWasNeverUpNamesIt(t *testing.T) {
 	lb, _ := pair(t)
 	lb.setUp(t, "hg0", false)

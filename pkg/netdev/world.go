@@ -138,13 +138,17 @@ func (w *world) readLinks() bool {
 		return false
 	}
 	w.stale.links = false
+	former := w.links
 	w.links = links
 	list := sortedLinks(links)
 	if !slices.EqualFunc(list, w.list, equalLinks) {
 		w.list, w.changed = list, true
 	}
 	for _, g := range w.gateways {
-		w.ask(g) // a link that came back has lost its neighbours
+		if index := g.key.ifindex; links[index].Up && !former[index].Up {
+			g.asked = time.Time{} // it lost its neighbours, and what was asked before has come to nothing
+			w.ask(g)
+		}
 		w.rehop(g)
 	}
 	return true
