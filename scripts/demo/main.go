@@ -103,11 +103,11 @@ func (d *demo) build(ctx context.Context, l *lab.Lab) error {
 		return err
 	}
 	d.out.lines(fmt.Sprintf(`
-client %-13v           ┌─ web-1 %v
-                 ─ balancer ─┼─ web-2 %v
-client %-13v           └─ web-3 %v   (and their IPv6 twins)
-VIPs   %v and %v, port 80; the nodes listen on 8080`,
-		d.star.ClientAddr(4), d.star.NodeAddr(1, 4), d.star.NodeAddr(2, 4), d.star.ClientAddr(6), d.star.NodeAddr(3, 4), d.star.VIP4, d.star.VIP6))
+                                   ┌── web-1  %[3]v
+client  %[1]v  ──  balancer  ──┼── web-2  %[4]v
+        %-9[2]v                  └── web-3  %[5]v
+Each node has an IPv6 address too. VIPs: %[6]v and %[7]v, port 80; the nodes listen on 8080.`,
+		d.star.ClientAddr(4), d.star.ClientAddr(6), d.star.NodeAddr(1, 4), d.star.NodeAddr(2, 4), d.star.NodeAddr(3, 4), d.star.VIP4, d.star.VIP6))
 	return nil
 }
 

@@ -172,7 +172,8 @@ func (d *demo) backup(ctx context.Context) error {
 	if err := errors.Join(d.startServer(1), d.startServer(2)); err != nil {
 		return err
 	}
-	if err := d.await(ctx, "web-3 passive", func(n api.Node) bool { return n.Name != "web/80/web-3" || !n.TakesNew }); err != nil {
+	rests := func(n api.Node) bool { return n.Health == "UP" && n.TakesNew == (n.Name != "web/80/web-3") }
+	if err := d.await(ctx, "web-1 and web-2 UP, web-3 passive", rests); err != nil {
 		return err
 	}
 	if r, err = d.connections(ctx, 4, 40); err != nil {

@@ -272,7 +272,7 @@ func TestModeMatrixRow2AcceptUnknown(t *testing.T) {
 	t.Parallel()
 	m := &matrix{site: newSite(t, 2, smallTable)}
 	m.servers()
-	const slow = "check: connection\ncheck_interval: 60s\ncheck_timeout: 50s\n"
+	const slow = "check: connection\ncheck_interval: 60s\ncheck_timeout: 30s\n"
 	check := slow + fmt.Sprintf("check_port: %d\n", slowCheckPort)
 	for _, ns := range m.star.Nodes {
 		_, err := peer.StartListener(ns, fmt.Sprintf("[::]:%d", slowCheckPort))
@@ -321,7 +321,7 @@ func TestE14AllUnknownAreEligible(t *testing.T) {
 	for i := range s.star.Nodes {
 		s.dropChecks(i)
 	}
-	check := fmt.Sprintf("check: connection\ncheck_interval: 60s\ncheck_timeout: 50s\ncheck_port: %d\n", slowCheckPort)
+	check := fmt.Sprintf("check: connection\ncheck_interval: 60s\ncheck_timeout: 30s\ncheck_port: %d\n", slowCheckPort)
 	s.configure(s.yaml(conf{port: 80, extra: check, nodes: members(2, 8080, []int{4})}))
 	s.start()
 	wantShares(t, "all Unknown", s.exchanges("tcp", 4, 80, 10), map[string]int{"a": 5, "b": 5})
