@@ -48,16 +48,21 @@ func NewFake(sizes FakeSizes) *Fake {
 			snats:        make([]loader.SNAT, snatsMax),
 			ours:         make([]uint64, OursWords),
 			links:        make([]loader.LinkEntry, linksMax),
-			meta: loader.Meta{
-				Schema:      1,
-				Hz:          250,
-				Secret:      [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb},
-				Jiffies:     1 << 32,
-				MonotonicNs: monotonic(),
-			},
+			meta:         fakeMeta(),
 		},
 		outside: out,
 	}}
+}
+
+// fakeMeta is what tables without a program are made with.
+func fakeMeta() loader.Meta {
+	return loader.Meta{
+		Schema:      loader.Schema,
+		Hz:          250,
+		Secret:      [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb},
+		Jiffies:     1<<32 - 1000, // wraps soon, as on a kernel that has just started
+		MonotonicNs: monotonic(),
+	}
 }
 
 // Reader returns a Reader of the tables.
@@ -116,8 +121,11 @@ func (o *fakeOutside) clearTraffic(id uint32) error {
 	return nil
 }
 
-func (o *fakeOutside) reasons() ([]uint64, error)         { return o.counts[:], nil }
+func (o *fakeOutside) reasons() ([]uint64, error)        { return o.counts[:], nil }
 func (o *fakeOutside) sizes() (map[string]uint64, error) { return nil, nil }
-func (o *fakeOutside) refusalTokens() ([]uint64, error)   { return []uint64{0}, nil }
+func (o *fakeOutside) refusalTokens() ([]uint64, error)  { return []uint64{0}, nil }
 
 var _ Tables = (*Fake)(nil)
+
+// NextPort returns how many source ports a node has handed out, counted from where it started.
+func (f *Fake) NextPort(id uint32) uint64 { return f.nodesLive[id].NextPort }

@@ -150,10 +150,10 @@ func (r *Reconciler) freeLinks(u *maps.Usage) error {
 			continue
 		}
 		e := &r.links.entries[i]
-		delete(r.links.byIndex, e.want.IfIndex)
 		if err := e.link.set(r, maps.Link{}, func(l maps.Link) error { return r.t.WriteLink(i, l) }); err != nil {
 			return fmt.Errorf("interface %d: %w", e.want.IfIndex, err)
 		}
+		delete(r.links.byIndex, e.want.IfIndex)
 		*e = linkEntry{link: e.link}
 	}
 	return nil
