@@ -58,7 +58,7 @@ func (m *machine) fail(at time.Time, took time.Duration, reason string, attempts
 // undecided notes that this host could not check. That says nothing about the node.
 func (m *machine) undecided(reason string) {
 	if m.health == lb.Unknown && m.streak == 0 {
-		m.reason = "cannot be checked: " + reason
+		m.reason = reason
 	}
 }
 

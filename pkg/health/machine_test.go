@@ -143,13 +143,13 @@ func TestNodeInTransitionIsToldFromOneThatIsSettled(t *testing.T) {
 func TestThatItCouldNotBeCheckedSaysNothingAboutANode(t *testing.T) {
 	m := feed(machine{health: lb.Unknown}, "+--", 3, 1)
 	before := m
-	m.undecided("too many open files")
+	m.undecided("cannot check: too many open files")
 	if m != before {
 		t.Errorf("%+v became %+v", before, m)
 	}
 	m = machine{health: lb.Unknown, reason: notChecked}
-	m.undecided("too many open files")
-	if m.health != lb.Unknown || m.reason != "cannot be checked: too many open files" {
+	m.undecided("cannot check: too many open files")
+	if m.health != lb.Unknown || m.reason != "cannot check: too many open files" {
 		t.Errorf("%+v", m)
 	}
 }

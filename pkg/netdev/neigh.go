@@ -70,21 +70,17 @@ func parseNeigh(b []byte) (neighKey, neighbour, bool) {
 	}
 	key := neighKey{ifindex: int(binary.NativeEndian.Uint32(b[4:]))}
 	n := neighbour{state: binary.NativeEndian.Uint16(b[8:]), learned: flags&netlink.NTF_EXT_LEARNED != 0}
-	attrs, err := nl.ParseRouteAttr(b[header:])
-	if err != nil {
-		return neighKey{}, neighbour{}, false
-	}
-	for _, a := range attrs {
-		switch a.Attr.Type {
+	for kind, value := range attributes(b[header:]) {
+		switch kind {
 		case netlink.NDA_DST:
-			key.addr, _ = fromIP(a.Value)
+			key.addr, _ = fromIP(value)
 		case netlink.NDA_LLADDR:
-			if len(a.Value) == len(n.mac) {
-				n.mac, n.hasMAC = [6]byte(a.Value), true
+			if len(value) == len(n.mac) {
+				n.mac, n.hasMAC = [6]byte(value), true
 			}
 		case netlink.NDA_PROTOCOL:
-			if len(a.Value) > 0 {
-				n.protocol = a.Value[0]
+			if len(value) > 0 {
+				n.protocol = value[0]
 			}
 		}
 	}

@@ -102,13 +102,9 @@ func routePrefix(b []byte) (netip.Prefix, bool) {
 	default:
 		return netip.Prefix{}, false
 	}
-	attrs, err := nl.ParseRouteAttr(b[unix.SizeofRtMsg:])
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == unix.RTA_DST {
-			addr, _ = netip.AddrFromSlice(a.Value)
+	for kind, value := range attributes(b[unix.SizeofRtMsg:]) {
+		if kind == unix.RTA_DST {
+			addr, _ = netip.AddrFromSlice(value)
 		}
 	}
 	p, err := addr.Prefix(int(b[1]))
