@@ -70,7 +70,7 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		rows[i] = []string{s.Action, s.Kind, s.Name, strings.Join(s.Changes, ", ")}
 	}
 	if len(rows) > 0 {
-		if err := writeTable(w, "", columns("ACTION", "KIND", "NAME", "WHAT"), rows); err != nil {
+		if err := writeTable(w, "", columns("ACTION", "KIND", "NAME", "~WHAT"), rows); err != nil {
 			return err
 		}
 	}

@@ -148,9 +148,9 @@ func printSequence[T any](w io.Writer, form string, seq iter.Seq2[T, error]) err
 func printCounts(w io.Writer, counts []api.FlowCount) error {
 	cols := []column{{title: "NODE"}}
 	for _, s := range api.FlowStates {
-		cols = append(cols, column{strings.ToUpper(s), true})
+		cols = append(cols, column{title: strings.ToUpper(s), right: true})
 	}
-	cols = append(cols, column{"ALL", true})
+	cols = append(cols, column{title: "ALL", right: true})
 	sums := map[string][]uint64{}
 	var order []string
 	total := make([]uint64, len(api.FlowStates)+1)

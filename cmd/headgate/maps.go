@@ -61,7 +61,7 @@ func mapsList(c *cli.Context, e env) error {
 			}
 			rows[i] = []string{m.Name, number(m.Used), number(m.Entries), fill, size(float64(m.Bytes)), what}
 		}
-		return writeTable(w, "", columns("NAME", ">USED", ">ENTRIES", ">FILL", ">MEMORY", "WHAT"), rows)
+		return writeTable(w, "", columns("NAME", ">USED", ">ENTRIES", ">FILL", ">MEMORY", "~WHAT"), rows)
 	})
 }
 

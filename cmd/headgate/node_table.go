@@ -9,7 +9,7 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 )
 
-var nodeColumns = columns("NODE", "ADDRESS", "MODE", "HEALTH", ">WEIGHT", ">FLOWS", ">NEW/s", ">BYTES/s", "NOTE")
+var nodeColumns = columns("NODE", "ADDRESS", "MODE", "HEALTH", ">WEIGHT", ">FLOWS", ">NEW/s", ">BYTES/s", "~NOTE")
 
 // nodeRows makes a row for each node, by its whole name or by its label.
 func nodeRows(nodes []api.Node, whole bool) [][]string {

@@ -55,24 +55,27 @@ func printAs(w io.Writer, format string, v any, table func(io.Writer) error) err
 	return err
 }
 
-// column is a heading of a table; numbers stand right.
+// column is a heading of a table; numbers stand right, and prose gives way first.
 type column struct {
 	title string
 	right bool
+	prose bool
 }
 
-// columns makes columns of titles; those that start with ">" stand right.
+// columns makes columns of titles: ">" stands for right, "~" for prose.
 func columns(titles ...string) []column {
 	cols := make([]column, len(titles))
 	for i, t := range titles {
 		title, right := strings.CutPrefix(t, ">")
-		cols[i] = column{title, right}
+		title, prose := strings.CutPrefix(title, "~")
+		cols[i] = column{title, right, prose}
 	}
 	return cols
 }
 
-// writeTable writes rows under their titles, indented, in at most maxColumns: the widest columns
-// give way, with an ellipsis in the middle, since names differ at their ends.
+// writeTable writes rows under their titles, indented, in at most maxColumns. First prose gives way,
+// cut at its end, then the widest columns, with an ellipsis in the middle, since names differ at
+// their ends.
 func writeTable(w io.Writer, indent string, cols []column, rows [][]string) error {
 	return writeRows(w, indent, cols, widths(indent, cols, rows), rows, true)
 }
@@ -89,15 +92,26 @@ func widths(indent string, cols []column, rows [][]string) []int {
 		total += wide[i]
 	}
 	for ; total > maxColumns; total-- {
-		widest := 0
-		for i := range wide {
-			if wide[i] > wide[widest] {
-				widest = i
-			}
-		}
-		wide[widest]--
+		wide[givesWay(cols, wide)]--
 	}
 	return wide
+}
+
+// leastProse is what is left of prose before names are cut.
+const leastProse = 12
+
+// givesWay chooses the column to make narrower.
+func givesWay(cols []column, wide []int) int {
+	widest := 0
+	for i := range wide {
+		if cols[i].prose && wide[i] > leastProse {
+			return i
+		}
+		if wide[i] > wide[widest] {
+			widest = i
+		}
+	}
+	return widest
 }
 
 func writeRows(w io.Writer, indent string, cols []column, wide []int, rows [][]string, heading bool) error {
@@ -106,7 +120,7 @@ func writeRows(w io.Writer, indent string, cols []column, wide []int, rows [][]s
 		var l strings.Builder
 		l.WriteString(indent)
 		for i, c := range cols {
-			s := fit(cells[i], wide[i])
+			s := c.fit(cells[i], wide[i])
 			pad := strings.Repeat(" ", wide[i]-utf8.RuneCountInString(s))
 			if c.right {
 				s, pad = pad, s
@@ -130,10 +144,13 @@ func writeRows(w io.Writer, indent string, cols []column, wide []int, rows [][]s
 }
 
 // fit cuts s to n runes.
-func fit(s string, n int) string {
+func (c column) fit(s string, n int) string {
 	runes := []rune(s)
 	if len(runes) <= n {
 		return s
+	}
+	if c.prose {
+		return string(runes[:n-1]) + "…"
 	}
 	head := n / 2
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-head-1):])

@@ -29,6 +29,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	}
 	now := time.Now()
 	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
+	configs := withRemoved(configsOfView(s.view, states, rate), states, rate)
 	started := b.d.started.UTC()
 	return api.Status{
 		Source: api.FromDaemon, Version: b.d.Version, PID: os.Getpid(), StartedAt: &started,
@@ -37,9 +38,9 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		File:        &s.file,
 		Interfaces:  s.interfaces,
 		ActiveFlows: activeFlows(states),
-		Configs:     withRemoved(configsOfView(s.view, states, rate), states, rate),
+		Configs:     configs,
 		Refused:     refused,
-		Warnings:    append(append([]string{}, b.d.datapath.Warnings()...), s.warnings...),
+		Warnings:    slices.Concat([]string{}, b.d.datapath.Warnings(), s.warnings, unreachable(configs)),
 	}, nil
 }
 
@@ -142,4 +143,27 @@ func withRemoved(configs []api.Config, states []maps.NodeState, rate rater) []ap
 		configs[i].Nodes = append(configs[i].Nodes, gone.Nodes...)
 	}
 	return configs
+}
+
+// maxUnreachable bounds how many nodes are named in warnings: a lost link may cut off thousands.
+const maxUnreachable = 8
+
+// unreachable warns of the nodes that have no next hop.
+func unreachable(configs []api.Config) (out []string) {
+	more := 0
+	for _, c := range configs {
+		for _, n := range c.Nodes {
+			switch {
+			case n.Unreachable == "":
+			case len(out) == maxUnreachable:
+				more++
+			default:
+				out = append(out, fmt.Sprintf("%s cannot be reached: %s", n.Name, n.Unreachable))
+			}
+		}
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprintf("%d more nodes cannot be reached", more))
+	}
+	return out
 }

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+var update = flag.Bool("update", false, "write the outputs that tests compare with")
+
+// golden compares an output with testdata/NAME.txt.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	// Times that pass while the test runs.
+	got = regexp.MustCompile(`up \S+|read \S+ ago`).ReplaceAllString(got, "TIME")
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got)\n%s", path, diff)
+	}
+	for line := range strings.Lines(got) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > maxColumns && !strings.HasPrefix(line, "  !") {
+			t.Errorf("%s: %d columns: %s", name, n, line)
+		}
+	}
+}
+
+func TestWhatTheListingsLookLike(t *testing.T) {
+	daemonOn(t, busy())
+	for name, line := range map[string]string{
+		"status": "status", "node_list": "node list", "node_show": "node show web/80/web-1", "flows": "flows",
+		"flows_count": "flows --count", "maps_list": "maps list", "maps_dump": "maps dump nodes",
+		"node_show_yaml": "node show web/80/web-2 -o yaml",
+	} {
+		o := command(t, strings.Fields(line)...)
+		if o.code != exitDone || o.stderr != "" {
+			t.Errorf("%s: %d %q", line, o.code, o.stderr)
+		}
+		golden(t, name, o.out)
+	}
+}
+
+func TestEveryListingSpeaksJSONAndYAML(t *testing.T) {
+	daemonOn(t, busy())
+	for _, line := range []string{"status", "node list", "node show web/80/web-1", "flows", "flows --count", "maps list", "maps dump nodes", "version"} {
+		o := command(t, append(strings.Fields(line), "-o", "json")...)
+		if o.code != exitDone || !json.Valid([]byte(o.out)) {
+			t.Errorf("%s -o json: %d %s %s", line, o.code, o.out, o.stderr)
+		}
+		if o := command(t, append(strings.Fields(line), "-o", "yaml")...); o.code != exitDone || strings.ContainsAny(o.out, "{") {
+			t.Errorf("%s -o yaml: %d %s %s", line, o.code, o.out, o.stderr)
+		}
+	}
+	var st api.Status
+	if err := json.Unmarshal([]byte(command(t, "status", "-o", "json").out), &st); err != nil || st.ActiveFlows != 1234567 {
+		t.Errorf("%+v %v", st, err)
+	}
+}
+
+func TestEmptyListingsAreListsToo(t *testing.T) {
+	daemonOn(t, &fakeDaemon{})
+	for _, line := range []string{"flows", "flows --count", "node list", "maps list"} {
+		if o := command(t, append(strings.Fields(line), "-o", "json")...); !strings.HasPrefix(o.out, "[]") && o.out != "null\n" {
+			t.Errorf("%s: %q %q", line, o.out, o.stderr)
+		}
+	}
+}
+
+func TestNodeSetSaysWhichGenerationItMade(t *testing.T) {
+	f := busy()
+	daemonOn(t, f)
+	if o := command(t, "node", "set", "web/80/web-1", "--mode", "drain"); o.out != "web/80/web-1: generation 8, the data path runs 7\n" {
+		t.Errorf("%+v", o)
+	}
+	if o := command(t, "node", "set", "web/80/web-1", "--weight", "9", "--wait"); o.out != "web/80/web-1: generation 8, the data path runs 8\n" {
+		t.Errorf("%+v", o)
+	}
+	want := []api.NodeChange{{Mode: ref("drain")}, {Weight: ref(9)}}
+	if diff := cmp.Diff(want, f.changes); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	o := command(t, "node", "set", "web/80/web-9", "--mode", "drain")
+	if o.code != exitFailed || o.stderr != "headgate: web/80/web-9: no such node (have: web/80/web-1, web/80/web-2, web/80/web-3)\n" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestUntilDrainedReturnsWithTheLastFlow(t *testing.T) {
+	f := busy()
+	// The first is asked for by the fake's SetNode itself.
+	f.drain = []uint64{12, 12, 3, 0}
+	daemonOn(t, f)
+	o := command(t, "node", "set", "web/80/web-1", "--mode", "drain", "--until-drained")
+	if o.code != exitDone || o.out != "web/80/web-1: drained\n" {
+		t.Errorf("%+v", o)
+	}
+	if want := "web/80/web-1: 12 flows left\nweb/80/web-1: 3 flows left\n"; o.stderr != want {
+		t.Errorf("%q, want %q", o.stderr, want)
+	}
+}
+
+func TestUntilDrainedGivesUp(t *testing.T) {
+	daemonOn(t, busy())
+	o := command(t, "node", "set", "web/80/web-1", "--until-drained")
+	if o.code != exitFailed || !strings.Contains(o.stderr, "takes new flows (mode accept) and so never drains") {
+		t.Errorf("in mode accept: %+v", o)
+	}
+	o = command(t, "node", "set", "web/80/web-1", "--mode", "drain", "--until-drained", "--timeout", "50ms")
+	if o.code != exitFailed || !strings.Contains(o.stderr, "12 flows left when time was up") {
+		t.Errorf("after the timeout: %+v", o)
+	}
+}
+
+func TestFlowsAsksForWhatIsWanted(t *testing.T) {
+	f := busy()
+	daemonOn(t, f)
+	command(t, "flows", "--config", "web/80", "--node", "web/80/web-1", "--client", "2001:db8::7", "--state", "udp", "--limit", "3")
+	want := api.FlowQuery{Config: "web/80", Node: "web/80/web-1", Client: netip.MustParseAddr("2001:db8::7"), State: "udp", Limit: 3}
+	if f.asked != want {
+		t.Errorf("%+v, want %+v", f.asked, want)
+	}
+}
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const good = `
+interfaces: [eth0]
+balancers:
+  - label: web
+    ipv4: 203.0.113.10
+    configs:
+      - port: 80
+        nodes:
+          - {label: web-1, address: "192.0.2.11:8080"}
+`
+
+func TestValidateNamesEveryFaultWithItsPlace(t *testing.T) {
+	if o := command(t, "validate", write(t, good)); o.code != exitDone || !strings.HasSuffix(o.out, ": good (1 balancer, 1 config, 1 node)\n") {
+		t.Errorf("%+v", o)
+	}
+	path := write(t, strings.NewReplacer("port: 80", "port: 0", `8080"`, `8080", weight: 256`, "interfaces", "interface").Replace(good))
+	o := command(t, "validate", path)
+	lines := strings.Split(strings.TrimSpace(o.stderr), "\n")
+	if o.code != exitFailed || len(lines) != 3 || o.out != "" {
+		t.Fatalf("%+v", o)
+	}
+	for i, want := range []string{":2:", ":7:", ":9:"} {
+		if !strings.HasPrefix(lines[i], path+want) {
+			t.Errorf("%s: want it at line %s", lines[i], want)
+		}
+	}
+}
+
+func TestApplySendsAGoodFileAndShowsThePlan(t *testing.T) {
+	f := busy()
+	f.applied = api.ApplyResult{
+		Generations: api.Generations{Desired: 9, Applied: 9},
+		Plan: api.Plan{
+			Steps: []api.Step{{Action: api.Change, Kind: "node", Name: "web/80/web-1", Changes: []string{"weight: 50 → 100"}}},
+			Moves: []api.ConfigMove{{Config: "web/80", Share: 1.0 / 6}},
+		},
+	}
+	daemonOn(t, f)
+	path := write(t, good)
+	o := command(t, "apply", "-f", path, "--prune", "--dry-run")
+	if o.code != exitDone {
+		t.Errorf("%+v", o)
+	}
+	golden(t, "apply", o.out)
+	if want := (api.ApplyRequest{Name: path, Data: []byte(good), Prune: true, DryRun: true}); cmp.Diff(want, f.request) != "" {
+		t.Errorf("%+v", f.request)
+	}
+	f.applied.Plan = api.Plan{}
+	o = commandIn(t, env{stdin: strings.NewReader(good)}, "apply", "-f", "-")
+	if o.out != "nothing to change (generation 9)\n" || string(f.request.Data) != good {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestApplyOfAFaultyFileAsksNobody(t *testing.T) {
+	noDaemon(t)
+	o := command(t, "apply", "-f", write(t, strings.Replace(good, "80\n", "0\n", 1)))
+	if o.code != exitFailed || !strings.Contains(o.stderr, ":7:15: balancers[0].configs[0].port:") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestExportPrintsTheFile(t *testing.T) {
+	daemonOn(t, busy())
+	if o := command(t, "export"); o.out != "balancers: []\n" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestDetachAsksFirst(t *testing.T) {
+	noDaemon(t)
+	t.Setenv("HEADGATE_BPFFS", "/sys/fs/bpf/hg-nothing-here")
+	if o := command(t, "detach"); o.code != exitFailed || !strings.Contains(o.stderr, "--yes") {
+		t.Errorf("where nobody can be asked: %+v", o)
+	}
+	for _, answer := range []string{"", "n\n", "\n", "yess\n"} {
+		o := commandIn(t, env{stdin: strings.NewReader(answer), terminal: true}, "detach")
+		if o.code != exitFailed || !strings.Contains(o.stderr, "[y/N]") || !strings.Contains(o.stderr, "nothing was changed") {
+			t.Errorf("answer %q: %+v", answer, o)
+		}
+	}
+	for _, args := range [][]string{{"detach"}, {"detach", "--yes"}} {
+		o := commandIn(t, env{stdin: strings.NewReader("Y\n"), terminal: true}, args...)
+		if o.code != exitDone || !strings.Contains(o.out, "nothing is pinned in /sys/fs/bpf/hg-nothing-here") {
+			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}
+
+func TestVersionSaysWhatItIs(t *testing.T) {
+	daemonOn(t, busy())
+	o := command(t, "version")
+	for _, part := range []string{"headgate ", "commit ", "go1.", "clang 19", "kernel ", "1.2.3, pid 42"} {
+		if !strings.Contains(o.out, part) {
+			t.Errorf("%q lacks %q", o.out, part)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+// fakeDaemon answers the API with what a test has put in.
+type fakeDaemon struct {
+	mu      sync.Mutex
+	status  api.Status
+	flows   []api.Flow
+	counts  []api.FlowCount
+	maps    []api.Map
+	applied api.ApplyResult
+	asked   api.FlowQuery
+	request api.ApplyRequest
+	changes []api.NodeChange
+	drain   []uint64 // active flows of the first node, one Status after the other
+}
+
+func (f *fakeDaemon) Status(context.Context) (api.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.drain) > 0 {
+		f.status.Configs[0].Nodes[0].ActiveFlows = f.drain[0]
+		f.drain = f.drain[1:]
+	}
+	return f.status, nil
+}
+
+func (f *fakeDaemon) Flows(_ context.Context, q api.FlowQuery) iter.Seq2[api.Flow, error] {
+	f.asked = q
+	return func(yield func(api.Flow, error) bool) {
+		for _, flow := range f.flows {
+			if !yield(flow, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeDaemon) CountFlows(_ context.Context, q api.FlowQuery) ([]api.FlowCount, error) {
+	f.asked = q
+	return f.counts, nil
+}
+
+func (f *fakeDaemon) Maps(context.Context) ([]api.Map, error) { return f.maps, nil }
+
+func (f *fakeDaemon) DumpMap(_ context.Context, name string) iter.Seq2[api.Entry, error] {
+	return func(yield func(api.Entry, error) bool) { yield(api.Entry{Key: "1", Value: "of " + name}, nil) }
+}
+
+func (f *fakeDaemon) SetNode(_ context.Context, name string, change api.NodeChange) (api.Generations, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	node, err := f.status.Node(name)
+	if err != nil {
+		return api.Generations{}, err
+	}
+	f.changes = append(f.changes, change)
+	for i := range f.status.Configs[0].Nodes {
+		n := &f.status.Configs[0].Nodes[i]
+		if n.Name == node.Name && change.Mode != nil {
+			n.Mode, n.TakesNew = *change.Mode, *change.Mode == "accept"
+		}
+	}
+	return api.Generations{Desired: 8, Applied: 7}, nil
+}
+
+func (f *fakeDaemon) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResult, error) {
+	f.request = req
+	return f.applied, nil
+}
+
+func (f *fakeDaemon) Export(context.Context) ([]byte, error)    { return []byte("balancers: []\n"), nil }
+func (f *fakeDaemon) WaitApplied(context.Context, uint64) error { return nil }
+func (f *fakeDaemon) Generations() api.Generations              { return api.Generations{Desired: 8, Applied: 8} }
+
+// outcome is what a command did.
+type outcome struct {
+	code        int
+	out, stderr string
+}
+
+// command runs a command in process.
+func command(t *testing.T, args ...string) outcome {
+	t.Helper()
+	return commandIn(t, env{stdin: strings.NewReader("")}, args...)
+}
+
+func commandIn(t *testing.T, e env, args ...string) outcome {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	e.stdout, e.stderr = &out, &stderr
+	code := run(t.Context(), e, args)
+	return outcome{code, out.String(), stderr.String()}
+}
+
+// daemonOn serves the fake and points the commands to it.
+func daemonOn(t *testing.T, f *fakeDaemon) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := api.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- api.NewServer(f, slog.New(slog.NewTextHandler(io.Discard, nil))).Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the fake daemon ended with %v", err)
+		}
+	})
+	t.Setenv("HEADGATE_SOCKET", socket)
+}
+
+// noDaemon points the commands to nothing.
+func noDaemon(t *testing.T) {
+	t.Helper()
+	t.Setenv("HEADGATE_SOCKET", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("HEADGATE_BPFFS", filepath.Join(t.TempDir(), "none"))
+}
+
+func ref[T any](v T) *T { return &v }
+
+func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// busy is a daemon with something of everything to see.
+func busy() *fakeDaemon {
+	now := time.Now()
+	return &fakeDaemon{
+		status: api.Status{
+			Source: api.FromDaemon, Version: "1.2.3", PID: 42, StartedAt: ref(now.Add(-3 * time.Hour)),
+			Generations: api.Generations{Desired: 8, Applied: 7}, BPFFS: "/sys/fs/bpf/headgate",
+			File:        &api.FileStatus{Path: "/etc/headgate.yaml", ReadAt: now.Add(-90 * time.Second), Faults: []string{"bad"}},
+			Interfaces:  []api.Interface{{Name: "eth0", Index: 2, Mode: "native"}, {Name: "eth1"}},
+			ActiveFlows: 1234567,
+			Configs: []api.Config{{
+				Name: "web/80", Addresses: []string{"203.0.113.10", "2001:db8::10"}, Protocol: "tcp", Status: "UP", Refusing: []string{"2001:db8::10"},
+				Nodes: []api.Node{
+					{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Mode: "accept", Weight: 50, Health: "UP",
+						TakesNew: true, Why: "takes new flows: UP", Lifecycle: api.Present, ID: 1, ActiveFlows: 12, Flows: 3000,
+						NewPerSecond: ref(3.14), BytesPerSecond: ref(1.5e6), CheckedAt: ref(now.Add(-2 * time.Second)), NextHop: "02:00:00:00:00:01 on eth0, via 192.0.2.11"},
+					{Name: "web/80/web-2", Config: "web/80", Label: "web-2", Address: "192.0.2.12:8080", Mode: "reject", Weight: 255, Health: "DOWN",
+						Reason: "admin", Why: "takes no new flows: mode reject", Lifecycle: api.Present, ID: 2, ActiveFlows: 1},
+					{Name: "web/80/web-3", Config: "web/80", Label: "web-3", Address: "[2001:db8:1:2:3:4:5:6]:8080", Mode: "accept", Weight: 1, Health: "Unknown",
+						Lifecycle: api.Present, ID: 3, Unreachable: "no route to 2001:db8:1:2:3:4:5:6"},
+				},
+			}},
+			Refused:  []api.Reason{{Name: "flow_unknown", Packets: 17}, {Name: "table_full", Packets: 2048}},
+			Warnings: []string{"interface eth1 is gone: the program is attached again when it is back"},
+		},
+		flows: []api.Flow{{Protocol: "tcp", Client: addr("198.51.100.7:40000"), VIP: addr("203.0.113.10:80"), Node: addr("192.0.2.11:8080"),
+			NodeName: "web/80/web-1", State: "established", AgeMS: 61000, IdleMS: 250, PacketsIn: 1000, PacketsOut: 234, BytesIn: 5e6, BytesOut: 1}},
+		counts: []api.FlowCount{{Node: "web/80/web-1", State: "established", Flows: 12}, {Node: "web/80/web-1", State: "udp", Flows: 1}, {Node: "web/80/web-2", State: "closing", Flows: 3}},
+		maps:   []api.Map{{Name: "nodes", What: "nodes by id; who writes", Entries: 32768, Used: 328, Bytes: 2097152}, {Name: "meta", What: "one", Entries: 1, Used: 1, Bytes: 64}},
+	}
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+func TestEveryCommandHelpsWithAnExample(t *testing.T) {
+	app := newApp(env{})
+	var walk func(path []string, commands []*cli.Command)
+	walk = func(path []string, commands []*cli.Command) {
+		for _, c := range commands {
+			path := append(path[:len(path):len(path)], c.Name)
+			o := command(t, append(path, "--help")...)
+			if o.code != exitDone || !strings.Contains(o.out, "Example") || !strings.Contains(o.out, "headgate "+strings.Join(path, " ")) {
+				t.Errorf("%v --help: %d\n%s%s", path, o.code, o.out, o.stderr)
+			}
+			for line := range strings.Lines(o.out) {
+				if n := len([]rune(strings.TrimRight(line, "\n"))); n > 130 {
+					t.Errorf("%v --help: a line of %d: %s", path, n, line)
+				}
+			}
+			walk(path, c.Subcommands)
+		}
+	}
+	walk(nil, app.Commands)
+	if o := command(t); o.code != exitDone || !strings.Contains(o.out, "Example") {
+		t.Errorf("without a command: %d\n%s", o.code, o.out)
+	}
+}
+
+func TestWrongUsageIsExitCode2(t *testing.T) {
+	noDaemon(t)
+	for _, line := range []string{
+		"nose",
+		"--nose",
+		"node", // a help, but see below
+		"node nose",
+		"node set",
+		"node set a/80/b",
+		"node set a/80/b c --mode drain",
+		"node set a/80/b --nose",
+		"node set a/80/b --weight many",
+		"node show",
+		"validate",
+		"validate a b",
+		"apply",
+		"apply file",
+		"run",
+		"run -c x y",
+		"run -c x --log-format xml",
+		"run -c x --log-level loud",
+		"status x",
+		"status -o xml",
+		"flows --state open",
+		"flows --client host",
+		"flows --limit -1",
+		"maps dump",
+		"maps nose",
+		"version x",
+		"export x",
+		"detach x",
+	} {
+		o := command(t, strings.Fields(line)...)
+		if line == "node" {
+			if o.code != exitDone || !strings.Contains(o.out, "COMMANDS") {
+				t.Errorf("%s: %d %s", line, o.code, o.out)
+			}
+			continue
+		}
+		if o.code != exitUsage || strings.Count(o.stderr, "\n") != 1 || !strings.HasPrefix(o.stderr, "headgate: ") || !strings.Contains(o.stderr, "--help`)") {
+			t.Errorf("%s: %d %q %q", line, o.code, o.out, o.stderr)
+		}
+		if o.out != "" {
+			t.Errorf("%s: wrong usage belongs to stderr alone: %q", line, o.out)
+		}
+	}
+}
+
+func TestWithoutADaemonEveryCommandSaysSoInOneLine(t *testing.T) {
+	noDaemon(t)
+	file := filepath.Join(t.TempDir(), "f.yaml")
+	if err := os.WriteFile(file, []byte("balancers: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"status", "node list", "node show a/80/bcd", "node set a/80/bcd --mode drain", "flows", "flows --count",
+		"maps list", "maps dump nodes", "export", "apply -f " + file,
+	} {
+		o := command(t, strings.Fields(line)...)
+		if o.code != exitFailed || strings.Count(o.stderr, "\n") != 1 || !strings.Contains(o.stderr, "no daemon answers on") || !strings.Contains(o.stderr, "headgate run -c FILE") {
+			t.Errorf("%s: %d %q", line, o.code, o.stderr)
+		}
+	}
+}
+
+func TestFlagsMayStandAnywhere(t *testing.T) {
+	daemonOn(t, busy())
+	socket := os.Getenv("HEADGATE_SOCKET")
+	t.Setenv("HEADGATE_SOCKET", "/nowhere")
+	for _, args := range [][]string{
+		{"--socket", socket, "node", "set", "web/80/web-1", "--weight", "7"},
+		{"node", "set", "web/80/web-1", "--weight=7", "--socket", socket},
+		{"node", "set", "--weight", "7", "web/80/web-1", "--wait", "--socket=" + socket},
+		{"node", "--socket", socket, "set", "--wait", "web/80/web-1", "--weight", "7"},
+	} {
+		if o := command(t, args...); o.code != exitDone {
+			t.Errorf("%v: %d %s", args, o.code, o.stderr)
+		}
+	}
+}
+
+func TestArgumentsAfterTwoDashesAreNoFlags(t *testing.T) {
+	o := command(t, "validate", "--", "--odd.yaml")
+	if o.code != exitFailed || !strings.Contains(o.stderr, "--odd.yaml: no such file") {
+		t.Errorf("%d %q", o.code, o.stderr)
+	}
+}
+
+func TestCompletionKnowsTheNames(t *testing.T) {
+	daemonOn(t, busy())
+	o := command(t, "node", "set", "--generate-bash-completion")
+	if !strings.Contains(o.out, "web/80/web-2\n") || !strings.Contains(o.out, "--mode\n") {
+		t.Errorf("%q %q", o.out, o.stderr)
+	}
+}

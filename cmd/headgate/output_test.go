@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+func TestTablesFit100Columns(t *testing.T) {
+	var b strings.Builder
+	long := strings.Repeat("a", 60)
+	rows := [][]string{{"web/80/" + long, "[2001:db8:1111:2222:3333:4444:5555:6666]:65535", "12"}, {"ü→", "b", "7"}}
+	if err := writeTable(&b, "  ", columns("NODE", "ADDRESS", ">N"), rows); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+	for _, line := range lines {
+		if n := len([]rune(line)); n > maxColumns || !strings.HasPrefix(line, "  ") || strings.HasSuffix(line, " ") {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+	if !strings.Contains(lines[1], "…") || !strings.HasPrefix(lines[1], "  web/80/aaa") || !strings.Contains(lines[1], "a  [2001") {
+		t.Errorf("both ends of a name stay: %q", lines[1])
+	}
+	if !strings.HasSuffix(lines[2], " 7") || len([]rune(lines[2])) != len([]rune(lines[1])) {
+		t.Errorf("numbers stand right: %q", lines[2])
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{number(0), "0"}, {number(999), "999"}, {number(1000), "1,000"}, {number(1234567), "1,234,567"},
+		{size(0), "0 B"}, {size(999), "999 B"}, {size(1000), "1.0 kB"}, {size(999949), "999.9 kB"}, {size(999951), "1.0 MB"}, {size(2e18), "2.0 EB"}, {size(2e22), "20000.0 EB"},
+		{decimal(0), "0"}, {decimal(0.25), "0.2"}, {decimal(99.94), "99.9"}, {decimal(100.4), "100"}, {decimal(12345.6), "12,346"},
+		{span(0), "0s"}, {span(250 * time.Millisecond), "250ms"}, {span(59 * time.Second), "59s"}, {span(61 * time.Second), "1m01s"},
+		{span(3*time.Hour + 12*time.Minute), "3h12m"}, {span(49 * time.Hour), "2d01h"},
+		{rate(nil, decimal), "-"}, {ago(0), "just now"}, {ago(3 * time.Second), "3s ago"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
+func TestStatusOfManyNodesFitsAScreenWorstFirst(t *testing.T) {
+	st := api.Status{Source: api.FromMaps, Configs: []api.Config{{Name: "big/80"}, {Name: "small/80"}}}
+	for i := range 1000 {
+		n := api.Node{Label: fmt.Sprintf("node-%d", i), Health: "UP", Mode: "accept", TakesNew: true}
+		if i == 777 {
+			n.Health = "DOWN"
+		}
+		st.Configs[0].Nodes = append(st.Configs[0].Nodes, n)
+	}
+	st.Configs[1].Nodes = st.Configs[0].Nodes[:2]
+	var b strings.Builder
+	if err := printStatus(&b, st, false, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "\n"); n > 55 {
+		t.Errorf("%d lines", n)
+	}
+	for _, want := range []string{"node-777 ", "headgate node list --config big/80", "… and 961 more", "small/80", "… and 1 more"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, b.String())
+		}
+	}
+	b.Reset()
+	if err := printStatus(&b, st, true, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "\n"); n < 1000 {
+		t.Errorf("--all: %d lines", n)
+	}
+}
+
+func TestNotes(t *testing.T) {
+	for want, n := range map[string]api.Node{
+		"":                    {Health: "UP", Mode: "accept", TakesNew: true},
+		"admin":               {Health: "DOWN", Mode: "reject", Reason: "admin"},
+		"active":              {Health: "UP", Mode: "backup", TakesNew: true},
+		"drained":             {Health: "UP", Mode: "drain"},
+		"unchecked":           {Health: "Unknown", Mode: "accept", TakesNew: true},
+		"no route":            {Health: "DOWN", Mode: "accept", Unreachable: "no route", Reason: "refused"},
+		"removed, last flows": {Health: "UP", Lifecycle: api.Removed, Unreachable: "no route"},
+	} {
+		if got := note(n); got != want {
+			t.Errorf("%+v: %q, want %q", n, got, want)
+		}
+	}
+}
