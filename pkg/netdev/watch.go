@@ -108,5 +108,5 @@ func routePrefix(b []byte) (netip.Prefix, bool) {
 		}
 	}
 	p, err := addr.Prefix(int(b[1]))
-	return p, err == nil
+	return p, err == nil && p.IsValid()
 }
