@@ -24,6 +24,7 @@ import (
 // What the engine brings together, as small as it needs them.
 type (
 	desiredStore interface {
+		updater
 		Get() store.Desired
 		Watch() <-chan struct{}
 	}

@@ -62,7 +62,8 @@ type daemon struct {
 	datapath *loader.Datapath
 	tables   *maps.Kernel
 	reader   *maps.Reader
-	store    *store.Store
+	warnings []string // of the data path, from its start
+	store    desiredStore
 	listener net.Listener
 	network  *netdev.Resolver
 	checks   *health.Manager
@@ -151,6 +152,7 @@ func (d *daemon) openDatapath(context.Context) (err error) {
 		return err
 	}
 	d.closeLater(d.datapath.Close)
+	d.warnings = d.datapath.Warnings()
 	if d.tables, err = maps.NewKernel(d.datapath.Maps()); err != nil {
 		return err
 	}
@@ -170,11 +172,13 @@ func (d *daemon) listen(context.Context) (err error) {
 	return nil
 }
 
-func (d *daemon) openStore(context.Context) (err error) {
-	if d.store, err = store.Open(d.config.StateDir); err != nil {
+func (d *daemon) openStore(context.Context) error {
+	s, err := store.Open(d.config.StateDir)
+	if err != nil {
 		return err
 	}
-	d.closeLater(d.store.Close)
+	d.store = s
+	d.closeLater(s.Close)
 	return nil
 }
 

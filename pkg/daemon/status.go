@@ -40,7 +40,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		ActiveFlows: activeFlows(states),
 		Configs:     configs,
 		Refused:     refused,
-		Warnings:    slices.Concat([]string{}, b.d.datapath.Warnings(), s.warnings, unreachable(configs)),
+		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, unreachable(configs)),
 	}, nil
 }
 

@@ -1,0 +1,152 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+)
+
+func TestMergeKeepsWhatTheFileDoesNotName(t *testing.T) {
+	named := func(label string, port uint16) lb.Balancer {
+		return lb.Balancer{Label: label, Configs: []lb.Config{{Port: port}}}
+	}
+	current := []lb.Balancer{named("one", 1), named("two", 2), named("three", 3)}
+	declared := []lb.Balancer{named("four", 44), named("two", 22)}
+	for prune, want := range map[bool]string{false: "one:1 two:22 three:3 four:44", true: "two:22 four:44"} {
+		var got []string
+		for _, b := range merge(current, declared, prune) {
+			got = append(got, b.Label+":"+lb.ConfigKey{Port: b.Configs[0].Port, Protocol: lb.TCP}.String()[1:])
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("prune %v: %v, want %s", prune, got, want)
+		}
+	}
+	if declared[0].Label != "four" || declared[1].Label != "two" {
+		t.Errorf("what was declared is changed: %+v", declared)
+	}
+}
+
+func TestWaitReturnsWithTheGenerationOrANewerOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProgress()
+		p.desired(5)
+		p.desired(4) // reported late
+		done := make(chan error, 1)
+		go func() { done <- p.wait(t.Context(), 5) }()
+		p.applied(4)
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("4 is not 5")
+		default:
+		}
+		p.applied(7)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if g := p.now(); g != (api.Generations{Desired: 7, Applied: 7}) {
+			t.Errorf("%+v", g)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.wait(ctx, 8); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("8 never comes: %v", err)
+		}
+	})
+}
+
+func TestThePartThatFailsEndsAllAndIsNamed(t *testing.T) {
+	g := newGroup(t.Context())
+	ended := false
+	g.run("patient", func(ctx context.Context) error {
+		<-ctx.Done()
+		ended = true
+		return ctx.Err()
+	})
+	g.run("weak", func(context.Context) error { return errors.New("broken") })
+	<-g.ctx.Done()
+	if err := g.stop(); err == nil || err.Error() != "weak: broken" || !ended {
+		t.Errorf("%v, the other ended: %v", err, ended)
+	}
+}
+
+func TestBeingToldToStopIsNoFailure(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	g := newGroup(ctx)
+	g.run("part", func(ctx context.Context) error {
+		<-ctx.Done()
+		return errors.New("in the middle of something")
+	})
+	cancel()
+	if err := g.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPartThatEndsByItselfIsAFailure(t *testing.T) {
+	g := newGroup(t.Context())
+	g.run("part", func(context.Context) error { return nil })
+	<-g.ctx.Done()
+	if err := g.stop(); err == nil || !strings.Contains(err.Error(), "part: ended by itself") {
+		t.Error(err)
+	}
+}
+
+func TestRatesAreAveragesSinceTheSampleBefore(t *testing.T) {
+	start := time.Unix(1000, 0)
+	n := func(flows, bytes uint64) maps.NodeState {
+		return maps.NodeState{ID: 7, Node: maps.Node{Address: netip.MustParseAddrPort("192.0.2.1:80")},
+			Traffic: maps.Traffic{Flows: flows, BytesIn: bytes / 2, BytesOut: bytes - bytes/2}}
+	}
+	var r rates
+	if f, b := r.since(start, n(1, 1)); f != nil || b != nil {
+		t.Error("rates without a sample")
+	}
+	r.add(take(start, []maps.NodeState{n(100, 1000)}))
+	if f, b := r.since(start.Add(2*time.Second), n(110, 5000)); *f != 5 || *b != 2000 {
+		t.Errorf("%v %v", *f, *b)
+	}
+	r.add(take(start.Add(5*time.Second), []maps.NodeState{n(150, 6000)}))
+	if f, b := r.since(start.Add(5*time.Second), n(150, 6000)); *f != 10 || *b != 1000 {
+		t.Errorf("right after a sample they go back to the one before: %v %v", *f, *b)
+	}
+	if f, _ := r.since(start.Add(6*time.Second), n(3, 10)); f != nil {
+		t.Errorf("counters that went back belong to another node: %v", *f)
+	}
+	other := n(200, 7000)
+	other.Address = netip.MustParseAddrPort("192.0.2.2:80")
+	if f, _ := r.since(start.Add(6*time.Second), other); f != nil {
+		t.Errorf("the id has a new owner: %v", *f)
+	}
+}
+
+func TestEveryReasonIsHarmlessOrShown(t *testing.T) {
+	tables := maps.NewFake(maps.FakeSizes{})
+	reader := tables.Reader()
+	reasons, err := reader.Reasons()
+	if err != nil || len(reasons) == 0 {
+		t.Fatal(reasons, err)
+	}
+	known := map[string]bool{}
+	for i, r := range reasons {
+		known[r.Name] = true
+		tables.CountReason(i, 1)
+	}
+	for name := range harmless {
+		if !known[name] {
+			t.Errorf("%s is no reason of the program's", name)
+		}
+	}
+	shown, err := looker{reader}.refused()
+	if err != nil || len(shown)+len(harmless) != len(reasons) {
+		t.Errorf("%d shown and %d harmless of %d, %v", len(shown), len(harmless), len(reasons), err)
+	}
+}
