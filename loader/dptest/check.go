@@ -1,6 +1,10 @@
 package dptest
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/headgate/headgate/loader"
+)
 
 // Check returns what is wrong with the flow tables, empty when nothing is: a half without its peer,
 // halves that disagree, two with the same key, a slot or lock left half-way, and nodes whose count
@@ -11,9 +15,9 @@ func (b *Bed) Check() []string {
 		c.checkTable(b.slots(family), family)
 		c.checkLocks(b, family)
 	}
-	for id := range uint32(MaxNodes) {
-		if live := b.Live(id); live.Active != c.active[id] {
-			c.fault("node %d: %d active, but %d flows", id, live.Active, c.active[id])
+	for id, live := range readAll[loader.NodeLive](b, "nodes_live") {
+		if live.Active != c.active[uint32(id)] {
+			c.fault("node %d: %d active, but %d flows", id, live.Active, c.active[uint32(id)])
 		}
 	}
 	return c.faults

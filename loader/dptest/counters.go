@@ -9,7 +9,7 @@ import (
 
 // Counters are all that the program counts, summed over the CPUs.
 type Counters struct {
-	Reasons  map[string]uint64
+	Reasons  Reasons
 	Stats    [MaxNodes]loader.NodeStats
 	Active   [MaxNodes]uint64
 	NextPort [MaxNodes]uint64
@@ -18,19 +18,7 @@ type Counters struct {
 
 // Counters reads every counter.
 func (b *Bed) Counters() Counters {
-	c := Counters{Reasons: map[string]uint64{}}
-	var perCPU []loader.Reasons
-	b.lookup("reasons", uint32(0), &perCPU)
-	names := loader.ReasonNames()
-	for _, cpu := range perCPU {
-		for i, n := range cpu.Packets {
-			name := fmt.Sprintf("reason %d", i)
-			if i < len(names) {
-				name = names[i]
-			}
-			c.Reasons[name] += n
-		}
-	}
+	c := Counters{Reasons: b.Reasons()}
 	for id := range uint32(MaxNodes) {
 		var stats []loader.NodeStats
 		b.lookup("nodes_stats", id, &stats)
@@ -53,12 +41,33 @@ func (b *Bed) Counters() Counters {
 	return c
 }
 
-// Reason returns the one reason that was counted since an earlier look; with none or several, all
-// of them with their counts.
-func (c Counters) Reason(before Counters) string {
+// Reasons reads the packets by reason.
+func (b *Bed) Reasons() Reasons {
+	reasons := Reasons{}
+	names := loader.ReasonNames()
+	var perCPU []loader.Reasons
+	b.lookup("reasons", uint32(0), &perCPU)
+	for _, cpu := range perCPU {
+		for i, n := range cpu.Packets {
+			name := fmt.Sprintf("reason %d", i)
+			if i < len(names) {
+				name = names[i]
+			}
+			reasons[name] += n
+		}
+	}
+	return reasons
+}
+
+// Reasons are packets by reason.
+type Reasons map[string]uint64
+
+// Moved returns the one reason that was counted since an earlier look; with none or several, all of
+// them with their counts.
+func (r Reasons) Moved(before Reasons) string {
 	var moved []string
-	for name, n := range c.Reasons {
-		switch d := n - before.Reasons[name]; {
+	for name, n := range r {
+		switch d := n - before[name]; {
 		case d == 1:
 			moved = append(moved, name)
 		case d != 0:

@@ -57,7 +57,6 @@ func (t Tuple) String() string { return fmt.Sprintf("%s > %s", t.Src, t.Dst) }
 
 // slot is one used or half-used place of a flow table.
 type slot struct {
-	family  uint8
 	ref     uint32 // bucket << 3 | slot
 	tag     uint16
 	stamp   uint32
@@ -137,29 +136,30 @@ func (f Flow) String() string {
 // slots reads every slot of a table that has a tag or a class.
 func (b *Bed) slots(family uint8) map[uint32]slot {
 	found := map[uint32]slot{}
-	add := func(bucket uint32, i int, head loader.BucketHead, s slot) {
-		s.family, s.ref, s.tag, s.stamp, s.version = family, bucket<<3|uint32(i), head.Tags[i], head.Stamps[i], head.Versions[i]
-		if s.tag != 0 || s.stamp != 0 {
-			found[s.ref] = s
+	add := func(bucket, i int, head *loader.BucketHead, read func() slot) {
+		if head.Tags[i] == 0 && head.Stamps[i] == 0 {
+			return
 		}
+		s := read()
+		s.ref = uint32(bucket<<3 | i)
+		s.tag, s.stamp, s.version = head.Tags[i], head.Stamps[i], head.Versions[i]
+		found[s.ref] = s
 	}
 	if family == 4 {
-		for n := range b.options.Buckets4 {
-			var bucket loader.Bucket4
-			b.lookup("flows4", n, &bucket)
+		for n, bucket := range readAll[loader.Bucket4](b, "flows4") {
 			for i, f := range bucket.Flows {
-				add(n, i, bucket.Head, slotOf(f.Word, bytes4(f.Src), bytes4(f.Dst), bytes4(f.NatSrc), bytes4(f.NatDst),
-					f.NatSport, f.NatDport, f.Half))
+				add(n, i, &bucket.Head, func() slot {
+					return slotOf(f.Word, bytes4(f.Src), bytes4(f.Dst), bytes4(f.NatSrc), bytes4(f.NatDst), f.NatSport, f.NatDport, f.Half)
+				})
 			}
 		}
 		return found
 	}
-	for n := range b.options.Buckets6 {
-		var bucket loader.Bucket6
-		b.lookup("flows6", n, &bucket)
+	for n, bucket := range readAll[loader.Bucket6](b, "flows6") {
 		for i, f := range bucket.Flows {
-			add(n, i, bucket.Head, slotOf(f.Word, bytes16(f.Src), bytes16(f.Dst), bytes16(f.NatSrc), bytes16(f.NatDst),
-				f.NatSport, f.NatDport, f.Half))
+			add(n, i, &bucket.Head, func() slot {
+				return slotOf(f.Word, bytes16(f.Src), bytes16(f.Dst), bytes16(f.NatSrc), bytes16(f.NatDst), f.NatSport, f.NatDport, f.Half)
+			})
 		}
 	}
 	return found
@@ -198,24 +198,22 @@ func (b *Bed) Age(d time.Duration) {
 			half.Own.Hop = half.Own.Hop&^0xffffffff | uint64(uint32(half.Own.Hop)-jiffies)
 		}
 	}
-	for n := range b.options.Buckets4 {
-		var bucket loader.Bucket4
-		b.lookup("flows4", n, &bucket)
-		for i := range bucket.Flows {
-			f := &bucket.Flows[i]
-			age(&bucket.Head, i, &f.Half, f.Word.Flags&halfForward != 0)
+	table4 := readAll[loader.Bucket4](b, "flows4")
+	for n := range table4 {
+		for i := range table4[n].Flows {
+			f := &table4[n].Flows[i]
+			age(&table4[n].Head, i, &f.Half, f.Word.Flags&halfForward != 0)
 		}
-		b.update("flows4", n, bucket)
 	}
-	for n := range b.options.Buckets6 {
-		var bucket loader.Bucket6
-		b.lookup("flows6", n, &bucket)
-		for i := range bucket.Flows {
-			f := &bucket.Flows[i]
-			age(&bucket.Head, i, &f.Half, f.Word.Flags&halfForward != 0)
+	writeAll(b, "flows4", table4)
+	table6 := readAll[loader.Bucket6](b, "flows6")
+	for n := range table6 {
+		for i := range table6[n].Flows {
+			f := &table6[n].Flows[i]
+			age(&table6[n].Head, i, &f.Half, f.Word.Flags&halfForward != 0)
 		}
-		b.update("flows6", n, bucket)
 	}
+	writeAll(b, "flows6", table6)
 }
 
 // Lock takes or drops the lock of a bucket, as a program on another CPU would.
@@ -240,16 +238,12 @@ func (b *Bed) Lock(family uint8, bucket uint32, taken bool) {
 // locks returns the lock of every bucket.
 func (b *Bed) locks(family uint8) (locks []uint32) {
 	if family == 4 {
-		for n := range b.options.Buckets4 {
-			var bucket loader.Bucket4
-			b.lookup("flows4", n, &bucket)
+		for _, bucket := range readAll[loader.Bucket4](b, "flows4") {
 			locks = append(locks, bucket.Head.Lock)
 		}
 		return locks
 	}
-	for n := range b.options.Buckets6 {
-		var bucket loader.Bucket6
-		b.lookup("flows6", n, &bucket)
+	for _, bucket := range readAll[loader.Bucket6](b, "flows6") {
 		locks = append(locks, bucket.Head.Lock)
 	}
 	return locks

@@ -66,11 +66,17 @@ func (b *Bed) Sweep(family int, first, count uint32) uint32 {
 	binary.NativeEndian.PutUint32(frame, uint32(family))
 	binary.NativeEndian.PutUint32(frame[4:], first)
 	binary.NativeEndian.PutUint32(frame[8:], count)
-	verdict, answer := b.run(b.coll.Programs["sweep"], Front, frame)
-	if verdict != Pass || len(answer) != len(frame) {
-		panic(fmt.Sprintf("sweep: %s with %d bytes", verdict, len(answer)))
+	return binary.NativeEndian.Uint32(b.sweep(frame)[12:])
+}
+
+// sweep runs the sweep on a struct sweep_frame and returns that with its answer.
+func (b *Bed) sweep(frame []byte) []byte {
+	options := &ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)), Repeat: 1}
+	verdict, err := b.coll.Programs["sweep"].Run(options)
+	if err != nil || verdict != 0 || len(options.DataOut) != len(frame) {
+		panic(fmt.Sprintf("sweep: returned %d and %d bytes: %v", verdict, len(options.DataOut), err))
 	}
-	return binary.NativeEndian.Uint32(answer[12:])
+	return options.DataOut
 }
 
 // SweepAll closes every expired flow and returns how many there were.
@@ -94,6 +100,5 @@ func (b *Bed) refill(tokens uint64) {
 
 // jiffies asks the kernel what time the program takes it to be.
 func (b *Bed) jiffies() uint64 {
-	_, answer := b.run(b.coll.Programs["sweep"], Front, make([]byte, 24))
-	return binary.NativeEndian.Uint64(answer[16:])
+	return binary.NativeEndian.Uint64(b.sweep(make([]byte, 24))[16:])
 }

@@ -181,7 +181,7 @@ func (t *telling) packet(args []string, layers []string) error {
 	before := t.bed.Counters()
 	verdict, out := t.bed.Run(ifindex, frame, t.Clean)
 	after := t.bed.Counters()
-	reason := after.Reason(before)
+	reason := after.Reasons.Moved(before.Reasons)
 	t.judge(verdict, reason, frame, out)
 	if quiet {
 		t.say("%s %s", verdict, reason)

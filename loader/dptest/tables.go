@@ -62,15 +62,15 @@ func hopOf(word uint64) Hop {
 
 // Reset empties every table and gives the refusals their full rate.
 func (b *Bed) Reset() {
-	for _, name := range []string{
-		"flows4", "flows6", "nodes", "nodes_live", "services", "services_live", "slots", "snats", "links",
-	} {
-		m := b.coll.Maps[name]
-		zero := make([]byte, m.ValueSize())
-		for i := range m.MaxEntries() {
-			b.update(name, i, zero)
-		}
-	}
+	clearAll[loader.Bucket4](b, "flows4")
+	clearAll[loader.Bucket6](b, "flows6")
+	clearAll[loader.Node](b, "nodes")
+	clearAll[loader.NodeLive](b, "nodes_live")
+	clearAll[loader.Service](b, "services")
+	clearAll[loader.ServiceLive](b, "services_live")
+	clearAll[uint32](b, "slots")
+	clearAll[loader.SNAT](b, "snats")
+	clearAll[loader.LinkEntry](b, "links")
 	for i, word := range b.ours {
 		if word != 0 {
 			b.update("ours", uint32(i), uint64(0))
@@ -85,6 +85,33 @@ func (b *Bed) Reset() {
 		b.coll.Maps["tx_ports"].Delete(i) // an error says that there was none
 	}
 	b.refill(10000)
+}
+
+// readAll reads an array map whole.
+func readAll[T any](b *Bed, name string) []T {
+	m := b.coll.Maps[name]
+	values := make([]T, m.MaxEntries())
+	var cursor ebpf.MapBatchCursor
+	n, err := m.BatchLookup(&cursor, make([]uint32, len(values)), values, nil)
+	if n != len(values) || err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		panic(fmt.Sprintf("read %s: %d of %d: %v", name, n, len(values), err))
+	}
+	return values
+}
+
+// writeAll replaces an array map's entries.
+func writeAll[T any](b *Bed, name string, values []T) {
+	keys := make([]uint32, len(values))
+	for i := range keys {
+		keys[i] = uint32(i)
+	}
+	if _, err := b.coll.Maps[name].BatchUpdate(keys, values, nil); err != nil {
+		panic(fmt.Sprintf("write %s: %v", name, err))
+	}
+}
+
+func clearAll[T any](b *Bed, name string) {
+	writeAll(b, name, make([]T, b.coll.Maps[name].MaxEntries()))
 }
 
 func (b *Bed) update(name string, key, value any) {

@@ -1,0 +1,137 @@
+package loader_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/headgate/headgate/loader/dptest"
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+// whole are frames that the plain tables take, from client and from node, as small as can be and with
+// all that may stand before the transport header.
+var whole = map[string]string{
+	"tcp4":         router + "ipv4 198.51.100.7 > " + vip4 + "\ntcp 40000 > 80 S seq 1 options 0x020405b4\ndata \"early\"",
+	"tcp4 options": router + "ipv4 198.51.100.7 > " + vip4 + " options 40*01\ntcp 40000 > 80 S seq 1",
+	"udp4":         router + "ipv4 198.51.100.7 > " + vip4 + "\nudp 5000 > 53\ndata \"question\"",
+	"tcp6":         router + "ipv6 2001:db8:c::7 > " + vip6 + "\ntcp 40000 > 80 S seq 1 options 0x020405b4\ndata \"early\"",
+	"udp6":         router + "ipv6 2001:db8:c::7 > " + vip6 + "\nudp 5000 > 53\ndata \"question\"",
+	"udp6 extensions": router + "ipv6 2001:db8:c::7 > " + vip6 +
+		"\nhop-by-hop bytes 0x010400000000\ndestination-options bytes 0x010c000000000000000000000000\nudp 5000 > 53",
+	"reply4": backend + "ipv4 " + node4 + " > " + snat4 + "\ntcp 8080 > 1536 SA seq 5000 ack 2",
+	"reply6": backend + "ipv6 " + node6 + " > " + snat6 + "\nudp 5353 > 1536\ndata \"answer\"",
+}
+
+// openFlows gives the replies among the whole frames a flow to belong to.
+func openFlows(t *testing.T, bed *dptest.Bed) {
+	t.Helper()
+	fill(bed)
+	for _, name := range []string{"tcp4", "udp6"} {
+		if reason, _ := run(t, bed, dptest.Front, packet.MustEncode(whole[name])); reason != "new_flow" {
+			t.Fatalf("%s: %s", name, reason)
+		}
+	}
+}
+
+// TestCutFramesReachTheKernelUntouched cuts every frame at every length that XDP can see.
+func TestCutFramesReachTheKernelUntouched(t *testing.T) {
+	bed := dptest.Open(t, dptest.Options{})
+	for name, text := range whole {
+		t.Run(name, func(t *testing.T) {
+			openFlows(t, bed)
+			frame := packet.MustEncode(text)
+			flows := fmt.Sprint(bed.Flows())
+			for n := 14; n < len(frame); n++ {
+				verdict, out := bed.Run(dptest.Front, frame[:n], false)
+				if verdict != dptest.Pass || !slices.Equal(out, frame[:n]) {
+					t.Errorf("cut to %d of %d bytes: %s\n%s", n, len(frame), verdict, packet.Diff(frame[:n], out))
+				}
+			}
+			if now := fmt.Sprint(bed.Flows()); now != flows {
+				t.Errorf("cut frames changed the flows:\n%s\nbefore:\n%s", now, flows)
+			}
+			if reason, _ := run(t, bed, dptest.Front, frame); reason != "new_flow" && reason != "forwarded" && reason != "replied" {
+				t.Errorf("the whole frame: %s", reason)
+			}
+			check(t, bed)
+		})
+	}
+}
+
+// TestPacketsThatEndWithinAHeaderReachTheKernelUntouched shortens the IP packet, and what it says of
+// its length, to every length at which a header is missing something; the frame may be longer.
+func TestPacketsThatEndWithinAHeaderReachTheKernelUntouched(t *testing.T) {
+	bed := dptest.Open(t, dptest.Options{})
+	for name, text := range whole {
+		t.Run(name, func(t *testing.T) {
+			openFlows(t, bed)
+			frame := packet.MustEncode(text)
+			end := headersEnd(packet.Decode(frame))
+			for n := 14; n < end; n++ {
+				for _, padded := range []bool{true, false} {
+					short := withLength(frame, n)
+					if !padded {
+						short = short[:max(n, 14)]
+					}
+					reason, out := run(t, bed, dptest.Front, short)
+					if reason != "truncated" && reason != "not_tcp_udp" || !slices.Equal(out, short) {
+						t.Errorf("packet ends at %d of %d, padded %v: %s", n, end, padded, reason)
+					}
+				}
+			}
+		})
+	}
+}
+
+// headersEnd is where the fixed part of the transport header ends.
+func headersEnd(p packet.Packet) int {
+	end := 0
+	for _, layer := range p {
+		switch l := layer.(type) {
+		case *packet.Ethernet:
+			end += 14
+		case *packet.IPv4:
+			end += 20 + len(l.Options)
+		case *packet.IPv6:
+			end += 40
+		case *packet.Extension:
+			end += 2 + len(l.Data)
+		case *packet.TCP:
+			end += 20
+		case *packet.UDP:
+			end += 8
+		}
+	}
+	return end
+}
+
+// withLength returns a frame whose IP header says that the packet ends at n.
+func withLength(frame []byte, n int) []byte {
+	short := slices.Clone(frame)
+	if frame[14]>>4 == 4 {
+		binary.BigEndian.PutUint16(short[16:], uint16(max(0, n-14)))
+	} else {
+		binary.BigEndian.PutUint16(short[18:], uint16(max(0, n-54)))
+	}
+	return short
+}
+
+// TestFlippedBitsNeverBreakAnything flips every bit of every frame's headers. Whatever the program
+// then takes a frame for: no abort, one reason, untouched if passed, and right checksums stay right.
+func TestFlippedBitsNeverBreakAnything(t *testing.T) {
+	bed := dptest.Open(t, dptest.Options{Buckets4: 64, Buckets6: 64})
+	for name, text := range whole {
+		t.Run(name, func(t *testing.T) {
+			openFlows(t, bed)
+			frame := packet.MustEncode(text)
+			for bit := range 8 * headersEnd(packet.Decode(frame)) {
+				frame[bit/8] ^= 1 << (bit % 8)
+				run(t, bed, dptest.Front, frame)
+				frame[bit/8] ^= 1 << (bit % 8)
+			}
+			check(t, bed)
+		})
+	}
+}

@@ -1,0 +1,227 @@
+package dptest
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+// Model is the program's decision written a second time, in Go and without a table of fixed size: it
+// holds for a Bed whose flow tables are large enough never to be full. A test makes the same changes
+// to both, and runs the same packets.
+type Model struct {
+	links    map[uint16]modelLink
+	snats    map[uint32]netip.Addr
+	services map[Tuple]*modelService // key: protocol and VIP, as Dst
+	nodes    map[uint32]*Node
+	flows    map[Tuple]*modelFlow // by the client's tuple
+	replies  map[Tuple]*modelFlow // by the node's
+	now      time.Duration
+}
+
+type modelLink struct {
+	ifindex int
+	mac     packet.MAC
+}
+
+type modelService struct {
+	Service
+	ticket int
+}
+
+// modelFlow is a flow; times are those of the Model.
+type modelFlow struct {
+	Flow
+	seenForward, seenReply time.Duration
+}
+
+// NewModel returns a model of empty tables.
+func NewModel() *Model {
+	return &Model{
+		links: map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{},
+		nodes: map[uint32]*Node{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
+	}
+}
+
+// Times after which an idle flow is as good as gone, whatever its node says.
+const (
+	halfOpenIdle = 10 * time.Second
+	closingIdle  = 10 * time.Second
+)
+
+func vipTuple(s Service) Tuple { return Tuple{Proto: s.Proto, Dst: s.VIP} }
+
+// SetLink, SetSNAT, SetService, RemoveService, SetNode, SetActions, SetHop and Age do to the model
+// what the methods of the same name do to a Bed.
+func (m *Model) SetLink(index uint16, ifindex int, mac packet.MAC) {
+	m.links[index] = modelLink{ifindex, mac}
+}
+
+// SetSNAT is Bed.SetSNAT.
+func (m *Model) SetSNAT(index uint32, addr netip.Addr) { m.snats[index] = addr }
+
+// SetService is Bed.SetService.
+func (m *Model) SetService(s Service) {
+	ticket := 0
+	if was := m.services[vipTuple(s)]; was != nil {
+		ticket = was.ticket
+	}
+	m.services[vipTuple(s)] = &modelService{s, ticket}
+}
+
+// SetNode is Bed.SetNode.
+func (m *Model) SetNode(n Node) { m.nodes[n.ID] = &n }
+
+// SetActions is Bed.SetActions.
+func (m *Model) SetActions(id uint32, actions uint8) { m.nodes[id].Actions = actions }
+
+// SetHop is Bed.SetHop.
+func (m *Model) SetHop(id uint32, hop Hop) { m.nodes[id].Hop = hop }
+
+// Age is Bed.Age.
+func (m *Model) Age(d time.Duration) { m.now += d }
+
+// SweepAll is Bed.SweepAll.
+func (m *Model) SweepAll() (closed uint32) {
+	for _, f := range m.flows {
+		if m.expired(f) {
+			m.remove(f)
+			closed++
+		}
+	}
+	return closed
+}
+
+// Flows is Bed.Flows, in no order.
+func (m *Model) Flows() []Flow {
+	var flows []Flow
+	for _, f := range m.flows {
+		flows = append(flows, f.Flow)
+	}
+	return flows
+}
+
+func (m *Model) expired(f *modelFlow) bool {
+	node := m.nodes[f.Node]
+	limit := map[Class]time.Duration{
+		HalfOpen: halfOpenIdle, Closing: closingIdle, Established: node.TCPIdle, UDP: node.UDPIdle,
+	}[f.Class]
+	return m.now-max(f.seenForward, f.seenReply) > limit
+}
+
+func (m *Model) remove(f *modelFlow) {
+	delete(m.flows, f.In)
+	delete(m.replies, f.Out.reverse())
+}
+
+// Outcome is what should become of a packet.
+type Outcome struct {
+	Verdict Verdict
+	Reason  string
+	Frame   []byte // as it is then; checksums of forwarded packets are left as they came
+}
+
+// Run says what should become of a frame, and changes the model's flows accordingly.
+func (m *Model) Run(ifindex int, frame []byte) Outcome {
+	p, reason := m.parse(frame)
+	if reason != "" {
+		return Outcome{Pass, reason, frame}
+	}
+	p.ifindex = ifindex
+	if f := m.flows[p.tuple]; f != nil {
+		if outcome, done := m.forward(p, f); done {
+			return outcome
+		}
+	} else if f := m.replies[p.tuple]; f != nil {
+		return m.reply(p, f)
+	}
+	return m.newFlow(p)
+}
+
+func (m *Model) forward(p *modelPacket, f *modelFlow) (Outcome, bool) {
+	if p.ttl <= 1 {
+		return Outcome{Pass, "ttl_expired", p.frame}, true
+	}
+	if m.givesWay(p, f) {
+		return Outcome{}, false
+	}
+	if p.tcp() && m.nodes[f.Node].Actions&ActionResetTCP != 0 {
+		f.Class = Closing
+		return m.refuse(p, "node_down"), true
+	}
+	return m.deliver(p, f, "forwarded"), true
+}
+
+// givesWay says whether a packet of the client ends the flow that it belongs to, for a new one.
+func (m *Model) givesWay(p *modelPacket, f *modelFlow) bool {
+	actions := m.nodes[f.Node].Actions
+	dead := actions&ActionDead != 0
+	if !p.tcp() {
+		return dead || m.expired(f)
+	}
+	return p.opens() && (dead || f.Class == Closing || f.Class == HalfOpen && actions&ActionNew == 0)
+}
+
+func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {
+	if p.ttl <= 1 {
+		return Outcome{Pass, "ttl_expired", p.frame}
+	}
+	f.seenReply = m.now
+	f.Reply.Packets++
+	f.Reply.Bytes += p.bytes
+	if p.tcp() {
+		m.follow(p, f, false)
+	}
+	return m.send(p, f.In.reverse(), f.ReplyHop, "replied")
+}
+
+func (m *Model) deliver(p *modelPacket, f *modelFlow, reason string) Outcome {
+	f.seenForward = m.now
+	f.Forward.Packets++
+	f.Forward.Bytes += p.bytes
+	if p.tcp() {
+		m.follow(p, f, true)
+	}
+	return m.send(p, f.Out, m.nodes[f.Node].Hop, reason)
+}
+
+// follow moves a flow's class by a segment's flags.
+func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
+	switch {
+	case p.flags&packet.RST != 0:
+		f.Class = Closing
+		return
+	case !fromClient && p.flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK:
+		f.SynAck, f.ExpectAck = true, p.seq+1
+	case fromClient && f.SynAck && f.Class == HalfOpen && p.flags&(packet.SYN|packet.ACK) == packet.ACK &&
+		p.ack-f.ExpectAck < 1<<20:
+		f.Class = Established
+	}
+	if p.flags&packet.FIN == 0 {
+		return
+	}
+	if fromClient {
+		f.ClientFIN = true
+	} else {
+		f.NodeFIN = true
+	}
+	if f.ClientFIN && f.NodeFIN {
+		f.Class = Closing
+	}
+}
+
+// send rewrites a packet and names its way out.
+func (m *Model) send(p *modelPacket, to Tuple, hop Hop, reason string) Outcome {
+	out := p.rewritten(to)
+	link, known := m.links[hop.Link]
+	if hop == (Hop{}) || !known {
+		return Outcome{Pass, "hop_unresolved", out}
+	}
+	copy(out, hop.MAC[:])
+	copy(out[6:], link.mac[:])
+	if link.ifindex == p.ifindex {
+		return Outcome{Tx, reason, out}
+	}
+	return Outcome{Redirect, reason, out}
+}

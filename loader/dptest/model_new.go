@@ -1,0 +1,138 @@
+package dptest
+
+import (
+	"net/netip"
+
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+const (
+	natPortMin   = 1536
+	natPortCount = 64000
+	portTries    = 16
+)
+
+// newFlow decides about a packet that no flow takes.
+func (m *Model) newFlow(p *modelPacket) Outcome {
+	service := m.services[Tuple{Proto: p.tuple.Proto, Dst: p.tuple.Dst}]
+	switch {
+	case service == nil:
+		return Outcome{Pass, "no_config", p.frame}
+	case p.tcp() && !p.opens():
+		return m.refuse(p, "flow_unknown")
+	case p.ttl <= 1:
+		return Outcome{Pass, "ttl_expired", p.frame}
+	case len(service.Slots) == 0 && service.Drop:
+		return Outcome{Drop, "no_backend_dropped", p.frame}
+	case len(service.Slots) == 0:
+		return m.refuse(p, "no_backend")
+	}
+	node := m.nodes[service.Slots[service.ticket%len(service.Slots)]]
+	service.ticket++
+	source, found := m.choosePort(p, node)
+	if !found {
+		return m.refuse(p, "no_port")
+	}
+	f := m.create(p, node, source)
+	return m.deliver(p, f, "new_flow")
+}
+
+// choosePort goes round a node's source ports: the first that is free, or whose flow is half-open or
+// has expired; else the first whose flow is closing.
+func (m *Model) choosePort(p *modelPacket, node *Node) (source netip.AddrPort, found bool) {
+	for range portTries {
+		n := node.NextPort
+		node.NextPort++
+		address := m.snats[uint32(node.SNATFirst)+uint32(n/natPortCount)%uint32(node.SNATCount)]
+		candidate := netip.AddrPortFrom(address, uint16(natPortMin+n%natPortCount))
+		holder := m.replies[Tuple{p.tuple.Proto, node.Address, candidate}]
+		switch {
+		case holder == nil || holder.Class == HalfOpen || m.expired(holder):
+			return candidate, true
+		case holder.Class == Closing && !found:
+			source, found = candidate, true
+		}
+	}
+	return source, found
+}
+
+// create makes a flow in the place of those that have its keys.
+func (m *Model) create(p *modelPacket, node *Node, source netip.AddrPort) *modelFlow {
+	if was := m.flows[p.tuple]; was != nil {
+		m.remove(was)
+	}
+	out := Tuple{p.tuple.Proto, source, node.Address}
+	if was := m.replies[out.reverse()]; was != nil {
+		m.remove(was)
+	}
+	f := &modelFlow{
+		Flow:        Flow{In: p.tuple, Out: out, Node: node.ID, Class: HalfOpen},
+		seenForward: m.now, seenReply: m.now,
+	}
+	if !p.tcp() {
+		f.Class = UDP
+	}
+	if index, known := m.linkOf(p.ifindex); known {
+		f.ReplyHop = Hop{Link: index, MAC: packet.MAC(p.frame[6:12])}
+	}
+	m.flows[f.In], m.replies[f.Out.reverse()] = f, f
+	return f
+}
+
+func (m *Model) linkOf(ifindex int) (uint16, bool) {
+	for index, link := range m.links {
+		if link.ifindex == ifindex {
+			return index, true
+		}
+	}
+	return 0, false
+}
+
+// refuse builds the answer to a packet that is refused.
+func (m *Model) refuse(p *modelPacket, reason string) Outcome {
+	if p.tcp() && p.flags&packet.RST != 0 || !p.tcp() && p.l4 != p.fixedHeader() {
+		return Outcome{Drop, "refuse_silent", p.frame}
+	}
+	answer := packet.Packet{&packet.Ethernet{Src: packet.MAC(p.frame), Dst: packet.MAC(p.frame[6:12])}}
+	src, dst := p.tuple.Dst.Addr(), p.tuple.Src.Addr()
+	if src.Is4() {
+		answer = append(answer, &packet.IPv4{Src: src, Dst: dst, TTL: 64, DF: true})
+	} else {
+		answer = append(answer, &packet.IPv6{Src: src, Dst: dst, HopLimit: 64})
+	}
+	if p.tcp() {
+		answer = append(answer, p.reset())
+	} else {
+		answer = append(answer, p.unreachable()...)
+	}
+	frame, err := answer.Encode()
+	must(err)
+	return Outcome{Tx, reason, frame}
+}
+
+// reset is the RST that answers a segment (RFC 9293, 3.10.7.1).
+func (p *modelPacket) reset() *packet.TCP {
+	rst := &packet.TCP{Src: p.tuple.Dst.Port(), Dst: p.tuple.Src.Port(), Flags: packet.RST}
+	if p.flags&packet.ACK != 0 {
+		rst.Seq = p.ack
+		return rst
+	}
+	rst.Flags |= packet.ACK
+	rst.Ack = p.seq + uint32(p.payload)
+	if p.flags&packet.SYN != 0 {
+		rst.Ack++
+	}
+	if p.flags&packet.FIN != 0 {
+		rst.Ack++
+	}
+	return rst
+}
+
+// unreachable is the ICMP error that answers a datagram; it quotes its IP and UDP headers.
+func (p *modelPacket) unreachable() []packet.Layer {
+	quoted := &packet.Data{Bytes: p.frame[14 : p.l4+8]}
+	if p.tuple.Src.Addr().Is4() {
+		return []packet.Layer{&packet.ICMP{Type: 3, Code: 3}, quoted}
+	}
+	return []packet.Layer{&packet.ICMP{V6: true, Type: 1, Code: 4}, quoted}
+}

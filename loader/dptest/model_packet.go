@@ -1,0 +1,233 @@
+package dptest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+// modelPacket is what the model reads of a frame.
+type modelPacket struct {
+	frame   []byte
+	ifindex int
+	l4      int // offset of the transport header
+	ttl     uint8
+	bytes   uint64 // of the IP packet
+	tuple   Tuple
+	flags   packet.Flags
+	seq     uint32
+	ack     uint32
+	payload int // bytes of TCP payload
+}
+
+func (p *modelPacket) tcp() bool { return p.tuple.Proto == packet.ProtoTCP }
+
+// opens says whether a segment asks for a connection.
+func (p *modelPacket) opens() bool {
+	return p.flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN
+}
+
+// fixedHeader is where the transport header lies in a packet without options and extensions.
+func (p *modelPacket) fixedHeader() int {
+	if p.tuple.Src.Addr().Is4() {
+		return 14 + 20
+	}
+	return 14 + 40
+}
+
+// parse reads a frame, or says why it is left to the kernel before any table of flows is looked at.
+func (m *Model) parse(frame []byte) (*modelPacket, string) {
+	p := &modelPacket{frame: frame}
+	var reason string
+	switch binary.BigEndian.Uint16(frame[12:]) {
+	case packet.TypeIPv4:
+		reason = m.parseIPv4(p)
+	case packet.TypeIPv6:
+		reason = m.parseIPv6(p)
+	case packet.TypeVLAN, 0x88a8:
+		return nil, "vlan"
+	default:
+		return nil, "not_ip"
+	}
+	if reason != "" {
+		return nil, reason
+	}
+	return p, ""
+}
+
+// ours says whether an address is a VIP or one that NAT sends from.
+func (m *Model) ours(addr netip.Addr) bool {
+	for key := range m.services {
+		if key.Dst.Addr() == addr {
+			return true
+		}
+	}
+	for _, snat := range m.snats {
+		if snat == addr {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Model) parseIPv4(p *modelPacket) string {
+	ip := p.frame[14:]
+	if len(ip) < 20 {
+		return "truncated"
+	}
+	src, dst := netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:]))
+	if !m.ours(dst) {
+		return "not_ours"
+	}
+	header, length := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:]))
+	switch {
+	case ip[0]>>4 != 4 || header < 20 || length > len(ip):
+		return "truncated"
+	case binary.BigEndian.Uint16(ip[6:])&0x3fff != 0:
+		return "fragment"
+	}
+	p.ttl, p.bytes = ip[8], uint64(length)
+	return p.parseTransport(ip[9], 14+header, 14+length, src, dst)
+}
+
+func (m *Model) parseIPv6(p *modelPacket) string {
+	ip := p.frame[14:]
+	if len(ip) < 40 {
+		return "truncated"
+	}
+	src, dst := netip.AddrFrom16([16]byte(ip[8:])), netip.AddrFrom16([16]byte(ip[24:]))
+	if !m.ours(dst) {
+		return "not_ours"
+	}
+	length := 40 + int(binary.BigEndian.Uint16(ip[4:]))
+	if ip[0]>>4 != 6 || length > len(ip) {
+		return "truncated"
+	}
+	next, header, reason := skipExtensions(ip)
+	if reason != "" {
+		return reason
+	}
+	p.ttl, p.bytes = ip[7], uint64(length)
+	return p.parseTransport(next, 14+header, 14+length, src, dst)
+}
+
+// skipExtensions walks up to six extension headers of up to 242 bytes with the fixed one.
+func skipExtensions(ip []byte) (next uint8, header int, reason string) {
+	next, header = ip[6], 40
+	for range 6 {
+		switch next {
+		case packet.ProtoFragment:
+			return 0, 0, "fragment"
+		case packet.HopByHop, packet.Routing, packet.DestinationOptions:
+		default:
+			return next, header, ""
+		}
+		if len(ip) < header+2 {
+			return 0, 0, "truncated"
+		}
+		next, header = ip[header], header+(int(ip[header+1])+1)*8
+		if header > 242 {
+			return 0, 0, "not_tcp_udp"
+		}
+	}
+	return 0, 0, "not_tcp_udp"
+}
+
+// parseTransport reads the header at offset l4 of a packet that ends at end.
+func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Addr) string {
+	least := map[uint8]int{packet.ProtoTCP: 20, packet.ProtoUDP: 8}[proto]
+	if least == 0 {
+		return "not_tcp_udp"
+	}
+	if l4+least > end {
+		return "truncated"
+	}
+	b := p.frame[l4:]
+	p.l4 = l4
+	p.tuple = Tuple{
+		proto, netip.AddrPortFrom(src, binary.BigEndian.Uint16(b)), netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:])),
+	}
+	if proto == packet.ProtoTCP {
+		p.flags = packet.Flags(b[13])
+		p.seq, p.ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
+		p.payload = end - l4 - int(b[12]>>4)*4
+	}
+	return ""
+}
+
+// rewritten is the frame with other addresses and ports and a TTL less by one. Its checksums are
+// those that came in.
+func (p *modelPacket) rewritten(to Tuple) []byte {
+	out := bytes.Clone(p.frame)
+	if to.Src.Addr().Is4() {
+		copy(out[14+12:], to.Src.Addr().AsSlice())
+		copy(out[14+16:], to.Dst.Addr().AsSlice())
+		out[14+8]--
+	} else {
+		copy(out[14+8:], to.Src.Addr().AsSlice())
+		copy(out[14+24:], to.Dst.Addr().AsSlice())
+		out[14+7]--
+	}
+	binary.BigEndian.PutUint16(out[p.l4:], to.Src.Port())
+	binary.BigEndian.PutUint16(out[p.l4+2:], to.Dst.Port())
+	return out
+}
+
+// SameButChecksums says whether got is what the model wants. For a packet that is sent on, checksums
+// are not compared byte by byte: they must be as right, or as wrong, as those that came in.
+func (m *Model) SameButChecksums(in []byte, want Outcome, got []byte) bool {
+	p, reason := m.parse(in)
+	if reason != "" || slices.Equal(want.Frame, got) || len(want.Frame) != len(got) {
+		return slices.Equal(want.Frame, got)
+	}
+	for _, f := range p.checksumFields() {
+		if wrongness(in, f) != wrongness(got, f) {
+			return false
+		}
+		copy(got[f.offset:f.offset+2], want.Frame[f.offset:])
+	}
+	return slices.Equal(want.Frame, got)
+}
+
+// summed is a checksum field and what it covers.
+type summed struct {
+	offset, start, end int
+	pseudo             []int // further ranges, from and to in turns
+	optional           bool
+}
+
+func (p *modelPacket) checksumFields() []summed {
+	end := 14 + int(p.bytes)
+	field := summed{offset: p.l4 + 16, start: p.l4, end: end}
+	if !p.tcp() {
+		field.offset, field.optional = p.l4+6, true
+	}
+	if p.tuple.Src.Addr().Is4() {
+		field.pseudo = []int{14 + 12, 14 + 20}
+		return []summed{{offset: 14 + 10, start: 14, end: 14 + int(p.frame[14]&15)*4}, field}
+	}
+	field.pseudo = []int{14 + 8, 14 + 40}
+	return []summed{field}
+}
+
+// wrongness is the one's complement sum of all that a checksum covers and itself, modulo 0xffff: the
+// same before and after, whatever else the pseudo header has. -1: there is no checksum.
+func wrongness(frame []byte, f summed) int {
+	if f.optional && frame[f.offset] == 0 && frame[f.offset+1] == 0 {
+		return -1
+	}
+	sum := 0
+	add := func(b []byte) {
+		for i, v := range b {
+			sum += int(v) << (8 * (1 - i%2))
+		}
+	}
+	add(frame[f.start:f.end])
+	for i := 0; i < len(f.pseudo); i += 2 {
+		add(frame[f.pseudo[i]:f.pseudo[i+1]])
+	}
+	return sum % 0xffff
+}

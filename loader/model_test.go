@@ -1,0 +1,218 @@
+package loader_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/loader/dptest"
+	"github.com/headgate/headgate/pkg/packet"
+)
+
+// seed returns a seed for random tests: a new one, or that of HEADGATE_SEED.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	s := rand.Uint64()
+	if text := os.Getenv("HEADGATE_SEED"); text != "" {
+		var err error
+		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("HEADGATE_SEED: %v", err)
+		}
+	}
+	t.Logf("HEADGATE_SEED=%d", s)
+	return s
+}
+
+// Steps of time are longer than an episode takes, and no sum of them is near an idle time of the world.
+const (
+	ageStep      = 3200 * time.Millisecond // a multiple of 8 jiffies
+	episodeLimit = 300 * time.Millisecond
+	worldUDPIdle = 17 * time.Second
+	worldTCPIdle = 3601 * time.Second
+)
+
+// TestProgramDecidesAsTheModelDoes runs random packets and random changes of the tables through the
+// program and the model, and compares every outcome and the whole flow table after each.
+func TestProgramDecidesAsTheModelDoes(t *testing.T) {
+	bed := dptest.Open(t, dptest.Options{Buckets4: 32, Buckets6: 32})
+	base, limit := seed(t), 4*time.Second
+	if testing.Short() {
+		limit = time.Second
+	}
+	steps, void := 0, 0
+	begin := time.Now()
+	for n := uint64(0); time.Since(begin) < limit && !t.Failed(); n++ {
+		w := newWorld(t, bed, rand.New(rand.NewPCG(base, n)))
+		start := time.Now()
+		for range 120 {
+			if time.Since(start) > episodeLimit {
+				void++ // real time has passed that the model does not know of
+				break
+			}
+			if !w.step() {
+				t.Fatalf("episode %d; what led to it:\n%s", n, strings.Join(w.log[max(0, len(w.log)-12):], "\n"))
+			}
+			steps++
+		}
+	}
+	t.Logf("%d steps in %s, %d episodes cut short", steps, time.Since(begin).Round(time.Millisecond), void)
+	if steps < 500 {
+		t.Errorf("only %d steps: this machine is too busy for the test to mean anything", steps)
+	}
+}
+
+// world is a bed and a model that are changed together.
+type world struct {
+	t        *testing.T
+	bed      *dptest.Bed
+	model    *dptest.Model
+	rnd      *rand.Rand
+	log      []string
+	services []dptest.Service
+	nodes    []dptest.Node
+}
+
+var (
+	clients4 = []netip.Addr{netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("198.51.100.8")}
+	clients6 = []netip.Addr{netip.MustParseAddr("2001:db8:c::7"), netip.MustParseAddr("2001:db8:c::8")}
+	snats    = []netip.Addr{
+		netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
+		netip.MustParseAddr("2001:db8:b::1"), netip.MustParseAddr("2001:db8:b::2"),
+	}
+)
+
+func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
+	w := &world{t: t, bed: bed, model: dptest.NewModel(), rnd: rnd}
+	bed.Reset()
+	w.link(2, dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
+	w.link(3, dptest.Back, packet.MAC{2, 0, 0, 0, 0, 3})
+	for i, addr := range snats {
+		bed.SetSNAT(uint32(i), addr)
+		w.model.SetSNAT(uint32(i), addr)
+	}
+	id := uint32(1)
+	for _, proto := range []uint8{packet.ProtoTCP, packet.ProtoUDP} {
+		for family, net := range []string{"192.0.2.1%d", "2001:db8:b::1%d"} {
+			s := dptest.Service{ID: uint32(len(w.services)), Proto: proto}
+			s.VIP = netip.AddrPortFrom(netip.MustParseAddr([]string{"203.0.113.10", "2001:db8:f::10"}[family]), 80)
+			for range 2 {
+				s.Slots = append(s.Slots, id)
+				w.setNode(dptest.Node{
+					ID: id, Proto: proto, Address: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(net, id)), 8080),
+					Actions: dptest.ActionNew, SNATFirst: uint16(2 * family), SNATCount: 2,
+					Hop:     dptest.Hop{Link: uint16(2 + id%2), MAC: packet.MAC{2, 0, 0, 0, 3, byte(id)}},
+					TCPIdle: worldTCPIdle, UDPIdle: worldUDPIdle,
+				})
+				id++
+			}
+			w.setService(s)
+			w.services = append(w.services, s)
+		}
+	}
+	return w
+}
+
+func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
+
+func (w *world) link(index uint16, ifindex int, mac packet.MAC) {
+	w.bed.SetLink(index, ifindex, mac)
+	w.model.SetLink(index, ifindex, mac)
+}
+
+func (w *world) setNode(n dptest.Node) {
+	w.note("node %+v", n)
+	w.bed.SetNode(n)
+	w.model.SetNode(n)
+	w.nodes = append(slices.DeleteFunc(w.nodes, func(o dptest.Node) bool { return o.ID == n.ID }), n)
+}
+
+func (w *world) setService(s dptest.Service) {
+	w.note("service %+v", s)
+	w.bed.SetService(s)
+	w.model.SetService(s)
+}
+
+func pick[T any](rnd *rand.Rand, from []T) T { return from[rnd.IntN(len(from))] }
+
+// step makes one change or runs one packet. It says whether both still agree.
+func (w *world) step() bool {
+	if w.rnd.IntN(10) < 8 {
+		return w.runPacket()
+	}
+	node := pick(w.rnd, w.nodes)
+	switch w.rnd.IntN(6) {
+	case 0:
+		node.Actions = pick(w.rnd, []uint8{0, dptest.ActionNew, dptest.ActionDead, dptest.ActionDead | dptest.ActionResetTCP})
+		w.note("actions %d %d", node.ID, node.Actions)
+		w.bed.SetActions(node.ID, node.Actions)
+		w.model.SetActions(node.ID, node.Actions)
+	case 1:
+		s := pick(w.rnd, w.services)
+		s.Slots, s.Drop = s.Slots[:w.rnd.IntN(len(s.Slots)+1)], w.rnd.IntN(2) == 0
+		w.setService(s)
+	case 2:
+		hop := pick(w.rnd, []dptest.Hop{{}, {Link: 9, MAC: packet.MAC{1}}, {Link: 2, MAC: packet.MAC{2}}, {Link: 3, MAC: packet.MAC{4}}})
+		w.note("hop %d %v", node.ID, hop)
+		w.bed.SetHop(node.ID, hop)
+		w.model.SetHop(node.ID, hop)
+	case 3:
+		node.NextPort = pick(w.rnd, []uint64{0, 2, 63998, 127998})
+		w.setNode(node)
+	case 4:
+		d := ageStep * time.Duration(pick(w.rnd, []int{1, 2, 4, 6, 1125}))
+		w.note("age %s", d)
+		w.bed.Age(d)
+		w.model.Age(d)
+	case 5:
+		got, want := w.bed.SweepAll(), w.model.SweepAll()
+		w.note("sweep: closed %d", got)
+		if got != want {
+			w.t.Errorf("the sweep closed %d, want %d", got, want)
+		}
+	}
+	return w.compareFlows()
+}
+
+// runPacket runs a random frame through both.
+func (w *world) runPacket() bool {
+	frame, ifindex := w.frame(), pick(w.rnd, []int{dptest.Front, dptest.Back})
+	before := w.bed.Reasons()
+	verdict, out := w.bed.Run(ifindex, frame, false)
+	reason := w.bed.Reasons().Moved(before)
+	want := w.model.Run(ifindex, frame)
+	w.note("from %d %x\n%s= %s %s", ifindex, frame, packet.Format(frame), verdict, reason)
+	for _, fault := range dptest.Judge(verdict, reason, frame, out) {
+		w.t.Error(fault)
+	}
+	if verdict != want.Verdict || reason != want.Reason {
+		w.t.Errorf("%s %s, want %s %s", verdict, reason, want.Verdict, want.Reason)
+	}
+	if !w.model.SameButChecksums(frame, want, out) {
+		w.t.Errorf("another frame came out (checksums may differ):\n%s", packet.Diff(want.Frame, out))
+	}
+	return w.compareFlows()
+}
+
+func (w *world) compareFlows() bool {
+	text := func(flows []dptest.Flow) string {
+		var lines []string
+		for _, f := range flows {
+			lines = append(lines, f.String())
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, "\n")
+	}
+	if diff := packet.DiffText(text(w.model.Flows()), text(w.bed.Flows())); diff != "" {
+		w.t.Errorf("other flows:\n%s", diff)
+	}
+	for _, fault := range w.bed.Check() {
+		w.t.Error(fault)
+	}
+	return !w.t.Failed()
+}
