@@ -1,0 +1,159 @@
+package maps
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// dumped returns the dump of a map as lines.
+func dumped(t *testing.T, r *Reader, name string) string {
+	t.Helper()
+	entries, err := r.Dump(name)
+	must(t, err)
+	var lines []string
+	for e, err := range entries {
+		must(t, err)
+		lines = append(lines, e.Key+": "+e.Value)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func fill(t *testing.T, tb Tables) {
+	t.Helper()
+	vip := VIP{netip.MustParseAddr("203.0.113.10"), 80, lb.TCP}
+	must(t,
+		tb.WriteNode(7, someNode), tb.WriteNodeInfo(7, NodeInfo{Label: "web-1", Weight: 50, CheckedAt: time.Unix(1_800_000_000, 0)}),
+		tb.StartNode(7, 41), tb.WriteSlots(100, []uint32{7}), tb.WriteService(5, ServiceWord{Offset: 100, Length: 1}),
+		tb.WriteServiceInfo(5, ServiceInfo{VIP: vip, Balancer: "web"}), tb.PutVIP(vip, 5), tb.PutVIP(someVIP, 6),
+		tb.WriteLink(1, Link{IfIndex: 1, MAC: [6]byte{2, 0, 0, 0, 0, 1}}), tb.WriteSNAT(2, netip.MustParseAddr("10.0.0.1")),
+		tb.WriteOurs(3, 5))
+}
+
+func TestDumpShowsEntriesInUse(t *testing.T) {
+	everyTables(t, func(t *testing.T, tb Tables, r *Reader) {
+		fill(t, tb)
+		for name, want := range map[string]string{
+			"vips":          "203.0.113.10:80/tcp: service 5\n[2001:db8::10]:53/udp: service 6",
+			"services":      "5: slots 100+1, when empty refuse",
+			"services_live": "",
+			"services_info": "5: 203.0.113.10:80/tcp web",
+			"slots":         "100: node 7 (service 5)",
+			"nodes": "7: 10.0.0.9:8080/tcp present mode drain health DOWN override up actions [dead,reset-tcp] " +
+				"hop 3>02:00:00:00:00:07 service 5 snats 2+3 idle tcp 1h0m0s udp 16s",
+			"nodes_live":  "7: active 0 next port 41",
+			"nodes_stats": "7: in 0 packets 0 bytes, out 0 packets 0 bytes, 0 flows",
+			"nodes_info":  "7: web-1 weight 50 checked 2027-01-15T08:00:00Z",
+			"snats":       "2: 10.0.0.1",
+			"ours":        "3: 0000000000000005 (2 bits)",
+			"links":       "1: interface 1 mac 02:00:00:00:00:01",
+			"tx_ports":    "1: interface 1",
+			"flows4":      "", "flows6": "", "reasons": "", "creations": "",
+		} {
+			if got := dumped(t, r, name); got != want {
+				t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+			}
+		}
+		if got := dumped(t, r, "meta"); !strings.HasPrefix(got, "0: schema 1, 250 jiffies a second, made ") || strings.Contains(got, "9e37") {
+			t.Errorf("meta: %s", got)
+		}
+	})
+}
+
+func TestDumpOfFlowsShowsBothHalves(t *testing.T) {
+	got := dumped(t, withFlows(t, 1).Reader(), "flows6")
+	for _, want := range []string{
+		"forward udp udp [2001:db8:9::1]:1000 > [2001:db8::10]:53 as [2001:db8:1::1]:2000 > [2001:db8:1::9]:53 node 2 peer ",
+		"reply udp udp [2001:db8:1::9]:53 > [2001:db8:1::1]:2000 as [2001:db8::10]:53 > [2001:db8:9::1]:1000 node 2 peer ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("dump\n%s\nlacks %s", got, want)
+		}
+	}
+}
+
+func TestDumpOfAMapThatIsNotThereNamesThoseThatAre(t *testing.T) {
+	_, err := NewFake(FakeSizes{}).Reader().Dump("node")
+	if err == nil || !strings.Contains(err.Error(), "map node: no such map") || !strings.Contains(err.Error(), "nodes_info") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDumpStopsWhenAsked(t *testing.T) {
+	r := withFlows(t, 30).Reader()
+	fill(t, &Fake{store: r.store})
+	for _, m := range r.tables() {
+		entries, err := r.Dump(m.name)
+		must(t, err)
+		n := 0
+		for range entries {
+			n++
+			break
+		}
+		if n > 1 {
+			t.Errorf("%s: %d entries after break", m.name, n)
+		}
+	}
+}
+
+func TestMapsSayWhatIsUsed(t *testing.T) {
+	everyTables(t, func(t *testing.T, tb Tables, r *Reader) {
+		fill(t, tb)
+		infos, err := r.Maps()
+		must(t, err)
+		used := map[string]uint64{}
+		for _, i := range infos {
+			used[i.Name] = i.Used
+			if i.What == "" || i.Entries == 0 || i.Bytes == 0 || i.Used > i.Entries {
+				t.Errorf("%+v", i)
+			}
+		}
+		for name, want := range map[string]uint64{"vips": 2, "services": 1, "slots": 1, "nodes": 1, "links": 1, "flows4": 0} {
+			if used[name] != want {
+				t.Errorf("%s: %d used, want %d", name, used[name], want)
+			}
+		}
+	})
+}
+
+func TestUsedFlowSlotsAreCounted(t *testing.T) {
+	infos, err := withFlows(t, 30).Reader().Maps()
+	must(t, err)
+	if infos[0].Name != "flows4" || infos[0].Used != 60 || infos[0].Entries != 256*bucketSlots {
+		t.Errorf("%+v, want 60 of 2048 used", infos[0])
+	}
+}
+
+func TestReasonsAreNamedAndSummed(t *testing.T) {
+	f := NewFake(FakeSizes{})
+	f.CountReason(0, 3)
+	f.CountReason(0, 4)
+	counts, err := f.Reader().Reasons()
+	must(t, err)
+	if counts[0].Name != "not_ip" || counts[0].Packets != 7 || counts[1].Packets != 0 {
+		t.Errorf("%+v, want 7 packets that are not IP", counts[:2])
+	}
+}
+
+func TestNodesAndServicesAreListedWithNames(t *testing.T) {
+	f := withFlows(t, 3)
+	fill(t, f)
+	f.SetTraffic(7, Traffic{Flows: 9})
+	nodes, err := f.Reader().Nodes()
+	must(t, err)
+	if len(nodes) != 3 || nodes[0].Active != 2 {
+		t.Fatalf("nodes %+v, want three, the first with two active flows", nodes)
+	}
+	n := nodes[2]
+	if n.ID != 7 || n.Label != "web-1" || n.Balancer != "web" || n.VIP.Port != 80 || n.Traffic.Flows != 9 || n.Status.Mode != lb.Drain {
+		t.Errorf("node %+v", n)
+	}
+	services, err := f.Reader().Services()
+	must(t, err)
+	if len(services) != 1 || services[0].ID != 5 || !services[0].Published || services[0].Word.Length != 1 {
+		t.Errorf("services %+v", services)
+	}
+}
