@@ -40,22 +40,45 @@ const (
 // TestProgramDecidesAsTheModelDoes runs random packets and random changes of the tables through the
 // program and the model, and compares every outcome and the whole flow table after each.
 func TestProgramDecidesAsTheModelDoes(t *testing.T) {
-	bed := dptest.Open(t, dptest.Options{Buckets4: 32, Buckets6: 32})
-	base, limit := seed(t), 4*time.Second
+	seen := runEpisodes(t, dptest.Options{Buckets4: 32, Buckets6: 32}, 0)
+	for _, reason := range []string{
+		"not_ip", "vlan", "truncated", "not_ours", "not_tcp_udp", "fragment", "no_config", "ttl_expired", "hop_unresolved",
+		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent",
+	} {
+		if seen[reason] == 0 {
+			t.Errorf("not one packet ended as %s: the test proves less than it says", reason)
+		}
+	}
+}
+
+// TestFullTableEvictsAsTheModelDoes does the same with room for four flows of each family.
+func TestFullTableEvictsAsTheModelDoes(t *testing.T) {
+	seen := runEpisodes(t, dptest.Options{Buckets4: 1, Buckets6: 1}, 4)
+	if seen["table_full"] == 0 {
+		t.Error("not one flow was refused for want of room: the test proves less than it says")
+	}
+}
+
+// runEpisodes runs random episodes for some seconds and returns how often each reason came out.
+func runEpisodes(t *testing.T, options dptest.Options, capacity int) map[string]int {
+	t.Helper()
+	bed := dptest.Open(t, options)
+	base, limit := seed(t), 3*time.Second
 	if testing.Short() {
 		limit = time.Second
 	}
-	steps, void := 0, 0
+	steps, void, seen := 0, 0, map[string]int{}
 	begin := time.Now()
-	for n := uint64(0); time.Since(begin) < limit && !t.Failed(); n++ {
+	for n := uint64(0); time.Since(begin) < limit; n++ {
 		w := newWorld(t, bed, rand.New(rand.NewPCG(base, n)))
+		w.model.Capacity, w.seen = capacity, seen
 		start := time.Now()
-		for range 120 {
+		for i := range 120 {
 			if time.Since(start) > episodeLimit {
 				void++ // real time has passed that the model does not know of
 				break
 			}
-			if !w.step() {
+			if i == 0 && !w.establish() || !w.step() {
 				t.Fatalf("episode %d; what led to it:\n%s", n, strings.Join(w.log[max(0, len(w.log)-12):], "\n"))
 			}
 			steps++
@@ -65,6 +88,7 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 	if steps < 500 {
 		t.Errorf("only %d steps: this machine is too busy for the test to mean anything", steps)
 	}
+	return seen
 }
 
 // world is a bed and a model that are changed together.
@@ -74,6 +98,7 @@ type world struct {
 	model    *dptest.Model
 	rnd      *rand.Rand
 	log      []string
+	seen     map[string]int // packets by reason
 	services []dptest.Service
 	nodes    []dptest.Node
 }
@@ -88,7 +113,7 @@ var (
 )
 
 func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
-	w := &world{t: t, bed: bed, model: dptest.NewModel(), rnd: rnd}
+	w := &world{t: t, bed: bed, model: dptest.NewModel(bed), rnd: rnd}
 	bed.Reset()
 	w.link(2, dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
 	w.link(3, dptest.Back, packet.MAC{2, 0, 0, 0, 0, 3})
@@ -143,7 +168,7 @@ func pick[T any](rnd *rand.Rand, from []T) T { return from[rnd.IntN(len(from))] 
 // step makes one change or runs one packet. It says whether both still agree.
 func (w *world) step() bool {
 	if w.rnd.IntN(10) < 8 {
-		return w.runPacket()
+		return w.runPacket(w.frame(), pick(w.rnd, []int{dptest.Front, dptest.Back}))
 	}
 	node := pick(w.rnd, w.nodes)
 	switch w.rnd.IntN(6) {
@@ -179,13 +204,55 @@ func (w *world) step() bool {
 	return w.compareFlows()
 }
 
-// runPacket runs a random frame through both.
-func (w *world) runPacket() bool {
-	frame, ifindex := w.frame(), pick(w.rnd, []int{dptest.Front, dptest.Back})
+// establish opens some connections in the proper way; random segments seldom do.
+func (w *world) establish() bool {
+	for _, s := range []dptest.Service{w.services[0], w.services[1]} {
+		for port := range uint16(w.rnd.IntN(5)) {
+			client := netip.AddrPortFrom(pick(w.rnd, clientsOf(s)), 50000+port)
+			to := dptest.Tuple{Proto: s.Proto, Src: client, Dst: s.VIP}
+			if !w.runSegment(to, &packet.TCP{Flags: packet.SYN}) {
+				return false
+			}
+			for _, f := range w.model.Flows() {
+				if f.In != to {
+					continue
+				}
+				back := dptest.Tuple{Proto: s.Proto, Src: f.Out.Dst, Dst: f.Out.Src}
+				if !w.runSegment(back, &packet.TCP{Flags: packet.SYN | packet.ACK, Seq: 999}) ||
+					!w.runSegment(to, &packet.TCP{Flags: packet.ACK, Ack: 1000}) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// runSegment runs a plain segment, whose ports are set here.
+func (w *world) runSegment(t dptest.Tuple, tcp *packet.TCP) bool {
+	tcp.Src, tcp.Dst = t.Src.Port(), t.Dst.Port()
+	p := packet.Packet{&packet.Ethernet{}, &packet.IPv4{Src: t.Src.Addr(), Dst: t.Dst.Addr(), TTL: 64}, tcp}
+	if t.Src.Addr().Is6() {
+		p[1] = &packet.IPv6{Src: t.Src.Addr(), Dst: t.Dst.Addr(), HopLimit: 64}
+	}
+	frame, err := p.Encode()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.runPacket(frame, dptest.Front)
+}
+
+// runPacket runs a frame through both.
+func (w *world) runPacket(frame []byte, ifindex int) bool {
 	before := w.bed.Reasons()
 	verdict, out := w.bed.Run(ifindex, frame, false)
 	reason := w.bed.Reasons().Moved(before)
+	w.seen[reason]++
+	w.model.Gone = w.gone()
 	want := w.model.Run(ifindex, frame)
+	for _, fault := range w.model.Faults {
+		w.t.Error(fault)
+	}
 	w.note("from %d %x\n%s= %s %s", ifindex, frame, packet.Format(frame), verdict, reason)
 	for _, fault := range dptest.Judge(verdict, reason, frame, out) {
 		w.t.Error(fault)
@@ -197,6 +264,15 @@ func (w *world) runPacket() bool {
 		w.t.Errorf("another frame came out (checksums may differ):\n%s", packet.Diff(want.Frame, out))
 	}
 	return w.compareFlows()
+}
+
+// gone says of a flow whether the program's table has it no more.
+func (w *world) gone() func(*dptest.Flow) bool {
+	there := map[[2]dptest.Tuple]bool{}
+	for _, f := range w.bed.Flows() {
+		there[[2]dptest.Tuple{f.In, f.Out}] = true
+	}
+	return func(f *dptest.Flow) bool { return !there[[2]dptest.Tuple{f.In, f.Out}] }
 }
 
 func (w *world) compareFlows() bool {

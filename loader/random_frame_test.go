@@ -41,12 +41,8 @@ func (w *world) tuple() (dptest.Tuple, *dptest.Flow) {
 		return dptest.Tuple{Proto: flow.In.Proto, Src: flow.Out.Dst, Dst: flow.Out.Src}, &flow
 	}
 	service := pick(w.rnd, w.services)
-	clients := clients4
-	if service.VIP.Addr().Is6() {
-		clients = clients6
-	}
 	t := dptest.Tuple{
-		Proto: service.Proto, Src: netip.AddrPortFrom(pick(w.rnd, clients), uint16(40000+w.rnd.IntN(4))), Dst: service.VIP,
+		Proto: service.Proto, Src: netip.AddrPortFrom(pick(w.rnd, clientsOf(service)), uint16(40000+w.rnd.IntN(4))), Dst: service.VIP,
 	}
 	switch w.rnd.IntN(20) {
 	case 0:
@@ -61,6 +57,13 @@ func (w *world) tuple() (dptest.Tuple, *dptest.Flow) {
 		}
 	}
 	return t, nil
+}
+
+func clientsOf(s dptest.Service) []netip.Addr {
+	if s.VIP.Addr().Is6() {
+		return clients6
+	}
+	return clients4
 }
 
 func (w *world) network(t dptest.Tuple) []packet.Layer {

@@ -1,11 +1,11 @@
 package dptest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/headgate/headgate/loader"
@@ -109,8 +109,14 @@ func (b *Bed) Flows() []Flow {
 			})
 		}
 	}
-	slices.SortFunc(flows, func(a, b Flow) int { return strings.Compare(a.String(), b.String()) })
+	sortFlows(flows)
 	return flows
+}
+
+func sortFlows(flows []Flow) {
+	slices.SortFunc(flows, func(a, b Flow) int {
+		return cmp.Or(cmp.Compare(a.In.Proto, b.In.Proto), a.In.Src.Compare(b.In.Src), a.In.Dst.Compare(b.In.Dst))
+	})
 }
 
 // String returns a flow as stories show it.

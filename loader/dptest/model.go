@@ -7,10 +7,15 @@ import (
 	"github.com/headgate/headgate/pkg/packet"
 )
 
-// Model is the program's decision written a second time, in Go and without a table of fixed size: it
-// holds for a Bed whose flow tables are large enough never to be full. A test makes the same changes
-// to both, and runs the same packets.
+// Model is the program's decision written a second time, in Go. A test makes the same changes to it
+// and to a Bed, and runs the same packets, the Bed's first. It holds for a Bed whose flow tables are
+// large enough never to be full, and for one with a single bucket, whose Capacity is 4.
 type Model struct {
+	Admits   func(netip.Addr) bool // the Bed's: what is not ours may look so, and comes a little further
+	Capacity int                   // flows of each family; 0: any number
+	Gone     func(f *Flow) bool    // whether the Bed has it no more; several may be equally good to leave
+	Faults   []string              // of evictions: a flow left that should have stayed
+
 	links    map[uint16]modelLink
 	snats    map[uint32]netip.Addr
 	services map[Tuple]*modelService // key: protocol and VIP, as Dst
@@ -36,10 +41,11 @@ type modelFlow struct {
 	seenForward, seenReply time.Duration
 }
 
-// NewModel returns a model of empty tables.
-func NewModel() *Model {
+// NewModel returns a model of a Bed with empty tables.
+func NewModel(b *Bed) *Model {
 	return &Model{
-		links: map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{},
+		Admits: b.Admits,
+		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{},
 		nodes: map[uint32]*Node{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
 	}
 }
@@ -93,12 +99,13 @@ func (m *Model) SweepAll() (closed uint32) {
 	return closed
 }
 
-// Flows is Bed.Flows, in no order.
+// Flows is Bed.Flows.
 func (m *Model) Flows() []Flow {
 	var flows []Flow
 	for _, f := range m.flows {
 		flows = append(flows, f.Flow)
 	}
+	sortFlows(flows)
 	return flows
 }
 
@@ -107,7 +114,7 @@ func (m *Model) expired(f *modelFlow) bool {
 	limit := map[Class]time.Duration{
 		HalfOpen: halfOpenIdle, Closing: closingIdle, Established: node.TCPIdle, UDP: node.UDPIdle,
 	}[f.Class]
-	return m.now-max(f.seenForward, f.seenReply) > limit
+	return m.idle(f) > limit
 }
 
 func (m *Model) remove(f *modelFlow) {

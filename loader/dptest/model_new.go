@@ -34,6 +34,9 @@ func (m *Model) newFlow(p *modelPacket) Outcome {
 		return m.refuse(p, "no_port")
 	}
 	f := m.create(p, node, source)
+	if f == nil {
+		return m.refuse(p, "table_full")
+	}
 	return m.deliver(p, f, "new_flow")
 }
 
@@ -56,7 +59,7 @@ func (m *Model) choosePort(p *modelPacket, node *Node) (source netip.AddrPort, f
 	return source, found
 }
 
-// create makes a flow in the place of those that have its keys.
+// create makes a flow in the place of those that have its keys; nil when there is no room.
 func (m *Model) create(p *modelPacket, node *Node, source netip.AddrPort) *modelFlow {
 	if was := m.flows[p.tuple]; was != nil {
 		m.remove(was)
@@ -64,6 +67,9 @@ func (m *Model) create(p *modelPacket, node *Node, source netip.AddrPort) *model
 	out := Tuple{p.tuple.Proto, source, node.Address}
 	if was := m.replies[out.reverse()]; was != nil {
 		m.remove(was)
+	}
+	if !m.makeRoom(p.tuple.Src.Addr().Is4()) {
+		return nil
 	}
 	f := &modelFlow{
 		Flow:        Flow{In: p.tuple, Out: out, Node: node.ID, Class: HalfOpen},

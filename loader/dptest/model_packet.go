@@ -58,28 +58,13 @@ func (m *Model) parse(frame []byte) (*modelPacket, string) {
 	return p, ""
 }
 
-// ours says whether an address is a VIP or one that NAT sends from.
-func (m *Model) ours(addr netip.Addr) bool {
-	for key := range m.services {
-		if key.Dst.Addr() == addr {
-			return true
-		}
-	}
-	for _, snat := range m.snats {
-		if snat == addr {
-			return true
-		}
-	}
-	return false
-}
-
 func (m *Model) parseIPv4(p *modelPacket) string {
 	ip := p.frame[14:]
 	if len(ip) < 20 {
 		return "truncated"
 	}
 	src, dst := netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:]))
-	if !m.ours(dst) {
+	if !m.Admits(dst) {
 		return "not_ours"
 	}
 	header, length := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:]))
@@ -99,7 +84,7 @@ func (m *Model) parseIPv6(p *modelPacket) string {
 		return "truncated"
 	}
 	src, dst := netip.AddrFrom16([16]byte(ip[8:])), netip.AddrFrom16([16]byte(ip[24:]))
-	if !m.ours(dst) {
+	if !m.Admits(dst) {
 		return "not_ours"
 	}
 	length := 40 + int(binary.BigEndian.Uint16(ip[4:]))

@@ -212,14 +212,26 @@ func (b *Bed) Live(id uint32) (live loader.NodeLive) {
 
 // setOurs sets the bit that lets packets to an address in.
 func (b *Bed) setOurs(addr netip.Addr) {
+	word, bit := oursBit(addr)
+	b.ours[word] |= bit
+	b.update("ours", word, b.ours[word])
+}
+
+// Admits says whether packets to an address are let in: those to VIPs and SNAT addresses, and to the
+// few that share a bit with one.
+func (b *Bed) Admits(addr netip.Addr) bool {
+	word, bit := oursBit(addr)
+	return b.ours[word]&bit != 0
+}
+
+func oursBit(addr netip.Addr) (word uint32, bit uint64) {
 	raw := addr16(addr)
 	x := binary.LittleEndian.Uint64(raw[:]) // an IPv4 address is its low half, the rest is 0
 	if addr.Is6() {
 		x ^= binary.LittleEndian.Uint64(raw[8:])
 	}
-	bit := x * 0x9e3779b97f4a7c15 >> 48
-	b.ours[bit>>6] |= 1 << (bit & 63)
-	b.update("ours", uint32(bit>>6), b.ours[bit>>6])
+	n := x * 0x9e3779b97f4a7c15 >> 48
+	return uint32(n >> 6), 1 << (n & 63)
 }
 
 // addr16 is an address as the tables hold it: an IPv4 address fills the first four bytes.

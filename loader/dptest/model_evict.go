@@ -1,0 +1,64 @@
+package dptest
+
+import (
+	"fmt"
+	"time"
+)
+
+// evictionSlack is what a stamp may be behind the truth; flows that are so close are equally old.
+const evictionSlack = 200 * time.Millisecond
+
+// makeRoom lets a flow of a family leave if the table is full. It says whether there is room then.
+func (m *Model) makeRoom(v4 bool) bool {
+	var all []*modelFlow
+	for _, f := range m.flows {
+		if f.In.Src.Addr().Is4() == v4 {
+			all = append(all, f)
+		}
+	}
+	if m.Capacity == 0 || len(all) < m.Capacity {
+		return true
+	}
+	first := m.firstToLeave(all)
+	if len(first) == 0 {
+		return false
+	}
+	for _, f := range first {
+		if m.Gone(&f.Flow) {
+			m.remove(f)
+			return true
+		}
+	}
+	m.Faults = append(m.Faults, fmt.Sprintf("should have left, but did not: %s (or as good: %d more)", first[0], len(first)-1))
+	m.remove(first[0])
+	return true
+}
+
+// firstToLeave returns the flows of which any may leave now: what has expired or, just as dead, is
+// closing; else the half-open flows, else the UDP sessions, that are idle for longest.
+func (m *Model) firstToLeave(all []*modelFlow) []*modelFlow {
+	only := func(keep func(*modelFlow) bool) (some []*modelFlow) {
+		for _, f := range all {
+			if keep(f) {
+				some = append(some, f)
+			}
+		}
+		return some
+	}
+	if over := only(func(f *modelFlow) bool { return m.expired(f) || f.Class == Closing }); len(over) > 0 {
+		return over
+	}
+	for _, class := range []Class{HalfOpen, UDP} {
+		var longest time.Duration
+		for _, f := range only(func(f *modelFlow) bool { return f.Class == class }) {
+			longest = max(longest, m.idle(f))
+		}
+		some := only(func(f *modelFlow) bool { return f.Class == class && m.idle(f)+evictionSlack >= longest })
+		if len(some) > 0 {
+			return some
+		}
+	}
+	return nil
+}
+
+func (m *Model) idle(f *modelFlow) time.Duration { return m.now - max(f.seenForward, f.seenReply) }
