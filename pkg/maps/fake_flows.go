@@ -13,7 +13,10 @@ import (
 // AddFlow makes a flow, as the program would: both halves where their keys belong, counted at its
 // node when its class counts. Age and Idle say how long ago it was made and used last. It fails
 // when neither bucket of a key has a free slot.
-func (f *Fake) AddFlow(fl Flow) error {
+func (f *Fake) AddFlow(fl Flow) error { return f.AddFlowFrom(fl, Hop{}) }
+
+// AddFlowFrom is AddFlow for a client whose packets came from a certain hop.
+func (f *Fake) AddFlowFrom(fl Flow, client Hop) error {
 	t := f.families(int(familyOf(fl.VIP.Addr())))[0]
 	forward, reply := tuple{fl.Client, fl.VIP}, tuple{fl.Node, fl.Source}
 	proto := protocols[fl.Protocol]
@@ -36,6 +39,7 @@ func (f *Fake) AddFlow(fl Flow) error {
 		stamp: seen&^classMask | uint32(fl.Class), proto: proto, flags: halfReply, key: reply, nat: forward.reverse(),
 		common: loader.Half{Peer: fref, Node: fl.NodeID, Seen: seen, Packets: fl.PacketsOut, Bytes: fl.BytesOut},
 	})
+	f.half(rref, reply).Own.Hop = encodeHop(client)
 	if fl.Class.Counted() {
 		atomic.AddUint64(&f.nodesLive[fl.NodeID].Active, 1)
 	}

@@ -112,8 +112,8 @@ func (s *store) InUse() (*Usage, error) {
 					u.Ours.Set(vip)
 					last = vip
 				}
-			} else if link := decodeHop(h.common.Own.Hop).Link; int(link/64) < len(u.Links) {
-				u.Links[link/64] |= 1 << (link % 64)
+			} else if hop := decodeHop(h.common.Own.Hop); hop.Resolved() && int(hop.Link/64) < len(u.Links) {
+				u.Links[hop.Link/64] |= 1 << (hop.Link % 64)
 			}
 			return true
 		})

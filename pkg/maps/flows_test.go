@@ -122,17 +122,15 @@ func TestNoFlowIsReadHalfWritten(t *testing.T) {
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	wg.Go(func() {
-		for i := 0; ; i++ {
+		one, other := prepared(a), prepared(b)
+		for {
 			select {
 			case <-stop:
 				return
 			default:
 			}
-			fl := a
-			if i%2 == 1 {
-				fl = b
-			}
-			replace(f, fl)
+			replace(f, one)
+			replace(f, other)
 		}
 	})
 	reader := f.Reader()

@@ -11,16 +11,21 @@ func allHalves(f *Fake) iter.Seq[half] {
 	return func(yield func(half) bool) { halves(family4(f.flows4), yield) }
 }
 
-// replace writes a flow into slots 0 and 1 of bucket 0 as the program does: versions odd, one
-// word at a time, tags, versions even.
-func replace(f *Fake, fl Flow) {
-	next := NewFake(FakeSizes{Buckets4: 1, Buckets6: 1})
-	if err := next.AddFlow(fl); err != nil {
+// prepared is a flow as it lies in slots 0 and 1 of bucket 0.
+func prepared(fl Flow) *Fake {
+	f := NewFake(FakeSizes{Buckets4: 1, Buckets6: 1})
+	if err := f.AddFlow(fl); err != nil {
 		panic(err)
 	}
+	return f
+}
+
+// replace writes a prepared flow over another as the program does: versions odd, one word at a
+// time, tags, versions even.
+func replace(f, next *Fake) {
 	head := &f.flows4[0].Head
 	version := word64(&head.Versions)
-	atomic.AddUint64(version, 0x0101)
+	v := atomic.AddUint64(version, 0x0101)
 	for slot := range 2 {
 		to, from := unsafe.Pointer(&f.flows4[0].Flows[slot]), unsafe.Pointer(&next.flows4[0].Flows[slot])
 		for i := uintptr(0); i < unsafe.Sizeof(f.flows4[0].Flows[slot]); i += 8 {
@@ -29,6 +34,6 @@ func replace(f *Fake, fl Flow) {
 		atomic.StoreUint32(&head.Stamps[slot], next.flows4[0].Head.Stamps[slot])
 	}
 	atomic.StoreUint64(word64(&head.Tags[0]), *word64(&next.flows4[0].Head.Tags[0]))
-	v := atomic.LoadUint64(version)
-	atomic.StoreUint64(version, (v&0xff+1)&0xff|((v>>8&0xff+1)&0xff)<<8)
+	even := uint64(uint8(v) + 1)
+	atomic.StoreUint64(version, even|even<<8)
 }

@@ -52,6 +52,7 @@ func (m *machine) restart(*rapid.T) {
 	m.r = New(m.faulty, m.options())
 	clear(m.tables.slotsUsed)
 	clear(m.tables.nodesUsed)
+	clear(m.tables.snatsUsed)
 }
 
 func (m *machine) change(t *rapid.T) {
@@ -106,11 +107,12 @@ func (m *machine) traffic(t *rapid.T) {
 		if s.VIP.Protocol == lb.UDP {
 			class = maps.UDPSession
 		}
-		err := m.tables.AddFlow(maps.Flow{
+		link := maps.LinkSlot(rapid.SampledFrom(hostLinks).Draw(t, "client's link").Index, 0)
+		err := m.tables.AddFlowFrom(maps.Flow{
 			Protocol: s.VIP.Protocol, Class: class, NodeID: id,
 			Client: netip.AddrPortFrom(client, uint16(1024+m.clients)), VIP: netip.AddrPortFrom(s.VIP.Addr, s.VIP.Port),
 			Source: netip.AddrPortFrom(source, uint16(1536+m.clients)), Node: n.Address,
-		})
+		}, maps.Hop{Link: link, MAC: [6]byte{2}})
 		if err != nil {
 			t.Skip("the flow table is full")
 		}

@@ -390,3 +390,85 @@ func TestSlotsRestBeforeTheyAreUsedAgain(t *testing.T) {
 		t.Errorf("table %q, want ab", got)
 	}
 }
+
+func TestEmptyTableLetsItsSlotsGo(t *testing.T) {
+	w := newWorldOf(t, maps.FakeSizes{Slots: 4})
+	w.desire(w.balancer(lb.TCP, "a", "b"))
+	w.apply()
+	for _, name := range []string{"a", "b"} {
+		w.mode(name, lb.Drain)
+	}
+	w.apply()
+	w.clock.advance(time.Second)
+	w.desire(w.desired[0], w.balancer(lb.UDP, "c", "d", "e", "f"))
+	w.apply()
+}
+
+func TestLinkStaysWhileRepliesLeaveByIt(t *testing.T) {
+	w := newWorld(t)
+	w.desire(w.balancer(lb.TCP, "a"))
+	w.apply()
+	n, eth1 := w.node("a"), maps.LinkSlot(3, 0)
+	err := w.tables.AddFlowFrom(maps.Flow{
+		Protocol: lb.TCP, Class: maps.Established, NodeID: n.ID, Node: n.Address,
+		Client: netip.MustParseAddrPort("198.51.100.1:1000"), VIP: netip.MustParseAddrPort("203.0.113.10:80"),
+		Source: netip.MustParseAddrPort("10.0.0.254:2000"),
+	}, maps.Hop{Link: eth1, MAC: [6]byte{2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle := func() {
+		for range 8 {
+			if _, err := w.r.Apply(w.state.View(), hostLinks[:1]); err != nil { // eth1 is gone
+				t.Fatal(err)
+			}
+			w.clock.advance(time.Minute)
+		}
+	}
+	settle()
+	if l, _ := w.tables.ReadLink(eth1); l.IfIndex != 3 {
+		t.Errorf("link %d is %+v, but a flow's replies leave by it", eth1, l)
+	}
+	w.tables.EndFlows(n.ID)
+	settle()
+	if l, _ := w.tables.ReadLink(eth1); l.IfIndex != 0 {
+		t.Errorf("link %d is %+v, but nobody needs it", eth1, l)
+	}
+}
+
+func TestLinkStaysWhileARemovedNodeLeavesByIt(t *testing.T) {
+	w := newWorld(t)
+	w.desire(w.balancer(lb.TCP, "a"))
+	w.apply()
+	w.flow("a", 1000)
+	w.desire()
+	w.hops = nil
+	w.setHops()
+	for range 8 {
+		if _, err := w.r.Apply(w.state.View(), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.advance(time.Minute)
+	}
+	if n := w.node("a"); !n.Hop.Resolved() {
+		t.Errorf("hop %s, want the last that was known", n.Hop)
+	}
+}
+
+func TestRestartKnowsWhatWasRemoved(t *testing.T) {
+	w := newWorld(t)
+	w.desire(w.balancer(lb.TCP, "a", "b"))
+	w.apply()
+	w.flow("b", 1000)
+	w.desire(w.balancer(lb.TCP, "a"))
+	w.apply()
+	restored, err := New(w.tables, w.options()).Restore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range restored {
+		if r.Removed != (r.Label == "b") {
+			t.Errorf("%s: removed %v", r.Label, r.Removed)
+		}
+	}
+}

@@ -18,6 +18,7 @@ type watched struct {
 
 	slotsUsed map[uint32]time.Time // when a word last covered the slot
 	nodesUsed map[uint32]time.Time // when a table last named the node
+	snatsUsed map[uint32]time.Time // when a node in a table last named the entry
 }
 
 type clock struct{ now time.Time }
@@ -26,7 +27,7 @@ func (c *clock) Now() time.Time          { return c.now }
 func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
 func newWatched(c *clock, sizes maps.FakeSizes) *watched {
-	return &watched{Fake: maps.NewFake(sizes), clock: c, slotsUsed: map[uint32]time.Time{}, nodesUsed: map[uint32]time.Time{}}
+	return &watched{Fake: maps.NewFake(sizes), clock: c, slotsUsed: map[uint32]time.Time{}, nodesUsed: map[uint32]time.Time{}, snatsUsed: map[uint32]time.Time{}}
 }
 
 func (w *watched) fault(format string, args ...any) {
@@ -50,6 +51,7 @@ func (w *watched) after(err error) error {
 		}
 	}
 	w.checkFlows()
+	w.checkHops()
 	return err
 }
 
@@ -74,15 +76,21 @@ func (w *watched) checkTable(s maps.ServiceState) {
 			w.fault("service %d: node %d is incomplete: %+v", s.ID, id, n)
 		}
 		for k := range n.SNATs.Count {
+			w.snatsUsed[uint32(n.SNATs.First+k)] = w.clock.now
 			a, _ := w.ReadSNAT(n.SNATs.First + k)
 			if !a.IsValid() || !w.isOurs(a) || a.Is4() != n.Address.Addr().Is4() {
 				w.fault("service %d: node %d sends from %s", s.ID, id, a)
 			}
 		}
-		if n.Hop.Resolved() {
-			if l, _ := w.ReadLink(n.Hop.Link); l.IfIndex == 0 || l.Stale {
-				w.fault("service %d: node %d leaves by link %d: %+v", s.ID, id, n.Hop.Link, l)
-			}
+	}
+}
+
+// checkHops asks whether every node that packets may go to leaves by a link.
+func (w *watched) checkHops() {
+	nodes, _ := w.Reader().Nodes()
+	for _, n := range nodes {
+		if l, _ := w.ReadLink(n.Hop.Link); n.Hop.Resolved() && l.IfIndex == 0 {
+			w.fault("node %d (%s) leaves by link %d, which is free", n.ID, n.Address, n.Hop.Link)
 		}
 	}
 }

@@ -1,0 +1,129 @@
+package reconcile
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
+)
+
+// stubborn lets some writes fail for as long as the test wants, with or without their effect.
+type stubborn struct {
+	maps.Tables
+	vips, snats, hops, words int // fails: 1 without effect, 2 with
+}
+
+var errStubborn = errors.New("will not")
+
+func (s *stubborn) fail(how int, write func() error) error {
+	if how != 1 {
+		if err := write(); err != nil || how == 0 {
+			return err
+		}
+	}
+	return errStubborn
+}
+
+func (s *stubborn) DeleteVIP(v maps.VIP) error {
+	return s.fail(s.vips, func() error { return s.Tables.DeleteVIP(v) })
+}
+
+func (s *stubborn) WriteSNATs(id uint32, r maps.SNATRange) error {
+	return s.fail(s.snats, func() error { return s.Tables.WriteSNATs(id, r) })
+}
+
+func (s *stubborn) WriteHop(id uint32, h maps.Hop) error {
+	return s.fail(s.hops, func() error { return s.Tables.WriteHop(id, h) })
+}
+
+func (s *stubborn) WriteService(id uint32, w maps.ServiceWord) error {
+	return s.fail(s.words, func() error { return s.Tables.WriteService(id, w) })
+}
+
+// newStubborn makes a world with node a applied, whose Reconciler writes through a stubborn.
+func newStubborn(t *testing.T, sizes maps.FakeSizes) (*world, *stubborn) {
+	w := newWorldOf(t, sizes)
+	s := &stubborn{Tables: w.tables}
+	w.r = New(s, w.options())
+	w.desire(w.balancer(lb.TCP, "a"))
+	w.apply()
+	return w, s
+}
+
+// struggle applies for minutes although writes fail.
+func (w *world) struggle() {
+	w.t.Helper()
+	for range 8 {
+		if _, err := w.r.Apply(w.state.View(), nil); !errors.Is(err, errStubborn) {
+			w.t.Fatalf("error %v, want the write's", err)
+		}
+		w.clock.advance(time.Minute)
+	}
+}
+
+// route changes how node a is reached.
+func (w *world) route(change func(ifindex *int, source *netip.Addr)) {
+	h := w.hops[address("a").Addr()]
+	change(&h.IfIndex, &h.Source)
+	w.hops = map[netip.Addr]netdev.NextHop{address("a").Addr(): h}
+	w.setHops()
+}
+
+func TestVIPThatCannotBeTakenBackStaysOurs(t *testing.T) {
+	w, s := newStubborn(t, maps.FakeSizes{})
+	s.vips = 1
+	w.desire()
+	w.struggle()
+	if !w.tables.isOurs(netip.MustParseAddr("203.0.113.10")) {
+		t.Error("the VIP is published, but not ours")
+	}
+	s.vips = 0
+	w.settle()
+}
+
+func TestSourceAddressThatMayBeNamedStays(t *testing.T) {
+	w, s := newStubborn(t, maps.FakeSizes{})
+	s.snats = 2
+	w.route(func(_ *int, source *netip.Addr) { *source = netip.MustParseAddr("10.0.0.253") })
+	if _, err := w.r.Apply(w.state.View(), nil); !errors.Is(err, errStubborn) {
+		t.Fatal(err)
+	}
+	s.snats = 1
+	w.route(func(_ *int, source *netip.Addr) { *source = netip.MustParseAddr("10.0.0.254") })
+	w.struggle() // the record names .253, and the Reconciler cannot know
+	s.snats = 0
+	w.settle()
+}
+
+func TestLinkThatMayBeNamedStays(t *testing.T) {
+	w, s := newStubborn(t, maps.FakeSizes{})
+	s.hops = 2
+	w.route(func(ifindex *int, _ *netip.Addr) { *ifindex = 3 })
+	if _, err := w.r.Apply(w.state.View(), nil); !errors.Is(err, errStubborn) {
+		t.Fatal(err)
+	}
+	s.hops = 1
+	w.route(func(ifindex *int, _ *netip.Addr) { *ifindex = 2 })
+	w.struggle()
+	s.hops = 0
+	w.settle()
+}
+
+func TestCommitThatFailsForLongDoesNotEatTheSlots(t *testing.T) {
+	w, s := newStubborn(t, maps.FakeSizes{Slots: 8})
+	s.words = 1
+	w.desire(w.balancer(lb.TCP, "a", "b", "c"))
+	w.struggle()
+	s.words = 0
+	w.settle()
+	if got := w.tableOf(); got != "abc" {
+		t.Errorf("table %q, want abc", got)
+	}
+	if free, rests := w.r.slots.left(); free != 5 || rests != 0 {
+		t.Errorf("%d slots free, %d resting, want 5 free", free, rests)
+	}
+}
