@@ -20,11 +20,21 @@ func nodeRows(nodes []api.Node, whole bool) [][]string {
 			name = n.Name
 		}
 		rows[i] = []string{
-			name, n.Address, n.Mode, n.Health, strconv.Itoa(n.Weight), number(n.ActiveFlows),
+			name, n.Address, n.Mode, healthOf(n), strconv.Itoa(n.Weight), number(n.ActiveFlows),
 			rate(n.NewPerSecond, decimal), rate(n.BytesPerSecond, size), note(n),
 		}
 	}
 	return rows
+}
+
+// admin is the reason of a node's being DOWN because people said so.
+const admin = "admin"
+
+func healthOf(n api.Node) string {
+	if n.Reason == admin {
+		return with(n.Health, admin)
+	}
+	return n.Health
 }
 
 // note says what is remarkable about a node, the worst first.
@@ -34,7 +44,7 @@ func note(n api.Node) string {
 		return "removed, last flows"
 	case n.Unreachable != "":
 		return n.Unreachable
-	case n.Health == "DOWN" && n.Reason != "":
+	case n.Health == "DOWN" && n.Reason != "" && n.Reason != admin:
 		return n.Reason
 	case n.Mode == "backup" && n.TakesNew:
 		return "active"

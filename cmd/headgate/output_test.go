@@ -77,9 +77,12 @@ func TestStatusOfManyNodesFitsAScreenWorstFirst(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
+	if got := note(api.Node{Health: "DOWN", Mode: "reject", Reason: "admin"}); got != "" {
+		t.Errorf("admin stands beside the health already: %q", got)
+	}
 	for want, n := range map[string]api.Node{
 		"":                    {Health: "UP", Mode: "accept", TakesNew: true},
-		"admin":               {Health: "DOWN", Mode: "reject", Reason: "admin"},
+		"refused":             {Health: "DOWN", Mode: "accept", Reason: "refused"},
 		"active":              {Health: "UP", Mode: "backup", TakesNew: true},
 		"drained":             {Health: "UP", Mode: "drain"},
 		"unchecked":           {Health: "Unknown", Mode: "accept", TakesNew: true},
