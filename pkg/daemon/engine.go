@@ -52,6 +52,9 @@ const (
 	tickInterval = time.Second
 	retryFirst   = 100 * time.Millisecond // after a failed Apply; doubles
 	retryMost    = 5 * time.Second
+	// How long a change waits for the next hops of new nodes, whose first packets would otherwise take
+	// the way through the kernel. On a local network they answer in much less.
+	holdMost = 50 * time.Millisecond
 )
 
 // engine owns the view: it takes what is desired, what checks found and what the network looks
@@ -72,8 +75,10 @@ type engine struct {
 	log      *slog.Logger
 
 	targets  []netip.Addr // next hops are kept for
-	applied  uint64       // generation of the view that the maps have
-	failure  error        // of the last Apply
+	fresh    []netip.Addr // targets that are new with the last change
+	hold     <-chan time.Time
+	applied  uint64 // generation of the view that the maps have
+	failure  error  // of the last Apply
 	backoff  time.Duration
 	retry    <-chan time.Time
 	warnings []string // of the last Apply
@@ -114,6 +119,8 @@ func (e *engine) run(ctx context.Context) error {
 			e.rereadFile()
 		case <-e.retry:
 			force = true
+		case <-e.hold:
+			e.hold = nil
 		case now := <-tick.C:
 			e.everySecond(now)
 			force = e.retry == nil
@@ -140,7 +147,15 @@ func (e *engine) takeDesired() {
 	e.progress.desired(d.Revision)
 	e.state.SetDesired(d.Revision, d.Balancers)
 	e.checks.Set(e.state.Targets())
-	e.retarget(e.targets)
+	before := e.targets
+	e.retarget(before)
+	e.fresh = slices.DeleteFunc(slices.Clone(e.targets), func(a netip.Addr) bool {
+		_, known := slices.BinarySearchFunc(before, a, netip.Addr.Compare)
+		return known
+	})
+	if len(e.fresh) > 0 {
+		e.hold = time.After(holdMost)
+	}
 }
 
 // takeNetwork follows links, routes and neighbours.
@@ -186,14 +201,19 @@ func (e *engine) everySecond(now time.Time) {
 // settle writes the view to the maps if they have another one, or if forced, and publishes. While
 // writing fails, it is tried again with growing pauses, and at once when the view changes.
 func (e *engine) settle(force bool) {
+	if e.hold != nil && allResolved(e.fresh, e.network.Hops()) {
+		e.hold = nil
+		e.state.SetHops(e.network.Hops())
+	}
 	v := e.state.View()
-	if force || v.Generation != e.applied {
+	if force || e.hold == nil && v.Generation != e.applied {
 		e.apply(v)
 	}
 	e.publish(v)
 }
 
 func (e *engine) apply(v *state.View) {
+	e.hold = nil
 	done, err := e.maps.Apply(v, e.network.Links())
 	e.applied, e.warnings = v.Generation, done.Warnings
 	if err == nil {

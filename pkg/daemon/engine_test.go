@@ -293,3 +293,49 @@ func (r *rig) setVIP(t *testing.T, vip string) {
 	})
 	synctest.Wait()
 }
+
+func TestAChangeWaitsShortlyForTheNextHopsOfNewNodes(t *testing.T) {
+	add := func(r *rig, address string) uint64 {
+		d, _ := r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
+			n := b[0].Configs[0].Nodes[0]
+			n.Address = netip.MustParseAddrPort(address)
+			b[0].Configs[0].Nodes = append(b[0].Configs[0].Nodes, n)
+			return b, nil
+		})
+		return d.Revision
+	}
+	silence := func(r *rig, silent bool) {
+		r.network.mu.Lock()
+		r.network.silent = silent
+		r.network.mu.Unlock()
+		r.network.tell()
+	}
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		silence(r, true)
+		synctest.Wait()
+		start := time.Now()
+		generation := add(r, "192.0.2.13:8080")
+		synctest.Wait()
+		if g := r.progress.now(); g.Applied == generation {
+			t.Error("it did not wait")
+		}
+		time.Sleep(20 * time.Millisecond)
+		silence(r, false)
+		if err := r.progress.wait(t.Context(), generation); err != nil {
+			t.Fatal(err)
+		}
+		if !r.inMaps(t, "192.0.2.13:8080").Hop.Resolved() || time.Since(start) != 20*time.Millisecond {
+			t.Errorf("after %v: %+v", time.Since(start), r.inMaps(t, "192.0.2.13:8080"))
+		}
+		silence(r, true)
+		synctest.Wait()
+		start = time.Now()
+		generation = add(r, "192.0.2.14:8080")
+		if err := r.progress.wait(t.Context(), generation); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(start) > holdMost {
+			t.Errorf("a node that does not answer held a change for %v", time.Since(start))
+		}
+	})
+}
