@@ -44,15 +44,19 @@ enum half_flag {
 	HALF_REPLY = 2,   /* node to client */
 	HALF_FIN = 4,     /* this side sent its FIN */
 	HALF_SYNACK = 8,  /* forward half: the node answered, expect_ack is valid */
+	HALF_SPILLED = 16, /* lies in its key's second bucket, and is counted in the first */
+	HALF_ESTABLISHED = 32, /* TCP: packets without SYN, FIN and RST change nothing any more */
 };
 
 /* The part of a key that both families share: one aligned 64-bit word, ports and protocol below. */
 struct flow_word {
 	__be16 sport;
 	__be16 dport;
-	__u8 proto;
-	__u8 flags; /* enum half_flag; not part of the key */
-	__u16 unused;
+	__u8 proto; /* 0 while the slot is free, so that nothing matches */
+	/* From here on not part of the key. */
+	__u8 flags;   /* enum half_flag */
+	__u8 version; /* of the slot; odd while it changes hands */
+	__u8 unused;
 };
 
 /* What only one of the two halves needs. */
@@ -94,13 +98,16 @@ struct flow6 {
 	__u64 reserved[2];
 };
 
-/* The first cache line of a bucket: all that a miss, a choice of a free slot and most evictions read. */
+/*
+ * The first cache line of a bucket: all that a miss, a choice of a free slot and most evictions read.
+ * A hit does not: it finds what it needs in the flow's own line.
+ */
 struct bucket_head {
 	__u16 tags[BUCKET_SLOTS];    /* of the key's hash, never 0; 0: free */
 	__u32 stamps[BUCKET_SLOTS];  /* (jiffies & ~7) | enum flow_class; a lower bound of the last packet */
-	__u8 versions[BUCKET_SLOTS]; /* odd while the slot changes hands */
 	__u32 lock;                  /* 0 free, 1 taken; only programs take it */
-	__u32 unused;
+	__u32 spilled;               /* keys that prefer this bucket but lie in their second */
+	__u64 reserved;
 };
 
 struct bucket4 {

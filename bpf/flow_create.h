@@ -26,8 +26,8 @@ struct creation {
 	__u32 now;
 	struct reply_key reply; /* worked out on the way, as is what follows */
 	struct locks held;
+	__u32 bytes; /* of the first packet */
 	__u32 ref; /* answer, forward half: the new one, or the one that another CPU has just made */
-	__u32 unused;
 };
 
 /* One for each CPU, because it would not fit the stack beside all else. Scratch. */
@@ -133,14 +133,17 @@ __attribute__((noinline)) int choose_port6(struct creation *c)
 
 /* ------------------------------------------------------------------ slots */
 
-/* A free slot of a bucket, or NO_REF. */
-static __always_inline __u32 free_slot(__u32 bucket, const bool v6)
+/* A free slot of a bucket, the preferred one if it is; or NO_REF. */
+static __always_inline __u32 free_slot(__u32 bucket, __u64 hash, const bool v6)
 {
 	struct bucket_head *head = bucket_at(bucket, v6);
+	__u32 preferred = preferred_slot(hash);
 	__u64 match;
 
 	if (!head)
 		return NO_REF;
+	if (!READ_ONCE(head->tags[preferred]))
+		return bucket << 3 | preferred;
 	match = match_tags(head, 0);
 	return match ? bucket << 3 | lowest_slot(match) : NO_REF;
 }
@@ -178,13 +181,13 @@ static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int secon
 	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), room = count_free(first, v6), ref, slot;
 	struct place at;
 
-	ref = free_slot(first, v6);
+	ref = free_slot(first, hash, v6);
 	if (room < PREFER_FIRST) {
 		if (!hold(l, second_lock, second, v6)) {
 			if (!room)
 				return BUSY_REF;
 		} else if (count_free(second, v6) > room) {
-			ref = free_slot(second, v6);
+			ref = free_slot(second, hash, v6);
 		}
 	}
 	if (ref == NO_REF) {
@@ -197,10 +200,11 @@ static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int secon
 	if (!place_at(&at, ref, v6))
 		return NO_REF;
 	slot = ref & SLOT_MASK;
-	WRITE_ONCE(at.head->versions[slot], at.head->versions[slot] + 1);
+	bump_version(&at, v6);
 	WRITE_ONCE(at.head->stamps[slot], stamp_of(now, FLOW_ESTABLISHED));
 	WRITE_ONCE(at.head->tags[slot], tag_of(hash));
-	barrier();
+	if (ref >> 3 != first)
+		count_spilled(hash, 1, v6);
 	return ref;
 }
 
@@ -218,7 +222,7 @@ __attribute__((noinline)) __u32 reserve_slot6(__u64 hash, struct locks *l, int s
 	return second_lock == 2 ? reserve_slot(hash, l, 2, now, true) : reserve_slot(hash, l, 3, now, true);
 }
 
-static __always_inline void unreserve_slot(__u32 ref, const bool v6)
+static __always_inline void unreserve_slot(__u32 ref, __u64 hash, const bool v6)
 {
 	__u32 slot = ref & SLOT_MASK;
 	struct place at;
@@ -227,8 +231,9 @@ static __always_inline void unreserve_slot(__u32 ref, const bool v6)
 		return;
 	WRITE_ONCE(at.head->tags[slot], 0);
 	WRITE_ONCE(at.head->stamps[slot], FLOW_FREE);
-	barrier();
-	WRITE_ONCE(at.head->versions[slot], at.head->versions[slot] + 1);
+	if (ref >> 3 != first_bucket(hash, v6))
+		count_spilled(hash, -1, v6);
+	bump_version(&at, v6);
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -247,6 +252,12 @@ static __always_inline __u16 sum_change(__u64 from, __u64 to)
 	return checksum_fold(to + (__u16)~checksum_fold(from));
 }
 
+/* Both ports in one word, so that they are written by one store, as rewriting reads them by one load. */
+static __always_inline __u32 reversed_ports(const struct tuple *t)
+{
+	return (__u32)t->word.sport << 16 | t->word.dport;
+}
+
 /* Writes the family's part of a half: `key` comes in, the reverse of `other` goes out. */
 static __always_inline void write_keys(const struct place *at, const struct tuple *key, const struct tuple *other,
 				       __u8 flags, const bool v6)
@@ -256,6 +267,7 @@ static __always_inline void write_keys(const struct place *at, const struct tupl
 	struct flow_word word = key->word;
 
 	word.flags = flags;
+	word.version = word_at(at->head, slot, v6)->version;
 	if (v6) {
 		struct flow6 *f = flow6_at(at->head, slot);
 
@@ -264,8 +276,7 @@ static __always_inline void write_keys(const struct place *at, const struct tupl
 		f->word = word;
 		copy_addr(f->nat_src, other->dst, true);
 		copy_addr(f->nat_dst, other->src, true);
-		f->nat_sport = other->word.dport;
-		f->nat_dport = other->word.sport;
+		*(__u32 *)&f->nat_sport = reversed_ports(other);
 		f->l4_delta = l4;
 	} else {
 		struct flow4 *f = flow4_at(at->head, slot);
@@ -275,8 +286,7 @@ static __always_inline void write_keys(const struct place *at, const struct tupl
 		f->word = word;
 		f->nat_src = other->dst[0];
 		f->nat_dst = other->src[0];
-		f->nat_sport = other->word.dport;
-		f->nat_dport = other->word.sport;
+		*(__u32 *)&f->nat_sport = reversed_ports(other);
 		f->l3_delta = sum_change((__u64)key->src[0] + key->dst[0], (__u64)other->src[0] + other->dst[0]);
 		f->l4_delta = l4;
 	}
@@ -285,23 +295,24 @@ static __always_inline void write_keys(const struct place *at, const struct tupl
 /* Writes one half into its reserved slot and makes it visible: entry, class, even version. */
 static __always_inline bool write_half(const struct creation *c, __u32 ref, __u32 peer, bool is_forward, const bool v6)
 {
+	__u8 flags = is_forward ? HALF_FORWARD : HALF_REPLY;
 	__u32 slot = ref & SLOT_MASK;
 	struct place at;
 
 	if (!c || !place_at(&at, ref, v6))
 		return false;
-	write_keys(&at, is_forward ? &c->key : &c->reply.key, is_forward ? &c->reply.key : &c->key,
-		   is_forward ? HALF_FORWARD : HALF_REPLY, v6);
-	*at.half = (struct half){.peer = peer, .node = c->node, .seen = c->now};
-	if (is_forward)
-		at.half->own.origin.born = c->now;
-	else
-		at.half->own.hop = c->hop;
+	if (ref >> 3 != first_bucket(is_forward ? c->hash : c->reply.hash, v6))
+		flags |= HALF_SPILLED;
+	write_keys(&at, is_forward ? &c->key : &c->reply.key, is_forward ? &c->reply.key : &c->key, flags, v6);
+	*at.half = (struct half){
+		.peer = peer, .node = c->node, .seen = c->now,
+		.packets = is_forward, .bytes = is_forward ? c->bytes : 0,
+		.own.hop = is_forward ? c->now : c->hop, /* own.origin.born lies in the low half */
+	};
 	barrier();
 	WRITE_ONCE(at.head->stamps[slot],
 		   stamp_of(c->now, c->key.word.proto == IPPROTO_TCP ? FLOW_HALF_OPEN : FLOW_UDP));
-	barrier();
-	WRITE_ONCE(at.head->versions[slot], at.head->versions[slot] + 1);
+	bump_version(&at, v6);
 	return true;
 }
 
@@ -356,7 +367,7 @@ static __always_inline bool is_superseded(const struct place *at, __u8 proto, bo
 /* Removes the flow of a half that was found, after locking its bucket into place i. */
 static __always_inline bool remove_found(const struct place *at, struct locks *l, int i, const bool v6)
 {
-	if (!hold(l, i, at->ref >> 3, v6) || !unchanged(at))
+	if (!hold(l, i, at->ref >> 3, v6) || !unchanged(at, v6))
 		return false;
 	return v6 ? remove_pair6(at->ref, l) : remove_pair4(at->ref, l);
 }
@@ -394,7 +405,7 @@ static __always_inline int create_locked(struct creation *c, const bool v6)
 		return reason_of_ref(fref);
 	rref = v6 ? reserve_slot6(r->hash, l, 3, c->now) : reserve_slot4(r->hash, l, 3, c->now);
 	if (!is_ref(rref)) {
-		unreserve_slot(fref, v6);
+		unreserve_slot(fref, c->hash, v6);
 		return reason_of_ref(rref);
 	}
 	c->ref = fref;

@@ -107,24 +107,35 @@ static __always_inline bool is_expired(const struct place *at, __u32 now, const 
 	return idle_time(at->half, now, v6) > idle_limit(class, at->half->node);
 }
 
+/* Counts a key into or out of those that lie in their second bucket. */
+static __always_inline void count_spilled(__u64 hash, __u32 change, const bool v6)
+{
+	struct bucket_head *first = bucket_at(first_bucket(hash, v6), v6);
+
+	if (first)
+		__sync_fetch_and_add(&first->spilled, change);
+}
+
 /* Empties a slot of a locked bucket, and gives its flow's count back exactly once. */
 static __always_inline void clear_slot(const struct place *at, const bool v6)
 {
 	__u32 slot = at->ref & SLOT_MASK, node_id = at->half->node, stamp;
+	__u8 flags = word_at(at->head, slot, v6)->flags;
 	struct node_live *live;
 
-	WRITE_ONCE(at->head->versions[slot], at->head->versions[slot] + 1);
-	barrier();
+	bump_version(at, v6);
 	WRITE_ONCE(at->head->tags[slot], 0);
 	/* An exchange, because the packet path moves the class without a lock. */
 	stamp = __sync_lock_test_and_set(&at->head->stamps[slot], FLOW_FREE);
-	if (word_at(at->head, slot, v6)->flags & HALF_FORWARD && is_counted(stamp)) {
+	if (flags & HALF_SPILLED)
+		count_spilled(hash_slot(at->head, slot, v6), -1, v6);
+	if (flags & HALF_FORWARD && is_counted(stamp)) {
 		live = bpf_map_lookup_elem(&nodes_live, &node_id);
 		if (live)
 			__sync_fetch_and_add(&live->active, -1);
 	}
-	barrier();
-	WRITE_ONCE(at->head->versions[slot], at->head->versions[slot] + 1);
+	WRITE_ONCE(word_at(at->head, slot, v6)->proto, 0);
+	bump_version(at, v6);
 }
 
 /*

@@ -69,23 +69,44 @@ static __always_inline struct flow_word *word_at(struct bucket_head *head, __u32
  * A keyed hash: sums of products with secret odd multipliers, whose high bits spread over any
  * choice of keys that does not know them; then shifts carry these to the low bits.
  */
-static __always_inline __u64 hash_tuple(const struct tuple *t, const bool v6)
+static __always_inline __u64 hash_finish(__u64 x)
 {
-	const __u64 *src = (const __u64 *)t->src, *dst = (const __u64 *)t->dst;
-	__u64 word = *(const __u64 *)&t->word, x;
-
-	if (v6) {
-		x = src[0] * secret0 + src[1] * secret1;
-		x ^= x >> 32;
-		x = (x + dst[0]) * secret2;
-		x ^= x >> 31;
-		x = (x + dst[1]) * secret0 + word * secret1;
-	} else {
-		x = ((__u64)t->src[0] | (__u64)t->dst[0] << 32) * secret0 + word * secret1;
-	}
 	x ^= x >> 32;
 	x *= secret2;
 	return x ^ x >> 29;
+}
+
+static __always_inline __u64 hash_ipv4(__u64 addresses, __u64 word)
+{
+	return hash_finish(addresses * secret0 + word * secret1);
+}
+
+static __always_inline __u64 hash_ipv6(const __u64 *addresses, __u64 word)
+{
+	__u64 x = addresses[0] * secret0 + addresses[1] * secret1;
+
+	x ^= x >> 32;
+	x = (x + addresses[2]) * secret2;
+	x ^= x >> 31;
+	return hash_finish((x + addresses[3]) * secret0 + word * secret1);
+}
+
+static __always_inline __u64 hash_tuple(const struct tuple *t, const bool v6)
+{
+	__u64 word = *(const __u64 *)&t->word;
+
+	return v6 ? hash_ipv6((const __u64 *)t, word) : hash_ipv4((__u64)t->src[0] | (__u64)t->dst[0] << 32, word);
+}
+
+#define WORD_KEY 0xffffffffffULL /* the part of a flow_word that is key: ports and protocol */
+
+/* The hash of the key in a slot. */
+static __always_inline __u64 hash_slot(struct bucket_head *head, __u32 slot, const bool v6)
+{
+	__u64 word = *(const __u64 *)word_at(head, slot, v6) & WORD_KEY;
+
+	return v6 ? hash_ipv6((const __u64 *)flow6_at(head, slot), word) :
+		    hash_ipv4(*(const __u64 *)flow4_at(head, slot), word);
 }
 
 static __always_inline __u16 tag_of(__u64 hash)
@@ -101,6 +122,12 @@ static __always_inline __u32 first_bucket(__u64 hash, const bool v6)
 static __always_inline __u32 second_bucket(__u64 hash, const bool v6)
 {
 	return (__u32)(hash >> 24) & bucket_mask(v6);
+}
+
+/* The slot that a key takes in its bucket if it is free. */
+static __always_inline __u32 preferred_slot(__u64 hash)
+{
+	return hash >> 45 & SLOT_MASK;
 }
 
 /*
@@ -173,32 +200,50 @@ __attribute__((noinline)) int find_slot6(__u32 bucket, const struct tuple *t, __
 	return find_slot(bucket, t, tag, true);
 }
 
-static __always_inline bool find_in(struct place *at, __u32 bucket, const struct tuple *t, __u16 tag, const bool v6)
+static __always_inline __u8 version_at(struct bucket_head *head, __u32 slot, const bool v6)
 {
-	struct bucket_head *head = bucket_at(bucket, v6);
-	__u64 match;
+	return READ_ONCE(word_at(head, slot, v6)->version);
+}
+
+/* A slot of a bucket by the tags in its head, or -1. */
+static __always_inline int find_by_tag(struct bucket_head *head, __u32 bucket, const struct tuple *t, __u16 tag, const bool v6)
+{
+	__u64 match = match_tags(head, tag);
 	__u32 slot;
 
+	if (!match)
+		return -1;
+	slot = lowest_slot(match);
+	if (key_equals(head, slot, t, v6))
+		return slot;
+	return v6 ? find_slot6(bucket, t, tag) : find_slot4(bucket, t, tag);
+}
+
+/*
+ * Looks first where the key prefers to lie: there a hit costs one cache miss in a large table, the
+ * bucket's head not being needed.
+ */
+static __always_inline bool find_in(struct place *at, __u32 bucket, const struct tuple *t, __u64 hash, const bool v6)
+{
+	struct bucket_head *head = bucket_at(bucket, v6);
+	__u32 slot = preferred_slot(hash);
+
+	at->head = head;
 	if (!head)
 		return false;
-	match = match_tags(head, tag);
-	if (!match)
-		return false;
-	slot = lowest_slot(match);
-	at->version = READ_ONCE(head->versions[slot]);
+	at->version = version_at(head, slot, v6);
 	barrier();
 	if (!key_equals(head, slot, t, v6)) {
-		int found = v6 ? find_slot6(bucket, t, tag) : find_slot4(bucket, t, tag);
+		int found = find_by_tag(head, bucket, t, tag_of(hash), v6);
 
 		if (found < 0)
 			return false;
-		slot = found & SLOT_MASK;
+		slot = found;
 		opaque(slot);
 		slot &= SLOT_MASK;
-		at->version = READ_ONCE(head->versions[slot]);
+		at->version = version_at(head, slot, v6);
 		barrier();
 	}
-	at->head = head;
 	at->half = half_at(head, slot, v6);
 	at->ref = bucket << 3 | slot;
 	return true;
@@ -206,20 +251,31 @@ static __always_inline bool find_in(struct place *at, __u32 bucket, const struct
 
 /*
  * Finds the half with this key. What the caller reads through `at` is its own only if unchanged()
- * holds after the last read.
+ * holds after the last read. The second bucket is looked at only when keys of the first lie there.
  */
 static __always_inline bool find_half(struct place *at, const struct tuple *t, __u64 hash, const bool v6)
 {
-	return find_in(at, first_bucket(hash, v6), t, tag_of(hash), v6) ||
-	       find_in(at, second_bucket(hash, v6), t, tag_of(hash), v6);
+	if (find_in(at, first_bucket(hash, v6), t, hash, v6))
+		return true;
+	return at->head && READ_ONCE(at->head->spilled) && find_in(at, second_bucket(hash, v6), t, hash, v6);
 }
 
-static __always_inline bool unchanged(const struct place *at)
+static __always_inline bool unchanged(const struct place *at, const bool v6)
 {
 	__u32 slot = at->ref & SLOT_MASK;
 
 	barrier();
-	return !(at->version & 1) && READ_ONCE(at->head->versions[slot]) == at->version;
+	return !(at->version & 1) && version_at(at->head, slot, v6) == at->version;
+}
+
+/* A slot of a locked bucket begins to change hands, or has done so. */
+static __always_inline void bump_version(const struct place *at, const bool v6)
+{
+	struct flow_word *word = word_at(at->head, at->ref & SLOT_MASK, v6);
+
+	barrier();
+	WRITE_ONCE(word->version, word->version + 1);
+	barrier();
 }
 
 /* The slot behind a reference. */
@@ -233,7 +289,7 @@ static __always_inline bool place_at(struct place *at, __u32 ref, const bool v6)
 	opaque(slot);
 	slot &= SLOT_MASK;
 	at->half = half_at(at->head, slot, v6);
-	at->version = READ_ONCE(at->head->versions[slot]);
+	at->version = version_at(at->head, slot, v6);
 	at->ref = ref;
 	barrier();
 	return true;

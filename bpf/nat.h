@@ -56,5 +56,5 @@ static __always_inline bool rewrite_packet(struct packet *p, const struct place 
 		rewrite_ipv6(p, flow6_at(at->head, slot));
 	else
 		rewrite_ipv4(p, flow4_at(at->head, slot));
-	return unchanged(at);
+	return unchanged(at, v6);
 }

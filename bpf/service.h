@@ -46,17 +46,19 @@ static __always_inline void follow(struct run *run, __u32 ref, const bool v6)
 /* Counts a packet on its half, follows its TCP state, rewrites it and names the way out. */
 static __always_inline int deliver(struct run *run, const struct place *at, int reason, const bool v6)
 {
-	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+	__u8 flags = word_at(at->head, at->ref & SLOT_MASK, v6)->flags;
 	struct packet *p = &run->p;
 
-	at->half->seen = run->now;
-	at->half->packets++;
-	at->half->bytes += p->l3_bytes;
+	if (reason != REASON_NEW_FLOW) { /* else counted when it was written */
+		at->half->seen = run->now;
+		at->half->packets++;
+		at->half->bytes += p->l3_bytes;
+	}
 	if (reason == REASON_REPLIED)
 		count_out(at->half->node, p->l3_bytes);
 	else
 		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
-	if (is_tcp(p) && (class != FLOW_ESTABLISHED || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+	if (is_tcp(p) && (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		follow(run, at->ref, v6);
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;
@@ -110,7 +112,7 @@ static __always_inline int forward(struct run *run, struct place *at, const bool
  */
 static __always_inline int known_flow(struct run *run, struct place *at, const bool v6)
 {
-	if (!find_half(at, &run->p.key, run->hash, v6) || !unchanged(at))
+	if (!find_half(at, &run->p.key, run->hash, v6) || !unchanged(at, v6))
 		return ends_here(at, MISS);
 	if (run->p.ttl <= 1)
 		return ends_here(at, REASON_TTL_EXPIRED);
@@ -134,6 +136,7 @@ static __always_inline int open_flow(struct xdp_md *ctx, const struct run *run, 
 	c->hash = run->hash;
 	c->now = run->now;
 	c->node = node_id;
+	c->bytes = run->p.l3_bytes;
 	c->hop = hop_of_sender(ctx);
 	reason = v6 ? create_flow6(c) : create_flow4(c);
 	*ref = c->ref;
@@ -164,7 +167,7 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 		return reason;
 	if (!place_at(at, ref, v6))
 		return ends_here(at, REASON_TABLE_BUSY);
-	node_id = at->half->node;
+	node_id = reason == MISS ? at->half->node : (__u32)chosen;
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	run->hop = node ? READ_ONCE(node->hop) : 0;
 	return reason == MISS ? REASON_FORWARDED : REASON_NEW_FLOW; /* MISS: another CPU had made it */

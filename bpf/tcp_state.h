@@ -51,6 +51,10 @@ static __always_inline void move_flow(const struct place *at, bool is_forward, e
 	/* A class only grows: half-open, established, closing. */
 	if (class == FLOW_FREE || class >= to || !move_class(forward, stamp, to, now))
 		return;
+	if (to == FLOW_ESTABLISHED) {
+		set_half_flag(word_at(forward->head, forward->ref & SLOT_MASK, v6), HALF_ESTABLISHED);
+		set_half_flag(word_at(reply->head, reply->ref & SLOT_MASK, v6), HALF_ESTABLISHED);
+	}
 	stamp = READ_ONCE(reply->head->stamps[reply->ref & SLOT_MASK]);
 	if ((stamp & FLOW_CLASS_MASK) != FLOW_FREE)
 		__sync_val_compare_and_swap(&reply->head->stamps[reply->ref & SLOT_MASK], stamp, stamp_of(now, to));

@@ -29,9 +29,9 @@ type headgateBucketHead struct {
 	_        structs.HostLayout
 	Tags     [8]uint16
 	Stamps   [8]uint32
-	Versions [8]uint8
 	Lock     uint32
-	Unused   uint32
+	Spilled  uint32
+	Reserved uint64
 }
 
 type headgateCreation struct {
@@ -60,8 +60,8 @@ type headgateCreation struct {
 		_      structs.HostLayout
 		Bucket [4]uint32
 	}
-	Ref    uint32
-	Unused uint32
+	Bytes uint32
+	Ref   uint32
 }
 
 type headgateFlow4 struct {
@@ -104,12 +104,13 @@ const (
 )
 
 type headgateFlowWord struct {
-	_      structs.HostLayout
-	Sport  uint16
-	Dport  uint16
-	Proto  uint8
-	Flags  uint8
-	Unused uint16
+	_       structs.HostLayout
+	Sport   uint16
+	Dport   uint16
+	Proto   uint8
+	Flags   uint8
+	Version uint8
+	Unused  uint8
 }
 
 type headgateHalf struct {
@@ -128,10 +129,12 @@ type headgateHalf struct {
 type headgateHalfFlag uint32
 
 const (
-	headgateHalfFlagHALF_FORWARD headgateHalfFlag = 1
-	headgateHalfFlagHALF_REPLY   headgateHalfFlag = 2
-	headgateHalfFlagHALF_FIN     headgateHalfFlag = 4
-	headgateHalfFlagHALF_SYNACK  headgateHalfFlag = 8
+	headgateHalfFlagHALF_FORWARD     headgateHalfFlag = 1
+	headgateHalfFlagHALF_REPLY       headgateHalfFlag = 2
+	headgateHalfFlagHALF_FIN         headgateHalfFlag = 4
+	headgateHalfFlagHALF_SYNACK      headgateHalfFlag = 8
+	headgateHalfFlagHALF_SPILLED     headgateHalfFlag = 16
+	headgateHalfFlagHALF_ESTABLISHED headgateHalfFlag = 32
 )
 
 type headgateLinkEntry struct {

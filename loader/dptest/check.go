@@ -12,8 +12,15 @@ import (
 func (b *Bed) Check() []string {
 	c := &checker{active: map[uint32]uint64{}}
 	for _, family := range []uint8{4, 6} {
-		c.checkTable(b.slots(family), family)
-		c.checkLocks(b, family)
+		slots := b.slots(family)
+		c.checkTable(slots, family)
+		var spilled uint32
+		for _, s := range slots {
+			if s.flags&halfSpilled != 0 {
+				spilled++
+			}
+		}
+		c.checkHeads(b.heads(family), family, spilled)
 	}
 	for id, live := range readAll[loader.NodeLive](b, "nodes_live") {
 		if live.Active != c.active[uint32(id)] {
@@ -72,10 +79,16 @@ func (c *checker) checkPair(at string, s, peer slot) {
 	}
 }
 
-func (c *checker) checkLocks(b *Bed, family uint8) {
-	for n, lock := range b.locks(family) {
-		if lock != 0 {
+// checkHeads checks what buckets say of themselves; spilled is how many halves say that they lie in
+// their second bucket.
+func (c *checker) checkHeads(heads []loader.BucketHead, family uint8, spilled uint32) {
+	for n, head := range heads {
+		if head.Lock != 0 {
 			c.fault("flows%d[%d]: lock left taken", family, n)
 		}
+		spilled -= head.Spilled
+	}
+	if spilled != 0 {
+		c.fault("flows%d: %d halves lie in their second bucket that no bucket counts", family, int32(spilled))
 	}
 }

@@ -41,6 +41,7 @@ const (
 	halfReply   = 2
 	halfFIN     = 4
 	halfSynAck  = 8
+	halfSpilled = 16
 )
 
 // Tuple is a key of the flow table, as on the wire.
@@ -148,7 +149,7 @@ func (b *Bed) slots(family uint8) map[uint32]slot {
 		}
 		s := read()
 		s.ref = uint32(bucket<<3 | i)
-		s.tag, s.stamp, s.version = head.Tags[i], head.Stamps[i], head.Versions[i]
+		s.tag, s.stamp = head.Tags[i], head.Stamps[i]
 		found[s.ref] = s
 	}
 	if family == 4 {
@@ -178,7 +179,7 @@ func slotOf(w loader.FlowWord, src, dst, natSrc, natDst []byte, natSport, natDpo
 	}
 	return slot{
 		key: Tuple{w.Proto, port(src, w.Sport), port(dst, w.Dport)}, out: Tuple{w.Proto, port(natSrc, natSport), port(natDst, natDport)},
-		flags: w.Flags, half: half,
+		flags: w.Flags, version: w.Version, half: half,
 	}
 }
 
@@ -241,16 +242,16 @@ func (b *Bed) Lock(family uint8, bucket uint32, taken bool) {
 	b.update("flows6", bucket, v)
 }
 
-// locks returns the lock of every bucket.
-func (b *Bed) locks(family uint8) (locks []uint32) {
+// heads returns the head of every bucket.
+func (b *Bed) heads(family uint8) (heads []loader.BucketHead) {
 	if family == 4 {
 		for _, bucket := range readAll[loader.Bucket4](b, "flows4") {
-			locks = append(locks, bucket.Head.Lock)
+			heads = append(heads, bucket.Head)
 		}
-		return locks
+		return heads
 	}
 	for _, bucket := range readAll[loader.Bucket6](b, "flows6") {
-		locks = append(locks, bucket.Head.Lock)
+		heads = append(heads, bucket.Head)
 	}
-	return locks
+	return heads
 }

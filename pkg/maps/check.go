@@ -10,10 +10,11 @@ const faultsMost = 100
 
 // checker collects what is wrong.
 type checker struct {
-	r      *Reader
-	active []uint64 // per node, as the table has it
-	faults []string
-	more   int
+	r       *Reader
+	active  []uint64 // per node, as the table has it
+	spilled []uint32 // per bucket of the table at hand: keys that lie in their second bucket
+	faults  []string
+	more    int
 }
 
 func (c *checker) fault(format string, args ...any) {
@@ -25,8 +26,8 @@ func (c *checker) fault(format string, args ...any) {
 }
 
 // Check returns every invariant of the flow table that does not hold: each half has its peer, of
-// the same node and class, whose tuples mirror it; it is where its key belongs, and the only one
-// with that key; no lock is taken; and each node's active flows are those of the table. It is
+// the same node and class, whose tuples mirror it; it is where its key is looked for, and the only
+// one with that key; no lock is taken; and each node's active flows are those of the table. It is
 // exact at a quiet moment; while packets come and go, it may name what is only on its way.
 func (r *Reader) Check() []string {
 	c := &checker{r: r, active: make([]uint64, len(r.nodesLive))}
@@ -49,6 +50,7 @@ func (c *checker) table(name string, t buckets) {
 		proto uint8
 	}
 	seen := map[key]uint32{}
+	c.spilled = make([]uint32, t.len())
 	for bucket := range t.len() {
 		c.head(name, t, bucket)
 		if isEmpty(t.head(bucket)) {
@@ -65,6 +67,11 @@ func (c *checker) table(name string, t buckets) {
 			}
 			seen[k] = h.ref
 			c.half(name, t, &h)
+		}
+	}
+	for bucket, n := range c.spilled {
+		if has := atomic.LoadUint32(&t.head(uint32(bucket)).Spilled); has != n {
+			c.fault("%s[%d]: spilled is %d, but %d of its keys lie in their second bucket", name, bucket, int32(has), n)
 		}
 	}
 }
@@ -87,7 +94,7 @@ func (c *checker) head(name string, t buckets, bucket uint32) {
 	for slot := range uint32(bucketSlots) {
 		ref := bucket*bucketSlots + slot
 		class := FlowClass(atomic.LoadUint32(&head.Stamps[slot]) & classMask)
-		if loadVersion(head, slot)&1 != 0 {
+		if loadVersion(t, bucket, slot)&1 != 0 {
 			c.fault("%s: the version is odd: its writer never finished", at8(name, ref))
 		}
 		switch tag := loadTag(head, slot); {
@@ -135,8 +142,15 @@ func (c *checker) place(where string, t buckets, h *half) {
 		c.fault("%s: tag %#x, but the key of %s has %#x", where, h.tag, describe(h), tag)
 	}
 	first, second := candidates(hash, t.len())
-	if bucket := h.ref / bucketSlots; bucket != first && bucket != second {
+	bucket, spilled := h.ref/bucketSlots, h.flags&halfSpilled != 0
+	switch {
+	case bucket != first && bucket != second:
 		c.fault("%s: %s belongs into bucket %d or %d", where, describe(h), first, second)
+	case spilled != (bucket != first):
+		c.fault("%s: %s prefers bucket %d; its flag that it does not lie there is %v", where, describe(h), first, spilled)
+	}
+	if bucket != first {
+		c.spilled[first]++
 	}
 }
 

@@ -56,9 +56,11 @@ func (f *Fake) EndFlows(node uint32) {
 			if h.forward() && h.class().Counted() {
 				atomic.AddUint64(&f.nodesLive[node].Active, ^uint64(0))
 			}
+			f.countSpilled(t, &h, -1)
 			head := t.head(h.ref / bucketSlots)
 			head.Tags[h.ref%bucketSlots], head.Stamps[h.ref%bucketSlots] = 0, 0
-			head.Versions[h.ref%bucketSlots] += 2
+			word := t.word(h.ref/bucketSlots, h.ref%bucketSlots)
+			word.Proto, word.Version = 0, word.Version+2
 			return true
 		})
 	}
@@ -85,19 +87,35 @@ func (f *Fake) half(ref uint32, key tuple) *loader.Half {
 	return &f.flows6[ref/bucketSlots].Flows[ref%bucketSlots].Half
 }
 
+// countSpilled counts a half that does not lie in its first bucket there.
+func (f *Fake) countSpilled(t buckets, h *half, change int32) (spilled bool) {
+	first, _ := candidates(hashTuple(&f.meta, h.key, h.proto), t.len())
+	if first == h.ref/bucketSlots {
+		return false
+	}
+	t.head(first).Spilled += uint32(change)
+	return true
+}
+
 // put writes a half and then its head.
 func (f *Fake) put(ref uint32, h half) {
 	bucket, slot := ref/bucketSlots, ref%bucketSlots
+	h.ref = ref
+	if f.countSpilled(f.families(int(familyOf(h.key.src.Addr())))[0], &h, 1) {
+		h.flags |= halfSpilled
+	}
 	word := loader.FlowWord{Sport: swap16(h.key.src.Port()), Dport: swap16(h.key.dst.Port()), Proto: h.proto, Flags: h.flags}
 	var head *loader.BucketHead
 	if h.key.src.Addr().Is4() {
 		head = &f.flows4[bucket].Head
+		word.Version = f.flows4[bucket].Flows[slot].Word.Version + 2
 		f.flows4[bucket].Flows[slot] = loader.Flow4{
 			Src: raw4(h.key.src), Dst: raw4(h.key.dst), Word: word, NatSrc: raw4(h.nat.src), NatDst: raw4(h.nat.dst),
 			NatSport: swap16(h.nat.src.Port()), NatDport: swap16(h.nat.dst.Port()), Half: h.common,
 		}
 	} else {
 		head = &f.flows6[bucket].Head
+		word.Version = f.flows6[bucket].Flows[slot].Word.Version + 2
 		f.flows6[bucket].Flows[slot] = loader.Flow6{
 			Src: raw6(h.key.src), Dst: raw6(h.key.dst), Word: word, NatSrc: raw6(h.nat.src), NatDst: raw6(h.nat.dst),
 			NatSport: swap16(h.nat.src.Port()), NatDport: swap16(h.nat.dst.Port()), Half: h.common,
@@ -105,7 +123,6 @@ func (f *Fake) put(ref uint32, h half) {
 	}
 	head.Tags[slot] = tagOf(hashTuple(&f.meta, h.key, h.proto))
 	head.Stamps[slot] = h.stamp
-	head.Versions[slot] += 2
 }
 
 func raw4(a netip.AddrPort) uint32 {

@@ -217,9 +217,14 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 			to := &f.flows4[b]
 			to.Head.Tags[7], to.Head.Stamps[7], to.Flows[7] = to.Head.Tags[s], to.Head.Stamps[s], to.Flows[s]
 		}},
-		"no direction":  {"neither forward nor reply", func(f *Fake) { b, s := slotOf(f, true); f.flows4[b].Flows[s].Word.Flags = 0 }},
+		"no direction":           {"neither forward nor reply", func(f *Fake) { b, s := slotOf(f, true); f.flows4[b].Flows[s].Word.Flags = 0 }},
+		"not said to be spilled": {"of its keys lie in their second", func(f *Fake) { f.flows4[9].Head.Spilled++ }},
+		"said to be spilled": {"prefers bucket", func(f *Fake) {
+			b, s := slotOf(f, true)
+			f.flows4[b].Flows[s].Word.Flags ^= halfSpilled
+		}},
 		"lock":          {"the lock is taken", func(f *Fake) { f.flows4[9].Head.Lock = 1 }},
-		"odd version":   {"the version is odd", func(f *Fake) { f.flows4[9].Head.Versions[3] = 1 }},
+		"odd version":   {"the version is odd", func(f *Fake) { f.flows4[9].Flows[3].Word.Version = 1 }},
 		"count":         {"active is 21, but the table has 20 flows", func(f *Fake) { f.nodesLive[1].Active++ }},
 		"count below 0": {"active is -1, but the table has 0 flows", func(f *Fake) { f.nodesLive[5].Active-- }},
 	} {
@@ -231,6 +236,25 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 				t.Errorf("faults %q, want one that says %q", faults, c.want)
 			}
 		})
+	}
+}
+
+func TestSpilledKeysAreCounted(t *testing.T) {
+	f := NewFake(FakeSizes{Buckets4: 4, Buckets6: 4})
+	must(t, f.WriteNode(1, Node{Status: Status{Lifecycle: Present}, Address: flow4(0).Node, Protocol: lb.TCP}))
+	for i := range 200 { // more than there is room for
+		_ = f.AddFlow(flow4(i))
+	}
+	sum := uint32(0)
+	for i := range f.flows4 {
+		sum += f.flows4[i].Head.Spilled
+	}
+	if faults := f.Reader().Check(); sum == 0 || len(faults) > 0 {
+		t.Errorf("%d spilled in a full table, faults %q", sum, faults)
+	}
+	f.EndFlows(1)
+	if faults := f.Reader().Check(); len(faults) > 0 {
+		t.Errorf("faults after all flows ended: %q", faults)
 	}
 }
 

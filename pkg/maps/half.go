@@ -13,6 +13,7 @@ import (
 const (
 	halfForward = 1
 	halfReply   = 2
+	halfSpilled = 16
 
 	classMask   = 7
 	bucketSlots = 8
@@ -30,6 +31,8 @@ type buckets interface {
 	head(bucket uint32) *loader.BucketHead
 	// read copies the key, the rewrite and the counters of a slot, while packets may change them.
 	read(bucket, slot uint32) half
+	// word is where the ports, the protocol, the flags and the version of a slot lie.
+	word(bucket, slot uint32) *loader.FlowWord
 }
 
 // half is a copy of one direction of a flow.
@@ -63,6 +66,8 @@ func (h *half) born() uint32 {
 func (f family4) len() uint32                           { return uint32(len(f)) }
 func (f family4) head(bucket uint32) *loader.BucketHead { return &f[bucket].Head }
 
+func (f family4) word(bucket, slot uint32) *loader.FlowWord { return &f[bucket].Flows[slot].Word }
+
 func (f family4) read(bucket, slot uint32) half {
 	var c loader.Flow4
 	copyWords(unsafe.Pointer(&c), unsafe.Pointer(&f[bucket].Flows[slot]), unsafe.Sizeof(c))
@@ -77,6 +82,8 @@ func (f family4) read(bucket, slot uint32) half {
 
 func (f family6) len() uint32                           { return uint32(len(f)) }
 func (f family6) head(bucket uint32) *loader.BucketHead { return &f[bucket].Head }
+
+func (f family6) word(bucket, slot uint32) *loader.FlowWord { return &f[bucket].Flows[slot].Word }
 
 func (f family6) read(bucket, slot uint32) half {
 	var c loader.Flow6
@@ -112,8 +119,10 @@ func loadTag(h *loader.BucketHead, slot uint32) uint16 {
 	return uint16(atomic.LoadUint64(word64(&h.Tags[slot&^3])) >> (slot & 3 * 16))
 }
 
-func loadVersion(h *loader.BucketHead, slot uint32) uint8 {
-	return uint8(atomic.LoadUint64(word64(&h.Versions)) >> (slot * 8))
+// loadVersion reads the version of a slot: odd while it changes hands.
+func loadVersion(t buckets, bucket, slot uint32) uint8 {
+	word := atomic.LoadUint64(word64(t.word(bucket, slot)))
+	return (*loader.FlowWord)(unsafe.Pointer(&word)).Version
 }
 
 // isEmpty reports whether a bucket holds nothing.
@@ -133,14 +142,14 @@ func readHalf(t buckets, ref uint32) (half, bool) {
 	}
 	head := t.head(bucket)
 	for range readTries {
-		version := loadVersion(head, slot)
+		version := loadVersion(t, bucket, slot)
 		tag := loadTag(head, slot)
 		if tag == 0 {
 			return half{}, false
 		}
 		h := t.read(bucket, slot)
 		h.ref, h.tag, h.stamp = ref, tag, atomic.LoadUint32(&head.Stamps[slot])
-		if version&1 == 0 && loadVersion(head, slot) == version {
+		if version&1 == 0 && loadVersion(t, bucket, slot) == version {
 			return h, true
 		}
 	}

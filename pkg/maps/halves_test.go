@@ -4,6 +4,8 @@ import (
 	"iter"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/headgate/headgate/loader"
 )
 
 // allHalves yields the halves of the IPv4 table.
@@ -23,17 +25,26 @@ func prepared(fl Flow) *Fake {
 // replace writes a prepared flow over another as the program does: versions odd, one word at a
 // time, tags, versions even.
 func replace(f, next *Fake) {
+	const version = 1 << 48 // one more, in the word that holds it
 	head := &f.flows4[0].Head
-	version := word64(&head.Versions)
-	v := atomic.AddUint64(version, 0x0101)
 	for slot := range 2 {
-		to, from := unsafe.Pointer(&f.flows4[0].Flows[slot]), unsafe.Pointer(&next.flows4[0].Flows[slot])
-		for i := uintptr(0); i < unsafe.Sizeof(f.flows4[0].Flows[slot]); i += 8 {
-			atomic.StoreUint64((*uint64)(unsafe.Add(to, i)), *(*uint64)(unsafe.Add(from, i)))
+		flow, from := &f.flows4[0].Flows[slot], &next.flows4[0].Flows[slot]
+		odd := atomic.AddUint64(word64(&flow.Word), version)
+		atomic.StoreUint64(word64(&flow.Src), *word64(&from.Src))
+		atomic.StoreUint64(word64(&flow.Word), odd&(0xff<<48)|*word64(&from.Word)&^(0xff<<48))
+		for i := unsafe.Offsetof(flow.NatSrc); i < unsafe.Sizeof(*flow); i += 8 {
+			atomic.StoreUint64((*uint64)(unsafe.Add(unsafe.Pointer(flow), i)), *(*uint64)(unsafe.Add(unsafe.Pointer(from), i)))
 		}
 		atomic.StoreUint32(&head.Stamps[slot], next.flows4[0].Head.Stamps[slot])
 	}
 	atomic.StoreUint64(word64(&head.Tags[0]), *word64(&next.flows4[0].Head.Tags[0]))
-	even := uint64(uint8(v) + 1)
-	atomic.StoreUint64(version, even|even<<8)
+	for slot := range 2 {
+		atomic.AddUint64(word64(&f.flows4[0].Flows[slot].Word), version)
+	}
+}
+
+func setVersion(word *loader.FlowWord, version uint8) {
+	next := *word
+	next.Version = version
+	atomic.StoreUint64(word64(word), *word64(&next))
 }

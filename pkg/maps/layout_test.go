@@ -89,10 +89,12 @@ func TestSizesAreThoseOfTheProgram(t *testing.T) {
 func TestWordsAreWhereTheProgramHasThem(t *testing.T) {
 	var n loader.Node
 	var h loader.BucketHead
+	var f4 loader.Flow4
+	var f6 loader.Flow6
 	var l loader.LinkEntry
 	for name, at := range map[string]uintptr{
 		"node.hop": unsafe.Offsetof(n.Hop), "node.status": unsafe.Offsetof(n.Status), "node.tcp_idle": unsafe.Offsetof(n.TcpIdle),
-		"bucket_head.tags": unsafe.Offsetof(h.Tags), "bucket_head.versions": unsafe.Offsetof(h.Versions), "link.ifindex": unsafe.Offsetof(l.Ifindex),
+		"bucket_head.tags": unsafe.Offsetof(h.Tags), "flow4.word": unsafe.Offsetof(f4.Word), "flow6.word": unsafe.Offsetof(f6.Word), "link.ifindex": unsafe.Offsetof(l.Ifindex),
 	} {
 		if at%8 != 0 {
 			t.Errorf("%s is at %d, not at a 64-bit word", name, at)
