@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
+	"time"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -19,11 +21,21 @@ type Port struct {
 	Addresses []netip.Prefix // with the length of the on-link prefix
 }
 
-// Connect joins two namespaces by a veth pair, gives both ends their addresses and sets them up. IPv6
-// addresses are usable at once: duplicate address detection is left out.
+// indexes gives one end of each veth pair an interface index that no other end has. The kernel takes
+// up to a second to start an interface whose peer has the same index in its own namespace, and drops
+// what is sent meanwhile.
+var indexes atomic.Int32
+
+func init() { indexes.Store(1000) }
+
+// carrierWithin bounds the wait for both ends of a veth pair to work.
+const carrierWithin = 5 * time.Second
+
+// Connect joins two namespaces by a veth pair, gives both ends their addresses, sets them up and
+// waits until they work. IPv6 addresses are usable at once: duplicate address detection is left out.
 func (l *Lab) Connect(a, b Port) error {
 	veth := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: a.Name, Namespace: netlink.NsFd(a.Namespace.fd)},
+		LinkAttrs:     netlink.LinkAttrs{Name: a.Name, Index: int(indexes.Add(1)), Namespace: netlink.NsFd(a.Namespace.fd)},
 		PeerName:      b.Name,
 		PeerNamespace: netlink.NsFd(b.Namespace.fd),
 	}
@@ -43,7 +55,43 @@ func (l *Lab) Connect(a, b Port) error {
 			return err
 		}
 	}
+	for _, p := range []Port{a, b} {
+		if err := p.Namespace.AwaitCarrier(p.Name); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// Bridge makes a bridge of interfaces of the namespace, a switch between what is behind them.
+func (n *Namespace) Bridge(name string, ports ...string) error {
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
+	if err := n.nl.LinkAdd(bridge); err != nil {
+		return fmt.Errorf("bridge %s/%s: %w", n.name, name, err)
+	}
+	for _, p := range ports {
+		err := n.onLink(p, "bridge", func(l netlink.Link) error { return n.nl.LinkSetMaster(l, bridge) })
+		if err != nil {
+			return err
+		}
+	}
+	return n.LinkUp(name)
+}
+
+// AwaitCarrier waits until an interface that was set up works.
+func (n *Namespace) AwaitCarrier(ifname string) error {
+	for deadline := time.Now().Add(carrierWithin); ; time.Sleep(time.Millisecond) {
+		link, err := n.link(ifname)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("interface %s/%s is %v, not up, after %v", n.name, ifname, link.Attrs().OperState, carrierWithin)
+		}
+	}
 }
 
 // PrepareForXDP sets an interface whose veth peer runs XDP natively, as real interfaces are anyway:

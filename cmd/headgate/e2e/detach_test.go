@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -103,23 +104,26 @@ func TestGenericModeServesWithAWarning(t *testing.T) {
 	s.checkCounts()
 }
 
-// Generic mode needs no preparation of the other ends: everything as veth comes.
-func TestGenericModeWorksWithAllDefaults(t *testing.T) {
+// In generic mode the kernel sees to checksums, and nobody needs to prepare for XDP. But it redirects no frame that is
+// longer than the MTU, so the ends may not send such: no segmentation is left to the interface.
+func TestGenericModeNeedsNoPreparation(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 2, "xdp_mode: generic\n"+smallTable)
 	s.servers()
 	for _, ns := range append(s.star.Nodes, s.star.Client) {
-		s.must(ns.SetFeatures("eth0", map[string]bool{
-			"rx-gro": false, "tx-checksum-ip-generic": true, "tx-tcp-segmentation": true, "tx-tcp6-segmentation": true,
-		}))
+		s.must(ns.SetFeatures("eth0", map[string]bool{"rx-gro": false, "tx-checksum-ip-generic": true}))
+		s.must(ns.SetFeatures("eth0", map[string]bool{"tx-tcp-segmentation": false, "tx-tcp6-segmentation": false, "tx-generic-segmentation": false}))
 	}
 	s.run(s.yaml(conf{port: 80, nodes: members(2, 8080, both)}, conf{port: 53, proto: "udp", nodes: members(2, 5353, both)}))
 	for _, family := range both {
 		wantShares(t, "TCP", s.exchanges("tcp", family, 80, 20), map[string]int{"a": 10, "b": 10})
-		wantShares(t, "UDP", s.exchanges("udp", family, 53, 20), map[string]int{"a": 10, "b": 10})
+		held := s.hold("udp", family, 53, 20)
+		wantShares(t, "UDP", s.finish(held), map[string]int{"a": 10, "b": 10})
 		download, err := peer.StartDownload(t.Context(), s.star.Client, s.vip(family, 80), 8<<20, 0)
 		s.must(err)
-		if err := download.Wait(t.Context()); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		defer cancel()
+		if err := download.Wait(ctx); err != nil {
 			t.Error(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/scripts/lab"
@@ -60,6 +61,74 @@ func newFarSite(t *testing.T) *site {
 	s.must(err)
 	t.Cleanup(s.tellOnFailure)
 	return s
+}
+
+// One interface for everything: client, balancer and nodes are on one switch, and every packet leaves by the
+// interface that it came in by.
+func TestOneArm(t *testing.T) {
+	t.Parallel()
+	l, err := lab.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	star, err := lab.NewStar(l, 0) // only for its VIPs
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, star: star}
+	sw, err := l.Namespace("switch")
+	s.must(err)
+	var ports []string
+	join := func(name string, host string) *lab.Namespace {
+		ns, err := l.Namespace(name)
+		s.must(err)
+		s.must(l.Connect(port(ns, "eth0", "10.90.0."+host+"/24", "fd90::"+host+"/64"), port(sw, name)))
+		s.must(ns.PrepareForXDP("eth0"))
+		s.must(sw.PrepareForXDP(name))
+		ports = append(ports, name)
+		return ns
+	}
+	star.Balancer, star.Client = join("lb", "1"), join("user", "2")
+	star.Nodes = []*lab.Namespace{join("one", "11"), join("two", "12")}
+	s.must(sw.Bridge("br0", ports...))
+	s.must(star.Client.AddRoute(netip.PrefixFrom(star.VIP4, 32), netip.MustParseAddr("10.90.0.1"), "eth0"))
+	s.must(star.Client.AddRoute(netip.PrefixFrom(star.VIP6, 128), netip.MustParseAddr("fd90::1"), "eth0"))
+	s.gate, err = gate.New(l, star.Balancer, headgateBinary, []string{"eth0"}, smallTable)
+	s.must(err)
+	t.Cleanup(s.tellOnFailure)
+	s.servers()
+	s.run(`balancers:
+  - label: web
+    ipv4: 203.0.113.10
+    ipv6: 2001:db8::10
+    configs:
+      - port: 80
+        check: connection
+        check_interval: 200ms
+        check_timeout: 150ms
+        nodes:
+          - {label: one-4, address: "10.90.0.11:8080"}
+          - {label: two-4, address: "10.90.0.12:8080"}
+          - {label: one-6, address: "[fd90::11]:8080"}
+          - {label: two-6, address: "[fd90::12]:8080"}
+`)
+	for _, family := range both {
+		wantShares(t, "on one arm", s.exchanges("tcp", family, 80, 20), map[string]int{"a": 10, "b": 10})
+		download, err := peer.StartDownload(t.Context(), star.Client, s.vip(family, 80), 4<<20, time.Second)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if err := download.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	s.checkCounts()
 }
 
 func port(ns *lab.Namespace, name string, addrs ...string) lab.Port {

@@ -152,7 +152,7 @@ func TestWrongSurroundingsAreRefused(t *testing.T) {
 		plain := filepath.Join(s.star.Lab.Dir(), "plain")
 		s.must(os.Mkdir(plain, 0o755))
 		path := s.writeFile("plain.yaml", strings.Replace(string(file), s.gate.BPFFS, plain+"/headgate", 1))
-		wantLine(t, s.refusal(0, "run", "-c", path), plain, "bpffs", "mount")
+		wantLine(t, s.refusal(0, "run", "-c", path), plain, "bpf filesystem", "mount -t bpf")
 		s.untouched()
 	})
 	t.Run("commands without a daemon and without pins", func(t *testing.T) {

@@ -46,7 +46,10 @@ func StartDownload(ctx context.Context, ns *lab.Namespace, address string, size 
 	for d.last().Bytes == 0 {
 		select {
 		case <-p.Done():
-			return nil, fmt.Errorf("download: %w: %s", orEOF(p.Err()), strings.TrimSpace(p.Stderr()))
+			if p.Err() == nil {
+				return d, nil // it was a quick one
+			}
+			return nil, fmt.Errorf("download: %w: %s", p.Err(), strings.TrimSpace(p.Stderr()))
 		case <-ctx.Done():
 			return nil, errors.Join(fmt.Errorf("download does not start: %w", ctx.Err()), p.Kill())
 		case <-time.After(2 * time.Millisecond):

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/scripts/lab"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -93,6 +94,9 @@ func runNode(args []string) error {
 		if err != nil {
 			return err
 		}
+		if err := enlargeBuffer(c.(*net.UDPConn)); err != nil {
+			return err
+		}
 		go func() { failed <- echo(c, *name) }()
 	}
 	fmt.Print(ready)
@@ -115,6 +119,19 @@ func runListener(args []string) error {
 		}
 		c.Close()
 	}
+}
+
+// enlargeBuffer has the kernel keep bursts of thousands of datagrams, beyond what it grants anybody but root.
+func enlargeBuffer(c *net.UDPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+	})
+	return errors.Join(err, failed)
 }
 
 // echo answers every datagram with the name and the datagram.
