@@ -50,14 +50,18 @@ func statusCommand(e env) *cli.Command {
 
 func printStatus(w io.Writer, st api.Status, all bool, now time.Time) error {
 	printHeader(w, st, now)
+	total := 0
+	for _, c := range st.Configs {
+		total += len(c.Nodes)
+	}
 	budget := screen
-	if all || len(st.Nodes()) <= screen {
-		budget = len(st.Nodes())
+	if all || total <= screen {
+		budget = total
 	}
 	for _, c := range st.Configs {
 		fmt.Fprintf(w, "\n%s  %s  %s%s\n", c.Name, strings.Join(c.Addresses, " "), c.Status, except(c))
 		// Every config gets its share of the screen, and at least one line.
-		shown := worstFirst(c.Nodes, max(1, budget*len(c.Nodes)/max(1, len(st.Nodes()))))
+		shown := worstFirst(c.Nodes, max(1, budget*len(c.Nodes)/max(1, total)))
 		if len(shown) == 0 {
 			fmt.Fprintln(w, "  no nodes")
 			continue
