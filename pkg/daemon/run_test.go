@@ -1,0 +1,106 @@
+package daemon_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/headgate/headgate/scripts/lab"
+	"github.com/headgate/headgate/scripts/lab/gate"
+)
+
+func TestMain(m *testing.M) {
+	lab.Main()
+	os.Exit(m.Run())
+}
+
+// place makes a network with one node, and a place for a daemon in it.
+func place(t *testing.T) *gate.Gate {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	l, err := lab.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	star, err := lab.NewStar(l, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := gate.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.New(l, star.Balancer, binary, star.Interfaces(), "flow_table: {v4: 1024, v6: 1024}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Configure("balancers: []\n"); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func attached(t *testing.T, g *gate.Gate) bool {
+	t.Helper()
+	yes, _, err := g.Namespace.XDP("client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return yes
+}
+
+// spoil makes the store unreadable.
+func spoil(t *testing.T, g *gate.Gate) {
+	t.Helper()
+	if err := os.MkdirAll(g.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(g.StateDir, "headgate.db"), []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFirstStartThatFailsLeavesNoTrace(t *testing.T) {
+	g := place(t)
+	spoil(t, g)
+	if err := g.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "headgate.db") {
+		t.Fatalf("%v", err)
+	}
+	if _, err := os.Stat(g.BPFFS); !os.IsNotExist(err) {
+		t.Errorf("pins: %v", err)
+	}
+	if _, err := os.Stat(g.Socket); !os.IsNotExist(err) {
+		t.Errorf("socket: %v", err)
+	}
+	if attached(t, g) {
+		t.Error("the program is attached")
+	}
+}
+
+func TestAStartThatFailsLeavesTheDataPathOfBefore(t *testing.T) {
+	g := place(t)
+	if err := g.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, g)
+	if err := g.Start(t.Context()); err == nil {
+		t.Fatal("it started with a spoilt store")
+	}
+	if !attached(t, g) {
+		t.Error("the data path is gone")
+	}
+	if out, err := g.CLI(t.Context(), "status"); err != nil || !strings.Contains(out, "NO DAEMON") || !strings.Contains(out, "client native") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
