@@ -116,37 +116,52 @@ static __always_inline void count_spilled(__u64 hash, __u32 change, const bool v
 		__sync_fetch_and_add(&first->spilled, change);
 }
 
-/* Empties a slot of a locked bucket, and gives its flow's count back exactly once. */
+/* Empties a slot of a locked bucket. */
 static __always_inline void clear_slot(const struct place *at, const bool v6)
 {
-	__u32 slot = at->ref & SLOT_MASK, node_id = at->half->node, stamp;
-	__u8 flags = word_at(at->head, slot, v6)->flags;
-	struct node_live *live;
+	__u32 slot = at->ref & SLOT_MASK;
 
 	bump_version(at, v6);
 	WRITE_ONCE(at->head->tags[slot], 0);
-	/* An exchange, because the packet path moves the class without a lock. */
-	stamp = __sync_lock_test_and_set(&at->head->stamps[slot], FLOW_FREE);
-	if (flags & HALF_SPILLED)
+	WRITE_ONCE(at->head->stamps[slot], FLOW_FREE);
+	if (word_at(at->head, slot, v6)->flags & HALF_SPILLED)
 		count_spilled(hash_slot(at->head, slot, v6), -1, v6);
-	if (flags & HALF_FORWARD && is_counted(stamp)) {
-		live = bpf_map_lookup_elem(&nodes_live, &node_id);
-		if (live)
-			__sync_fetch_and_add(&live->active, -1);
-	}
 	WRITE_ONCE(word_at(at->head, slot, v6)->proto, 0);
 	bump_version(at, v6);
 }
 
 /*
- * Removes both halves of the flow at `ref`, whose bucket the caller has locked. Returns whether it
- * is gone; it stays whole when the peer's bucket is busy.
+ * Takes a flow of `class` out of the packet path's hands, and gives its count back exactly once. False
+ * when it is of another class by now: by compare-and-swap, because the packet path moves the class
+ * without a lock, and a flow that has just become established must stay.
+ */
+static __always_inline bool end_flow(const struct place *forward, __u32 class)
+{
+	__u32 *stamp = &forward->head->stamps[forward->ref & SLOT_MASK], old = READ_ONCE(*stamp);
+	__u32 node_id = forward->half->node;
+	struct node_live *live;
+
+	if ((old & FLOW_CLASS_MASK) != class || __sync_val_compare_and_swap(stamp, old, FLOW_FREE) != old)
+		return false;
+	if (class != FLOW_CLOSING) {
+		live = bpf_map_lookup_elem(&nodes_live, &node_id);
+		if (live)
+			__sync_fetch_and_add(&live->active, -1);
+	}
+	return true;
+}
+
+/*
+ * Removes both halves of the flow at `ref`, whose bucket the caller has locked, if the class that its
+ * stamp shows is still the flow's; else the stamp is corrected. False also when the peer's bucket is
+ * busy. Then the flow stays whole.
  */
 static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const bool v6)
 {
 	struct place at, peer;
-	__u32 bucket;
-	bool held;
+	const struct place *forward;
+	__u32 bucket, stamp, slot = ref & SLOT_MASK;
+	bool held, ended;
 
 	if (!l || !place_at(&at, ref, v6) || !place_at(&peer, at.half->peer, v6))
 		return false;
@@ -154,11 +169,18 @@ static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const 
 	held = holds(l, bucket);
 	if (!held && !(v6 ? take_lock6(bucket) : take_lock4(bucket)))
 		return false;
-	clear_slot(&at, v6);
-	clear_slot(&peer, v6);
+	forward = word_at(at.head, slot, v6)->flags & HALF_FORWARD ? &at : &peer;
+	stamp = READ_ONCE(at.head->stamps[slot]);
+	ended = end_flow(forward, stamp & FLOW_CLASS_MASK);
+	if (ended) {
+		clear_slot(&at, v6);
+		clear_slot(&peer, v6);
+	} else if (forward != &at) {
+		WRITE_ONCE(at.head->stamps[slot], READ_ONCE(peer.head->stamps[peer.ref & SLOT_MASK]));
+	}
 	if (!held)
 		drop_lock(bucket, v6);
-	return true;
+	return ended;
 }
 
 __attribute__((noinline)) int remove_pair4(__u32 ref, const struct locks *l)
@@ -246,7 +268,8 @@ static __always_inline bool may_leave(__u32 ref, bool suspect, __u32 now, const 
 	slot &= SLOT_MASK;
 	stamp = READ_ONCE(at.head->stamps[slot]);
 	class = stamp & FLOW_CLASS_MASK;
-	if (class == FLOW_CLOSING)
+	/* Of half-open flows the oldest goes: its stamp says enough, and a flood pays no look at the flow. */
+	if (class == FLOW_CLOSING || (class == FLOW_HALF_OPEN && !suspect))
 		return true;
 	idle = idle_time(at.half, now, v6);
 	if (idle > idle_limit(class, at.half->node))

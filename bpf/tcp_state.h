@@ -37,6 +37,19 @@ static __always_inline bool move_class(const struct place *forward, __u32 from, 
 	return true;
 }
 
+/* Moves the reply half's stamp, however often an eviction brings it up to date meanwhile. */
+static __always_inline void follow_class(const struct place *reply, enum flow_class to, __u32 now)
+{
+	__u32 *stamp = &reply->head->stamps[reply->ref & SLOT_MASK];
+
+	for (int i = 0; i < 4; i++) {
+		__u32 old = READ_ONCE(*stamp);
+
+		if ((old & FLOW_CLASS_MASK) == FLOW_FREE || __sync_val_compare_and_swap(stamp, old, stamp_of(now, to)) == old)
+			return;
+	}
+}
+
 /* Moves both halves; `at` is either of them. */
 static __always_inline void move_flow(const struct place *at, bool is_forward, enum flow_class to, __u32 now, const bool v6)
 {
@@ -55,9 +68,7 @@ static __always_inline void move_flow(const struct place *at, bool is_forward, e
 		set_half_flag(word_at(forward->head, forward->ref & SLOT_MASK, v6), HALF_ESTABLISHED);
 		set_half_flag(word_at(reply->head, reply->ref & SLOT_MASK, v6), HALF_ESTABLISHED);
 	}
-	stamp = READ_ONCE(reply->head->stamps[reply->ref & SLOT_MASK]);
-	if ((stamp & FLOW_CLASS_MASK) != FLOW_FREE)
-		__sync_val_compare_and_swap(&reply->head->stamps[reply->ref & SLOT_MASK], stamp, stamp_of(now, to));
+	follow_class(reply, to, now);
 }
 
 /* The node's SYN-ACK: leaves the acknowledgement that proves that the client got it. */

@@ -38,7 +38,7 @@ type modelService struct {
 // modelFlow is a flow; times are those of the Model.
 type modelFlow struct {
 	Flow
-	seenForward, seenReply time.Duration
+	born, seenForward, seenReply time.Duration
 }
 
 // NewModel returns a model of a Bed with empty tables.

@@ -35,7 +35,9 @@ func (m *Model) makeRoom(v4 bool) bool {
 }
 
 // firstToLeave returns the flows of which any may leave now: what has expired or, just as dead, is
-// closing; else the half-open flows, else the UDP sessions, that are idle for longest.
+// closing; else the oldest half-open flows, else the UDP sessions that are idle for longest. The program
+// orders half-open flows by a time between their first and their last packet, so of them any may leave
+// that is no younger than another is idle.
 func (m *Model) firstToLeave(all []*modelFlow) []*modelFlow {
 	only := func(keep func(*modelFlow) bool) (some []*modelFlow) {
 		for _, f := range all {
@@ -53,7 +55,13 @@ func (m *Model) firstToLeave(all []*modelFlow) []*modelFlow {
 		for _, f := range only(func(f *modelFlow) bool { return f.Class == class }) {
 			longest = max(longest, m.idle(f))
 		}
-		some := only(func(f *modelFlow) bool { return f.Class == class && m.idle(f)+evictionSlack >= longest })
+		some := only(func(f *modelFlow) bool {
+			age := m.idle(f)
+			if class == HalfOpen {
+				age = m.now - f.born
+			}
+			return f.Class == class && age+evictionSlack >= longest
+		})
 		if len(some) > 0 {
 			return some
 		}

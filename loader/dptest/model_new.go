@@ -72,8 +72,8 @@ func (m *Model) create(p *modelPacket, node *Node, source netip.AddrPort) *model
 		return nil
 	}
 	f := &modelFlow{
-		Flow:        Flow{In: p.tuple, Out: out, Node: node.ID, Class: HalfOpen},
-		seenForward: m.now, seenReply: m.now,
+		Flow: Flow{In: p.tuple, Out: out, Node: node.ID, Class: HalfOpen},
+		born: m.now, seenForward: m.now, seenReply: m.now,
 	}
 	if !p.tcp() {
 		f.Class = UDP
