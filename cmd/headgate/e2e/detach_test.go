@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -43,7 +44,7 @@ func TestDetachLeavesNoTrace(t *testing.T) {
 	for id := range maps {
 		poll(t, soon, "the map leaves the kernel", func() bool { return isGone(ebpf.NewMapFromID(id)) })
 	}
-	if r := s.load(peer.Load{Network: "tcp", Address: s.vip(4, 80), Workers: 1, Count: 1}); r.Failed != 1 {
+	if r := s.load(peer.Load{Network: "tcp", Address: s.vip(4, 80), Workers: 1, Count: 1, Timeout: 500 * time.Millisecond}); r.Failed != 1 {
 		t.Errorf("somebody still answers: %+v", r)
 	}
 	s.cli("detach", "--yes") // again: nothing to do is no error

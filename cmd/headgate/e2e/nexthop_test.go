@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"strings"
@@ -117,14 +118,16 @@ func TestOneArm(t *testing.T) {
           - {label: one-6, address: "[fd90::11]:8080"}
           - {label: two-6, address: "[fd90::12]:8080"}
 `)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
 	for _, family := range both {
 		wantShares(t, "on one arm", s.exchanges("tcp", family, 80, 20), map[string]int{"a": 10, "b": 10})
-		download, err := peer.StartDownload(t.Context(), star.Client, s.vip(family, 80), 4<<20, time.Second)
+		download, err := peer.StartDownload(ctx, star.Client, s.vip(family, 80), 4<<20, time.Second)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if err := download.Wait(t.Context()); err != nil {
+		if err := download.Wait(ctx); err != nil {
 			t.Error(err)
 		}
 	}

@@ -27,20 +27,26 @@ func TestThousandConnectionsThroughEveryChange(t *testing.T) {
 		spec.Network, spec.Interval = "tcp", 400*time.Millisecond
 		loads[name] = s.startLoad(spec)
 	}
+	report := func(name string) peer.Report {
+		r, err := loads[name].Report()
+		s.must(err)
+		return r
+	}
 	// Every step is followed by enough exchanges of every worker to see what it broke.
 	step := func(what string, do func()) {
 		t.Helper()
 		do()
-		for name, c := range loads {
-			before, err := c.Report()
-			s.must(err)
+		done := map[string]int{}
+		for name := range loads {
+			done[name] = report(name).Done
+		}
+		for name := range loads {
 			poll(t, soon, "the load goes on after "+what, func() bool {
-				now, err := c.Report()
-				s.must(err)
+				now := report(name)
 				if now.Failed > 0 {
 					t.Fatalf("%s: %s: %d failed: %v", what, name, now.Failed, now.Failures)
 				}
-				return now.Done-before.Done >= 2*specs[name].Workers
+				return now.Done-done[name] >= 2*specs[name].Workers
 			})
 		}
 	}
