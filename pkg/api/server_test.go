@@ -76,6 +76,16 @@ func TestWaitingEndsAfterFiveSecondsAndSaysThatTheChangeIsKept(t *testing.T) {
 	})
 }
 
+func TestADryRunWaitsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.applied = make(chan struct{}) // never
+		if w := do(f, "POST", "/apply?dry_run=1&wait=applied", "balancers: []"); w.Code != http.StatusOK {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
 func TestHugeBodiesAreRefused(t *testing.T) {
 	w := do(newFake(), "POST", "/apply", strings.Repeat("x", maxBody+1))
 	if w.Code != http.StatusBadRequest {

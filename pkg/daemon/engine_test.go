@@ -169,6 +169,7 @@ func TestRemovedNodesKeepTheirNextHopsWhileFlowsLast(t *testing.T) {
 			t.Errorf("with a flow: next hops are kept for %v", r.network.targets)
 		}
 		r.tables.EndFlows(gone.ID)
+		r.network.tell()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if slices.Contains(r.network.targets, gone.Address.Addr()) {

@@ -39,6 +39,9 @@ func TestWaitReturnsWithTheGenerationOrANewerOne(t *testing.T) {
 		p := newProgress()
 		p.desired(5)
 		p.desired(4) // reported late
+		if g := p.now(); g.Desired != 5 {
+			t.Errorf("%+v", g)
+		}
 		done := make(chan error, 1)
 		go func() { done <- p.wait(t.Context(), 5) }()
 		p.applied(4)
@@ -120,6 +123,9 @@ func TestRatesAreAveragesSinceTheSampleBefore(t *testing.T) {
 	}
 	if f, _ := r.since(start.Add(6*time.Second), n(3, 10)); f != nil {
 		t.Errorf("counters that went back belong to another node: %v", *f)
+	}
+	if f, _ := r.since(start.Add(6*time.Second), n(3, 70000)); f != nil {
+		t.Errorf("one counter that went back is enough: %v", *f)
 	}
 	other := n(200, 7000)
 	other.Address = netip.MustParseAddrPort("192.0.2.2:80")

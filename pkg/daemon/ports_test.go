@@ -53,6 +53,17 @@ func TestAnInterfaceThatCouldNotBeAttachedIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestAnInterfaceThatWasReplacedAtOnceIsAttachedAnew(t *testing.T) {
+	a := &fakeAttacher{}
+	p := newPorts([]string{"eth0"}, loader.ModeAuto, a, quiet())
+	if err := p.start([]netdev.Link{up(2, "eth0")}); err != nil {
+		t.Fatal(err)
+	}
+	if !p.update([]netdev.Link{up(7, "eth0")}) || !slices.Equal(a.calls, []int{2, 7}) || !slices.Equal(a.kept, []int{7}) {
+		t.Errorf("attached %v, kept %v", a.calls, a.kept)
+	}
+}
+
 func TestWhatIsWrongWithAnInterfaceIsSaid(t *testing.T) {
 	p := newPorts([]string{"eth0"}, loader.ModeAuto, &fakeAttacher{mode: loader.ModeGeneric}, quiet())
 	if err := p.start([]netdev.Link{{Index: 2, Name: "eth0"}}); err != nil {
