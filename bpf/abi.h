@@ -35,6 +35,7 @@ enum flow_class {
 	FLOW_ESTABLISHED = 2, /* TCP, never evicted */
 	FLOW_CLOSING = 3,     /* TCP after both FINs or an RST; no longer counted as active */
 	FLOW_UDP = 4,
+	FLOW_RESERVED = 5,    /* being written under its lock: not counted, and nothing moves or evicts it */
 };
 #define FLOW_CLASS_MASK 7
 

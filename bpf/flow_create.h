@@ -174,7 +174,7 @@ static __always_inline __u32 count_free(__u32 bucket, const bool v6)
 
 /*
  * Takes a slot for a key, evicting if need be. The slot is marked as being written and stamped
- * established, so that a second search does not evict it.
+ * reserved, so that neither a second search evicts it nor a packet of its last flow moves it.
  */
 static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int second_lock, __u32 now, const bool v6)
 {
@@ -201,7 +201,7 @@ static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int secon
 		return NO_REF;
 	slot = ref & SLOT_MASK;
 	bump_version(&at, v6);
-	WRITE_ONCE(at.head->stamps[slot], stamp_of(now, FLOW_ESTABLISHED));
+	WRITE_ONCE(at.head->stamps[slot], stamp_of(now, FLOW_RESERVED));
 	WRITE_ONCE(at.head->tags[slot], tag_of(hash));
 	if (ref >> 3 != first)
 		count_spilled(hash, 1, v6);

@@ -219,7 +219,8 @@ static __always_inline __u32 stamp_age(__u32 stamp, __u32 now)
 static __always_inline __u64 eviction_score(__u32 stamp, __u32 now, __u32 slot, __u32 cleared)
 {
 	__u64 least = (__u64)half_open_idle << 8 * FLOW_HALF_OPEN | EST_IDLE_MIN << 8 * FLOW_ESTABLISHED |
-		      (__u64)closing_idle << 8 * FLOW_CLOSING | UDP_IDLE_MIN << 8 * FLOW_UDP;
+		      (__u64)closing_idle << 8 * FLOW_CLOSING | UDP_IDLE_MIN << 8 * FLOW_UDP |
+		      0xffULL << 8 * FLOW_RESERVED;
 	__u32 class = stamp & FLOW_CLASS_MASK;
 	__u64 age = stamp_age(stamp, now), limit = (least >> 8 * class & 0xff) * hz;
 	__u64 rank = RANKS >> 4 * class & 0xf, over = (limit - age) >> 63; /* the sign: age > limit */

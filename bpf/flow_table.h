@@ -304,10 +304,3 @@ static __always_inline __u32 stamp_of(__u32 now, enum flow_class class)
 {
 	return (now & ~FLOW_CLASS_MASK) | class;
 }
-
-static __always_inline bool is_counted(__u32 stamp)
-{
-	__u32 class = stamp & FLOW_CLASS_MASK;
-
-	return class != FLOW_FREE && class != FLOW_CLOSING;
-}

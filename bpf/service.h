@@ -28,19 +28,19 @@ static __always_inline bool is_tcp(const struct packet *p)
 	return p->key.word.proto == IPPROTO_TCP;
 }
 
-static __always_inline void follow(struct run *run, __u32 ref, const bool v6)
+static __always_inline void follow(struct run *run, const struct place *at, const bool v6)
 {
+	__u32 flags_version = run->p.tcp_flags | at->version << 8, seq, ack;
 	const struct tcphdr *tcp = tcp_of(&run->p);
-	__u32 seq, ack;
 
 	if (!tcp)
 		return;
 	seq = bpf_ntohl(tcp->seq);
 	ack = bpf_ntohl(tcp->ack_seq);
 	if (v6)
-		follow_tcp6(ref, run->p.tcp_flags, seq, ack, run->now);
+		follow_tcp6(at->ref, flags_version, seq, ack, run->now);
 	else
-		follow_tcp4(ref, run->p.tcp_flags, seq, ack, run->now);
+		follow_tcp4(at->ref, flags_version, seq, ack, run->now);
 }
 
 /* Counts a packet on its half, follows its TCP state, rewrites it and names the way out. */
@@ -59,7 +59,7 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 	else
 		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
 	if (is_tcp(p) && (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
-		follow(run, at->ref, v6);
+		follow(run, at, v6);
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;
 	return set_hop(p->l3 - ETH_HLEN, run->hop, &run->link, reason);
@@ -69,9 +69,9 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 static __always_inline int reset_flow(struct run *run, const struct place *at, const bool v6)
 {
 	if (v6)
-		follow_tcp6(at->ref, TCP_RST, 0, 0, run->now);
+		follow_tcp6(at->ref, TCP_RST | at->version << 8, 0, 0, run->now);
 	else
-		follow_tcp4(at->ref, TCP_RST, 0, 0, run->now);
+		follow_tcp4(at->ref, TCP_RST | at->version << 8, 0, 0, run->now);
 	return REASON_NODE_DOWN;
 }
 

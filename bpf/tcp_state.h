@@ -14,61 +14,62 @@
  */
 #define ACK_WINDOW (1U << 20)
 
-/* Sets a bit of word.flags. Atomic, because both directions look at the other's FIN. */
-static __always_inline void set_half_flag(struct flow_word *word, __u8 flag)
+#define MOVE_TRIES 4 /* an eviction that brings a stamp up to date may come in between */
+
+/*
+ * Sets a bit of word.flags, unless the slot has changed hands: the version lies in the same word. A
+ * compare-and-swap, because both directions set flags without a lock.
+ */
+static __always_inline void set_half_flag(const struct place *at, __u8 flag, const bool v6)
 {
-	__sync_fetch_and_or((__u64 *)word, (__u64)flag << 40);
-}
+	__u64 *word = (__u64 *)word_at(at->head, at->ref & SLOT_MASK, v6), old;
 
-/* Moves a flow to another class, from its forward half's stamp; false when another CPU was faster. */
-static __always_inline bool move_class(const struct place *forward, __u32 from, enum flow_class to, __u32 now)
-{
-	__u32 *stamp = &forward->head->stamps[forward->ref & SLOT_MASK];
-	__u32 node_id = forward->half->node;
-	struct node_live *live;
-
-	if (__sync_val_compare_and_swap(stamp, from, stamp_of(now, to)) != from)
-		return false;
-	if (to == FLOW_CLOSING) {
-		live = bpf_map_lookup_elem(&nodes_live, &node_id);
-		if (live)
-			__sync_fetch_and_add(&live->active, -1);
-	}
-	return true;
-}
-
-/* Moves the reply half's stamp, however often an eviction brings it up to date meanwhile. */
-static __always_inline void follow_class(const struct place *reply, enum flow_class to, __u32 now)
-{
-	__u32 *stamp = &reply->head->stamps[reply->ref & SLOT_MASK];
-
-	for (int i = 0; i < 4; i++) {
-		__u32 old = READ_ONCE(*stamp);
-
-		if ((old & FLOW_CLASS_MASK) == FLOW_FREE || __sync_val_compare_and_swap(stamp, old, stamp_of(now, to)) == old)
+	for (int i = 0; i < MOVE_TRIES; i++) {
+		old = READ_ONCE(*word);
+		if ((__u8)(old >> 48) != at->version ||
+		    __sync_val_compare_and_swap(word, old, old | (__u64)flag << 40) == old)
 			return;
 	}
 }
 
-/* Moves both halves; `at` is either of them. */
+/* Moves a half to another class; false when it has changed hands, or is there already. */
+static __always_inline bool move_half(const struct place *at, enum flow_class to, __u32 now, const bool v6)
+{
+	__u32 *stamp = &at->head->stamps[at->ref & SLOT_MASK], old;
+
+	for (int i = 0; i < MOVE_TRIES; i++) {
+		old = READ_ONCE(*stamp);
+		/* A class only grows: half-open, established, closing. */
+		if ((old & FLOW_CLASS_MASK) == FLOW_FREE || (old & FLOW_CLASS_MASK) >= to || !unchanged(at, v6))
+			return false;
+		if (__sync_val_compare_and_swap(stamp, old, stamp_of(now, to)) == old)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Moves both halves; `at` is either of them. The forward half decides, and so the count of the node
+ * goes down exactly once.
+ */
 static __always_inline void move_flow(const struct place *at, bool is_forward, enum flow_class to, __u32 now, const bool v6)
 {
 	struct place peer;
 	const struct place *forward = is_forward ? at : &peer, *reply = is_forward ? &peer : at;
-	__u32 stamp, class;
+	__u32 node_id = at->half->node;
+	struct node_live *live;
 
-	if (!place_at(&peer, at->half->peer, v6) || peer.half->peer != at->ref)
+	if (!place_at(&peer, at->half->peer, v6) || !unchanged(at, v6) || !move_half(forward, to, now, v6))
 		return;
-	stamp = READ_ONCE(forward->head->stamps[forward->ref & SLOT_MASK]);
-	class = stamp & FLOW_CLASS_MASK;
-	/* A class only grows: half-open, established, closing. */
-	if (class == FLOW_FREE || class >= to || !move_class(forward, stamp, to, now))
-		return;
-	if (to == FLOW_ESTABLISHED) {
-		set_half_flag(word_at(forward->head, forward->ref & SLOT_MASK, v6), HALF_ESTABLISHED);
-		set_half_flag(word_at(reply->head, reply->ref & SLOT_MASK, v6), HALF_ESTABLISHED);
+	if (to == FLOW_CLOSING) {
+		live = bpf_map_lookup_elem(&nodes_live, &node_id);
+		if (live)
+			__sync_fetch_and_add(&live->active, -1);
+	} else {
+		set_half_flag(forward, HALF_ESTABLISHED, v6);
+		set_half_flag(reply, HALF_ESTABLISHED, v6);
 	}
-	follow_class(reply, to, now);
+	move_half(reply, to, now, v6);
 }
 
 /* The node's SYN-ACK: leaves the acknowledgement that proves that the client got it. */
@@ -76,10 +77,10 @@ static __always_inline void note_syn_ack(const struct place *reply, __u32 seq, c
 {
 	struct place forward;
 
-	if (!place_at(&forward, reply->half->peer, v6) || forward.half->peer != reply->ref)
+	if (!place_at(&forward, reply->half->peer, v6) || !unchanged(reply, v6))
 		return;
 	forward.half->own.origin.expect_ack = seq + 1;
-	set_half_flag(word_at(forward.head, forward.ref & SLOT_MASK, v6), HALF_SYNACK);
+	set_half_flag(&forward, HALF_SYNACK, v6);
 }
 
 /* A FIN: the flow closes when both sides have sent theirs. */
@@ -87,8 +88,8 @@ static __always_inline void note_fin(const struct place *at, bool is_forward, __
 {
 	struct place peer;
 
-	set_half_flag(word_at(at->head, at->ref & SLOT_MASK, v6), HALF_FIN);
-	if (place_at(&peer, at->half->peer, v6) &&
+	set_half_flag(at, HALF_FIN, v6);
+	if (place_at(&peer, at->half->peer, v6) && unchanged(at, v6) &&
 	    READ_ONCE(word_at(peer.head, peer.ref & SLOT_MASK, v6)->flags) & HALF_FIN)
 		move_flow(at, is_forward, FLOW_CLOSING, now, v6);
 }
@@ -116,21 +117,27 @@ static __always_inline void follow_tcp(const struct place *at, __u8 half_flags, 
 		note_fin(at, is_forward, now, v6);
 }
 
-/* Returns nothing that anybody needs; a function of its own so that it is verified once. */
-__attribute__((noinline)) int follow_tcp4(__u32 ref, __u8 tcp_flags, __u32 seq, __u32 ack, __u32 now)
+/*
+ * Follows a segment's flags, at a half that had this version when the packet met it; another flow that
+ * has its slot meanwhile is left alone. Returns nothing that anybody needs; a function of its own so
+ * that it is verified once, with the version above the flags because five arguments are the most.
+ */
+static __always_inline void follow_at(__u32 ref, __u32 flags_version, __u32 seq, __u32 ack, __u32 now, const bool v6)
 {
 	struct place at;
 
-	if (place_at(&at, ref, false))
-		follow_tcp(&at, word_at(at.head, at.ref & SLOT_MASK, false)->flags, tcp_flags, seq, ack, now, false);
+	if (place_at(&at, ref, v6) && at.version == flags_version >> 8)
+		follow_tcp(&at, word_at(at.head, at.ref & SLOT_MASK, v6)->flags, flags_version, seq, ack, now, v6);
+}
+
+__attribute__((noinline)) int follow_tcp4(__u32 ref, __u32 flags_version, __u32 seq, __u32 ack, __u32 now)
+{
+	follow_at(ref, flags_version, seq, ack, now, false);
 	return 0;
 }
 
-__attribute__((noinline)) int follow_tcp6(__u32 ref, __u8 tcp_flags, __u32 seq, __u32 ack, __u32 now)
+__attribute__((noinline)) int follow_tcp6(__u32 ref, __u32 flags_version, __u32 seq, __u32 ack, __u32 now)
 {
-	struct place at;
-
-	if (place_at(&at, ref, true))
-		follow_tcp(&at, word_at(at.head, at.ref & SLOT_MASK, true)->flags, tcp_flags, seq, ack, now, true);
+	follow_at(ref, flags_version, seq, ack, now, true);
 	return 0;
 }

@@ -101,6 +101,7 @@ const (
 	headgateFlowClassFLOW_ESTABLISHED headgateFlowClass = 2
 	headgateFlowClassFLOW_CLOSING     headgateFlowClass = 3
 	headgateFlowClassFLOW_UDP         headgateFlowClass = 4
+	headgateFlowClassFLOW_RESERVED    headgateFlowClass = 5
 )
 
 type headgateFlowWord struct {

@@ -92,8 +92,8 @@ func TestStormLeavesATableWithoutFaults(t *testing.T) {
 // stormFrames are frames of clients and nodes that keep meeting each other.
 func stormFrames(rnd *rand.Rand) (frames [][]byte) {
 	for range 600 {
-		client, nat := 40000+rnd.IntN(40), 1536+rnd.IntN(2000)
-		flags := pick(rnd, []string{"S", "S", "S", "A", "FA", "R"})
+		client, nat := 40000+rnd.IntN(6), 1536+rnd.IntN(2000)
+		flags := pick(rnd, []string{"S", "S", "A", "FA", "R", "R"})
 		frames = append(frames,
 			packet.MustEncode(fmt.Sprintf("%sipv4 198.51.100.7 > %s\ntcp %d > 80 %s seq 1000 ack 5001", router, vip4, client, flags)),
 			packet.MustEncode(fmt.Sprintf("%sipv6 2001:db8:c::7 > %s\ntcp %d > 80 %s seq 1000 ack 5001", router, vip6, client, flags)),

@@ -10,7 +10,7 @@ import (
 // FlowClass says why a flow may leave the table, and after how long.
 type FlowClass uint8
 
-// Classes, as enum flow_class.
+// Classes, as enum flow_class, whose last, FLOW_RESERVED, no reader sees: such a slot has an odd version.
 const (
 	HalfOpen    FlowClass = iota + 1 // TCP, the client has not proved yet that it hears us
 	Established                      // TCP

@@ -47,7 +47,7 @@ func TestEnumsAreThoseOfTheProgram(t *testing.T) {
 			"ACTION_RESET_TCP = " + number(uint8(ResetTCP))},
 		"flow_class": {"FLOW_FREE = 0", "FLOW_HALF_OPEN = " + number(uint8(HalfOpen)),
 			"FLOW_ESTABLISHED = " + number(uint8(Established)), "FLOW_CLOSING = " + number(uint8(Closing)),
-			"FLOW_UDP = " + number(uint8(UDPSession))},
+			"FLOW_UDP = " + number(uint8(UDPSession)), "FLOW_RESERVED = " + number(uint8(UDPSession)+1)},
 	} {
 		if got := enums[name]; strings.Join(got, ", ") != strings.Join(want, ", ") {
 			t.Errorf("enum %s is %q, here %q", name, got, want)
