@@ -116,7 +116,9 @@ func (d *demo) drain(ctx context.Context) error {
 		return err
 	}
 	d.out.claim(n.ActiveFlows == 1 && download.Running(), "%s still has the download: %d active flow, %.0f MB so far", node, n.ActiveFlows, megabytes(download))
-	d.claimWhole(ctx, download)
+	if err := d.claimWhole(ctx, download); err != nil {
+		return err
+	}
 	return d.command(ctx, "node", "set", "web/80/"+node, "--mode", "accept", "--wait")
 }
 
@@ -143,8 +145,7 @@ func (d *demo) daemonKilled(ctx context.Context) error {
 		return err
 	}
 	d.out.claim(r.Failed == 0 && download.Running(), "with the new daemon: none of 100 fails, the download still runs: %.0f MB so far", megabytes(download))
-	d.claimWhole(ctx, download)
-	return nil
+	return d.claimWhole(ctx, download)
 }
 
 func (d *demo) backup(ctx context.Context) error {
@@ -217,12 +218,17 @@ func (d *demo) download(ctx context.Context) (*peer.Download, error) {
 	return peer.StartDownload(ctx, d.star.Client, d.vip(4), downloadBytes, downloadTime)
 }
 
-func (d *demo) claimWhole(ctx context.Context, download *peer.Download) {
+// claimWhole waits for the end of a download. Its error is that of an interrupted demo.
+func (d *demo) claimWhole(ctx context.Context, download *peer.Download) error {
 	err := download.Wait(ctx)
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
 		d.out.say("%v", err)
 	}
 	d.out.claim(err == nil, "the download ends whole: %d MB, SHA-256 as it should be", downloadBytes>>20)
+	return nil
 }
 
 func (d *demo) vip(family int) string { return net.JoinHostPort(d.star.VIP(family).String(), "80") }

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
+	bpfmaps "github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/scripts/lab"
 	"github.com/headgate/headgate/scripts/lab/gate"
 	"github.com/headgate/headgate/scripts/lab/peer"
@@ -263,7 +265,8 @@ func total(counts map[string]int) int {
 	return sum
 }
 
-// checkCounts compares the counters of every node with the flows that are in the table, at a quiet moment.
+// checkCounts compares the counters of every node with the flows that are in the table, and looks for
+// anything else that must never be in it, at a quiet moment.
 func (s *site) checkCounts() {
 	s.t.Helper()
 	// The listing and the counters are read one after the other: an expiry between them is no fault.
@@ -278,16 +281,32 @@ func (s *site) checkCounts() {
 		}
 		return int(st.ActiveFlows) == total(inTable)
 	}
+	var faults []string
 	for range 20 {
-		if agree() {
+		if faults = s.tableFaults(); agree() && len(faults) == 0 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+	for _, fault := range faults {
+		s.t.Error(fault)
 	}
 	s.t.Errorf("flows in the table by node: %v", inTable)
 	for _, n := range st.Nodes() {
 		s.t.Errorf("counted for %s: %d", n.Name, n.ActiveFlows)
 	}
+}
+
+// tableFaults names every invariant of the flow table that does not hold.
+func (s *site) tableFaults() []string {
+	s.t.Helper()
+	pinned, err := loader.OpenMaps(s.gate.BPFFS)
+	s.must(err)
+	defer pinned.Close()
+	tables, err := bpfmaps.NewKernel(pinned)
+	s.must(err)
+	defer func() { s.must(tables.Close()) }()
+	return tables.Reader().Check()
 }
 
 // writeFile writes a file into the lab's directory and returns its path.
