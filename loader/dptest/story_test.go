@@ -16,7 +16,7 @@ func TestStoriesThatCannotBeUnderstoodNameTheLine(t *testing.T) {
 	teller := &Storyteller{Open: func(Options) *Bed { return b }, Dir: dir}
 	for text, want := range map[string]string{
 		"jump\n":                                   `line 1: "jump": unknown command`,
-		"# fine\n\nlink 1\n":                       `line 3: "link 1": want a number`,
+		"# fine\n\nlink 1\n":                       `line 3: "link 1": ends too early`,
 		"link 1 2 02:00:00:00:00:01 more\n":        "unknown word more",
 		"service 1 tcp 192.0.2.1:80 1,x\n":         "want ids of nodes",
 		"service 1 sctp 192.0.2.1:80 1\n":          "want tcp or udp",
