@@ -159,9 +159,8 @@ static __always_inline bool end_flow(const struct place *forward, __u32 class)
 static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const bool v6)
 {
 	struct place at, peer;
-	const struct place *forward;
-	__u32 bucket, stamp, slot = ref & SLOT_MASK;
-	bool held, ended;
+	__u32 bucket, class, slot = ref & SLOT_MASK;
+	bool held, ended, is_forward;
 
 	if (!l || !place_at(&at, ref, v6) || !place_at(&peer, at.half->peer, v6))
 		return false;
@@ -169,13 +168,17 @@ static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const 
 	held = holds(l, bucket);
 	if (!held && !(v6 ? take_lock6(bucket) : take_lock4(bucket)))
 		return false;
-	forward = word_at(at.head, slot, v6)->flags & HALF_FORWARD ? &at : &peer;
-	stamp = READ_ONCE(at.head->stamps[slot]);
-	ended = end_flow(forward, stamp & FLOW_CLASS_MASK);
+	is_forward = word_at(at.head, slot, v6)->flags & HALF_FORWARD;
+	class = READ_ONCE(at.head->stamps[slot]) & FLOW_CLASS_MASK;
+	/*
+	 * Not by a pointer to either: it would keep both places on the stack, and Linux 6.1, which rounds
+	 * each function's stack up to 32 bytes, allows the deepest chain of calls through here 512 in all.
+	 */
+	ended = is_forward ? end_flow(&at, class) : end_flow(&peer, class);
 	if (ended) {
 		clear_slot(&at, v6);
 		clear_slot(&peer, v6);
-	} else if (forward != &at) {
+	} else if (!is_forward) {
 		WRITE_ONCE(at.head->stamps[slot], READ_ONCE(peer.head->stamps[peer.ref & SLOT_MASK]));
 	}
 	if (!held)
