@@ -6,11 +6,12 @@ GO ?= go
 # after them, and the last looks for what the others left behind.
 ALONE := ./cmd/headgate/e2e ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
+KERNELS ?= 6.1
 
-.PHONY: help build generate check deps test demo bench clean
+.PHONY: help build generate check deps test test-kernels demo bench clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 build: ## the binary: build/headgate
 	$(GO) build -trimpath -o build/headgate ./cmd/headgate
@@ -31,6 +32,10 @@ test: deps check ## all tests (needs root for those that load programs and make 
 	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/(cmd/headgate/e2e|scripts/leftovers)$$') || status=1; \
 	for package in $(ALONE); do $(GO) test -count=1 $(TESTFLAGS) $$package || status=1; done; \
 	exit $$status
+
+test-kernels: ## the data path's tests on Debian's kernel KERNELS, 6.1 by default, under qemu
+	@scripts/deps.sh qemu-system-x86 busybox-static cpio xz-utils
+	@scripts/kernels/run.sh $(KERNELS)
 
 demo: ## the whole thing at work, in a minute (needs root)
 	@$(GO) run ./scripts/demo

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Installs the Debian packages that `make generate` and `make test` need. Quiet and quick when they are
-# all there. Go itself is expected to be installed; `make build` and `make demo` need nothing from here.
+# Installs the Debian packages that `make generate` and `make test` need, or those that are named as
+# arguments. Quiet and quick when they are all there. Go itself is expected to be installed; `make build`
+# and `make demo` need nothing from here.
 set -eu
 
-packages="
+packages=${*:-"
 	clang-19 llvm-19 libbpf-dev linux-libc-dev
 	nginx-light curl iperf3 wrk ncat ethtool nftables
-"
+"}
 
 missing=""
 for p in $packages; do
