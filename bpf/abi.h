@@ -223,11 +223,15 @@ struct service_info {
 	__u64 reserved;
 };
 
+enum link_flag {
+	LINK_REDIRECT = 1, /* a veth: what leaves where it came in is redirected too, see transmit() */
+};
+
 /* Key of links: see LINK_PROBES. Also the key of tx_ports, whose value is the ifindex. */
 struct link_entry {
 	__u32 ifindex; /* 0: free */
 	__u8 mac[6];
-	__u16 unused;
+	__u16 flags; /* enum link_flag; in one word with the end of mac */
 	__u32 reserved;
 };
 

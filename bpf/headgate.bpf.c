@@ -15,7 +15,7 @@ static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int
 		return XDP_PASS;
 	if (reason < REASON_NO_BACKEND)
 		return transmit(ctx, run->link);
-	return reason < REASON_NO_BACKEND_DROPPED ? XDP_TX : XDP_DROP;
+	return reason < REASON_NO_BACKEND_DROPPED ? transmit_back(ctx) : XDP_DROP;
 }
 
 static __always_inline bool is_refusal(int reason)

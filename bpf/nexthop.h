@@ -9,24 +9,32 @@ static __always_inline __u64 hop_mac(__u64 hop)
 	return hop & ((1ULL << HOP_LINK_SHIFT) - 1);
 }
 
+/* The index of the link that a frame came in by; LINKS_MAX: not known. */
+static __always_inline __u32 link_of_ingress(struct xdp_md *ctx)
+{
+	for (__u32 i = 0; i < LINK_PROBES; i++) {
+		__u32 index = (ctx->ingress_ifindex + i) % LINKS_MAX;
+		struct link_entry *link = bpf_map_lookup_elem(&links, &index);
+
+		if (link && link->ifindex == ctx->ingress_ifindex)
+			return index;
+	}
+	return LINKS_MAX;
+}
+
 /* The hop that a frame came from: its source MAC, and the link of the interface. 0: link not known. */
 static __always_inline __u64 hop_of_sender(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
 	__u64 mac = 0;
+	__u32 index;
 
 	if ((void *)(eth + 1) > end)
 		return 0;
 	__builtin_memcpy(&mac, eth->h_source, ETH_ALEN);
-	for (__u32 i = 0; i < LINK_PROBES; i++) {
-		__u32 index = (ctx->ingress_ifindex + i) % LINKS_MAX;
-		struct link_entry *link = bpf_map_lookup_elem(&links, &index);
-
-		if (link && link->ifindex == ctx->ingress_ifindex)
-			return (__u64)index << HOP_LINK_SHIFT | mac;
-	}
-	return 0;
+	index = link_of_ingress(ctx);
+	return index == LINKS_MAX ? 0 : (__u64)index << HOP_LINK_SHIFT | mac;
 }
 
 /* Writes both MACs and names the way out. `link` is left for finish(). */
@@ -47,12 +55,25 @@ static __always_inline int set_hop(struct ethhdr *eth, __u64 hop, __u32 *link, i
 	return reason;
 }
 
-/* Sends a frame out of a link: back where it came from, or over to another interface. */
+/*
+ * Sends a frame out of a link: back where it came from, or over to another interface. On a veth
+ * XDP_TX only puts the frame into the peer's ring, and wakes the peer only if that runs XDP itself
+ * (veth_xdp_flush() looks for a program, where veth_ndo_xdp_xmit() is content with NAPI); a redirect
+ * to the same interface arrives wherever one to another does.
+ */
 static __always_inline int transmit(struct xdp_md *ctx, __u32 index)
 {
 	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
 
-	if (link && link->ifindex == ctx->ingress_ifindex)
+	if (link && link->ifindex == ctx->ingress_ifindex && !(link->flags & LINK_REDIRECT))
 		return XDP_TX;
 	return bpf_redirect_map(&tx_ports, index, XDP_PASS);
+}
+
+/* Sends an answer of ours back where its cause came from. */
+static __always_inline int transmit_back(struct xdp_md *ctx)
+{
+	__u32 index = link_of_ingress(ctx);
+
+	return index == LINKS_MAX ? XDP_TX : transmit(ctx, index);
 }

@@ -142,7 +142,7 @@ type headgateLinkEntry struct {
 	_        structs.HostLayout
 	Ifindex  uint32
 	Mac      [6]uint8
-	Unused   uint16
+	Flags    uint16
 	Reserved uint32
 }
 

@@ -30,6 +30,9 @@ type (
 // Creations and Refusals are the program's own.
 type Maps = headgateMaps
 
+// LinkRedirect is a flag of LinkEntry (LINK_REDIRECT of enum link_flag).
+const LinkRedirect uint16 = 1
+
 // Schema is the version of the layouts in bpf/abi.h that this build speaks.
 const Schema = 1
 

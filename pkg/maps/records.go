@@ -126,6 +126,9 @@ type ServiceInfo struct {
 type Link struct {
 	IfIndex int
 	MAC     [6]byte
+	// Redirect says that frames which leave by the interface that they came in by are redirected
+	// as all others are; on a veth XDP_TX does not do.
+	Redirect bool
 	// Stale is set by ReadLink when redirection to the interface does not work although the entry
 	// is there: the interface went and came. Writing the Link again repairs it.
 	Stale bool

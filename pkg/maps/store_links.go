@@ -19,7 +19,11 @@ func (s *store) ReadLink(index uint16) (Link, error) {
 	if err != nil {
 		return Link{}, fmt.Errorf("tx_ports[%d]: %w", index, err)
 	}
-	return Link{IfIndex: int(e.Ifindex), MAC: e.Mac, Stale: port != int(e.Ifindex)}, nil
+	return Link{
+		IfIndex: int(e.Ifindex), MAC: e.Mac,
+		Redirect: e.Flags&loader.LinkRedirect != 0,
+		Stale:    port != int(e.Ifindex),
+	}, nil
 }
 
 func (s *store) WriteLink(index uint16, l Link) error {
@@ -39,6 +43,9 @@ func (s *store) WriteLink(index uint16, l Link) error {
 	}
 	// The rest of the MAC first: with the word of the interface the entry is there.
 	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC}
+	if l.Redirect {
+		want.Flags = loader.LinkRedirect
+	}
 	atomic.StoreUint32(word32(&e.Mac[4]), *word32(&want.Mac[4]))
 	atomic.StoreUint64(word64(&e.Ifindex), *word64(&want.Ifindex))
 	return nil

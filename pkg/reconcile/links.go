@@ -26,11 +26,14 @@ type linkEntry struct {
 // all others of the host.
 func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 	hops := hopLinks(v)
-	wanted := map[int]bool{}
+	wanted, veths := map[int]bool{}, map[int]bool{}
+	for _, l := range host {
+		veths[l.Index] = l.Kind == "veth"
+	}
 	var errs []error
 	for ifindex, mac := range hops {
 		wanted[ifindex] = true
-		if err := r.applyLink(maps.Link{IfIndex: ifindex, MAC: mac}); err != nil {
+		if err := r.applyLink(maps.Link{IfIndex: ifindex, MAC: mac, Redirect: veths[ifindex]}); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -39,7 +42,7 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 			continue
 		}
 		wanted[l.Index] = true
-		err := r.applyLink(maps.Link{IfIndex: l.Index, MAC: l.MAC})
+		err := r.applyLink(maps.Link{IfIndex: l.Index, MAC: l.MAC, Redirect: veths[l.Index]})
 		switch {
 		case errors.As(err, new(*fullError)):
 			r.warn("interface %s: packets cannot leave by it: %v", l.Name, err)
