@@ -32,7 +32,7 @@ const vocabulary = "pkg/lb"
 // doors: a library, by the beginning of its import path, is known only to these packages. Tests may
 // use what they like; scripts/lab and loader/dptest are helpers of tests.
 var doors = map[string][]string{
-	"github.com/cilium/ebpf":              {"loader", "pkg/maps"},
+	"github.com/cilium/ebpf":              {"loader", "pkg/maps", "scripts/bench"},
 	"github.com/vishvananda/netlink":      {"pkg/netdev", "scripts/lab", "loader/dptest"},
 	"github.com/vishvananda/netns":        {"pkg/netdev", "scripts/lab", "loader/dptest"},
 	"github.com/safchain/ethtool":         {"pkg/netdev", "scripts/lab"},
