@@ -58,7 +58,8 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 		count_out(at->half->node, p->l3_bytes);
 	else
 		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
-	if (is_tcp(p) && (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+	if (is_tcp(p) && reason != REASON_NEW_FLOW &&
+	    (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		follow(run, at, v6);
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;

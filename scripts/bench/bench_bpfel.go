@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type benchLineBucket struct {
+	_     structs.HostLayout
+	Words [72]uint64
+}
+
 type benchWorkload struct {
 	_         structs.HostLayout
 	Template  [10]uint64
@@ -34,10 +39,12 @@ type benchWorkload struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	benchMapLines     = "lines"
 	benchMapUnderTest = "under_test"
 	benchMapWorkloads = "workloads"
 	benchProgHarness  = "harness"
 	benchProgLeast    = "least"
+	benchProgOneLine  = "one_line"
 )
 
 // loadBench returns the embedded CollectionSpec for bench.
@@ -84,12 +91,14 @@ type benchSpecs struct {
 type benchProgramSpecs struct {
 	Harness *ebpf.ProgramSpec `ebpf:"harness"`
 	Least   *ebpf.ProgramSpec `ebpf:"least"`
+	OneLine *ebpf.ProgramSpec `ebpf:"one_line"`
 }
 
 // benchMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchMapSpecs struct {
+	Lines     *ebpf.MapSpec `ebpf:"lines"`
 	UnderTest *ebpf.MapSpec `ebpf:"under_test"`
 	Workloads *ebpf.MapSpec `ebpf:"workloads"`
 }
@@ -120,12 +129,14 @@ func (o *benchObjects) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchMaps struct {
+	Lines     *ebpf.Map `ebpf:"lines"`
 	UnderTest *ebpf.Map `ebpf:"under_test"`
 	Workloads *ebpf.Map `ebpf:"workloads"`
 }
 
 func (m *benchMaps) Close() error {
 	return _BenchClose(
+		m.Lines,
 		m.UnderTest,
 		m.Workloads,
 	)
@@ -143,12 +154,14 @@ type benchVariables struct {
 type benchPrograms struct {
 	Harness *ebpf.Program `ebpf:"harness"`
 	Least   *ebpf.Program `ebpf:"least"`
+	OneLine *ebpf.Program `ebpf:"one_line"`
 }
 
 func (p *benchPrograms) Close() error {
 	return _BenchClose(
 		p.Harness,
 		p.Least,
+		p.OneLine,
 	)
 }
 

@@ -12,6 +12,7 @@ type benchCase struct {
 	reason  string                       // that every measured packet must meet
 	prepare func(b *bed, n uint32) error // before each round; nil: nothing
 	batch   uint32                       // packets between two preparations; 0: the whole round
+	first   uint64                       // client of the first measured packet
 }
 
 func cases() []benchCase {
@@ -24,7 +25,7 @@ func cases() []benchCase {
 		{name: "IPv4 TCP established, 8,192 flows", target: 3.3, stretch: 2.5, flows: 8192, measure: ack4, reason: "forwarded", prepare: establish4},
 		{name: "IPv4 TCP established, 524,288 flows", target: 8, stretch: 6, flows: 1 << 19, measure: ack4, reason: "forwarded", prepare: establish4},
 		{name: "IPv4 SYN, new flow", target: 10, stretch: 7, flows: 1 << 18, measure: syn4, reason: "new_flow", prepare: (*bed).empty, batch: 1 << 18},
-		{name: "IPv4 SYN, table full of half-open flows", target: 12, stretch: 8, flows: 1 << 24, measure: syn4, reason: "new_flow", prepare: fillUp},
+		{name: "IPv4 SYN, table full of half-open flows", target: 12, stretch: 8, flows: 1 << 24, measure: syn4, reason: "new_flow", prepare: fillUp, first: 8 << 20 /* clients that the flood has not used */},
 		{name: "UDP established, 1 flow", target: 2.3, stretch: 1.8, flows: 1, measure: udp4, reason: "forwarded", prepare: openUDP},
 		{name: "UDP established, 8,192 flows", target: 3.3, stretch: 2.5, flows: 8192, measure: udp4, reason: "forwarded", prepare: openUDP},
 		{name: "UDP established, 524,288 flows", target: 8, stretch: 6, flows: 1 << 19, measure: udp4, reason: "forwarded", prepare: openUDP},

@@ -40,6 +40,9 @@ func bench(rounds int, packets uint32, only string, cpu int) error {
 	defer b.close()
 	fmt.Printf("%d rounds of %d packets on CPU %d, flow tables of %d entries\n\n", rounds, packets, cpu, flowEntries)
 	fmt.Printf("%-42s %9s %9s %9s %7s %7s %8s\n", "case", "floor ns", "median", "min", "ratio", "target", "stretch")
+	if err := b.memoryRow(rounds, packets); err != nil {
+		return err
+	}
 	short := 0
 	for _, c := range cases() {
 		if !strings.Contains(c.name, only) {
@@ -54,6 +57,28 @@ func bench(rounds int, packets uint32, only string, cpu int) error {
 		}
 	}
 	fmt.Printf("\nratio: median / median of the floor. %d cases miss their target.\n", short)
+	fmt.Println("The first row is no case: it is the floor and one read of a random line of a table as large as the flow table.")
+	return nil
+}
+
+// memoryRow prints what one random read of a large table costs here, whatever the program.
+func (b *bed) memoryRow(rounds int, packets uint32) error {
+	var floor, read samples
+	w := clientPacket(vip4, protoTCP, flagACK).workload(1<<19, false)
+	for range rounds {
+		for _, of := range []struct {
+			name string
+			to   *samples
+		}{{"least", &floor}, {"one_line", &read}} {
+			ns, err := b.run(b.harness.Programs[of.name], w, packets)
+			if err != nil {
+				return err
+			}
+			*of.to = append(*of.to, ns)
+		}
+	}
+	fmt.Printf("%-42s %9.1f %9.1f %9.1f %7.2f\n", "(one random line of memory)", floor.median(), read.median(), read.least(),
+		read.median()/floor.median())
 	return nil
 }
 
@@ -98,9 +123,7 @@ func (c benchCase) round(b *bed, w benchWorkload, packets uint32) (float64, erro
 				return 0, err
 			}
 		}
-		if c.name == "IPv4 SYN, table full of half-open flows" {
-			w.Counter = 8 << 20 // clients that the flood before has not used
-		}
+		w.Counter = c.first
 		ns, err := b.send(w, batch, c.reason)
 		if err != nil {
 			return 0, err
