@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Listen makes the unix socket, mode 0600, and its directory. A socket that a dead daemon left is
@@ -40,13 +41,14 @@ func Listen(path string) (net.Listener, error) {
 	return &socket{Listener: l, path: path}, nil
 }
 
-// socket removes its file when it is closed.
+// socket removes its file when it is closed. Only the first time: later the file may be another's.
 type socket struct {
 	net.Listener
-	path string
+	path   string
+	remove sync.Once
 }
 
 func (s *socket) Close() error {
-	_ = os.Remove(s.path) // may be gone already
+	s.remove.Do(func() { _ = os.Remove(s.path) }) // may be gone already
 	return s.Listener.Close()
 }

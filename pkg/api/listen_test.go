@@ -68,3 +68,23 @@ func TestASocketThatADeadDaemonLeftIsReplaced(t *testing.T) {
 		_ = conn.Close()
 	}
 }
+
+func TestClosingTwiceLeavesTheSocketOfTheNext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	first, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	_ = first.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the next one's socket: %v", err)
+	}
+}

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,5 +92,42 @@ func TestHugeBodiesAreRefused(t *testing.T) {
 	w := do(newFake(), "POST", "/apply", strings.Repeat("x", maxBody+1))
 	if w.Code != http.StatusBadRequest {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// stubborn counts flows for longer than anybody waits, as a large table may.
+type stubborn struct {
+	*fakeBackend
+	begun, ended chan struct{}
+}
+
+func (s *stubborn) CountFlows(context.Context, FlowQuery) ([]FlowCount, error) {
+	close(s.begun)
+	time.Sleep(1500 * time.Millisecond)
+	close(s.ended)
+	return nil, nil
+}
+
+// What a request reads is unmapped after Serve has returned.
+func TestServeOutlivesEveryRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &stubborn{newFake(), make(chan struct{}), make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- NewServer(b, slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
+	go func() { _, _ = NewClient(path).CountFlows(t.Context(), FlowQuery{}) }()
+	<-b.begun
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-b.ended:
+	default:
+		t.Error("Serve has returned while a request reads on")
 	}
 }
