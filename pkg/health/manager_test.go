@@ -219,3 +219,29 @@ func TestHistoryKeepsTheLast64Checks(t *testing.T) {
 		}
 	})
 }
+
+// E15, also where another config checks the node in the same way.
+func TestNewNodeIsCheckedAtOnceThoughAnotherConfigChecksItAlready(t *testing.T) {
+	story(t, Options{}, func(w *world, m *Manager) {
+		slow := lb.Check{Type: lb.CheckConnection, Interval: time.Hour, Timeout: time.Second, Attempts: 3, Rise: 1}
+		first, second := target(1, slow), target(1, slow)
+		second.Key.Config.Balancer = "shop"
+		m.Set([]Target{first})
+		pass(3 * time.Hour)
+		before := len(w.checks(node(1).Address))
+		start := time.Now()
+		m.Set([]Target{first, second})
+		pass(time.Millisecond)
+		if n := len(w.checks(node(1).Address)) - before; n != 1 {
+			t.Fatalf("%d checks of the new node", n)
+		}
+		if r, _ := m.Result(second.Key); r.At.Before(start) {
+			t.Errorf("its result is of %v before it came", start.Sub(r.At))
+		}
+		m.Set([]Target{first, second}) // nothing is new
+		pass(time.Millisecond)
+		if n := len(w.checks(node(1).Address)) - before; n != 1 {
+			t.Errorf("%d checks, although nothing was new", n)
+		}
+	})
+}

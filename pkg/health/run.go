@@ -207,6 +207,7 @@ func (l *loop) retarget(targets []Target) {
 	old := *l.nodes.Load()
 	nodes := make(map[lb.NodeKey]*probe, len(targets))
 	fresh := map[*probe]bool{}
+	hurried := 0
 	for _, t := range targets {
 		key := newKey(t)
 		p := l.probes[key]
@@ -219,6 +220,10 @@ func (l *loop) retarget(targets []Target) {
 			if m := begin(t, now); m.at.After(p.machine.at) {
 				p.machine = m
 			}
+		case old[t.Key] == nil:
+			// Another node has the same probe; this one wants a result of its own time.
+			l.hurry(p, now.Add(time.Duration(hurried)*pace))
+			hurried++
 		}
 		nodes[t.Key] = p
 	}
@@ -230,6 +235,15 @@ func (l *loop) retarget(targets []Target) {
 	l.nodes.Store(&nodes)
 	l.changed = true
 	l.meter.update(func(s *Stats) { s.Targets, s.Probes = len(nodes), len(l.probes) })
+}
+
+// hurry moves the next check of a probe that waits to the front.
+func (l *loop) hurry(p *probe, due time.Time) {
+	if p.place != noPlace && due.Before(p.due) {
+		l.queue.drop(p)
+		p.due = due
+		l.queue.put(p)
+	}
 }
 
 // newProbe makes the probe of a target that is new, or checked in a new way: then what former knows holds
