@@ -21,10 +21,11 @@ type machine struct {
 // notChecked is the reason of a machine that knows nothing.
 const notChecked = "not checked yet"
 
-// begin is a machine with what was known before, which is nothing when that is too old (E14).
+// begin is a machine with what was known before, which is nothing when that is too old (E14), or from a
+// time that is still to come: the clock was set back, and nobody knows how old it is.
 func begin(t Target, now time.Time) machine {
 	known := t.Initial == lb.Up || t.Initial == lb.Down
-	if !known || t.InitialAt.IsZero() || now.Sub(t.InitialAt) > 2*t.Check.Interval {
+	if !known || t.InitialAt.IsZero() || now.Sub(t.InitialAt).Abs() > 2*t.Check.Interval {
 		return machine{health: lb.Unknown, reason: notChecked, since: now}
 	}
 	m := machine{health: t.Initial, since: t.InitialAt, at: t.InitialAt}

@@ -111,6 +111,8 @@ func TestE14KnownHealthOutlivesARestartForTwoIntervals(t *testing.T) {
 		{"up", lb.Up, 3 * time.Second, lb.Up},
 		{"down", lb.Down, 10 * time.Second, lb.Down},
 		{"too old", lb.Up, 10*time.Second + 1, lb.Unknown},
+		{"the clock was set back a little", lb.Down, -10 * time.Second, lb.Down},
+		{"the clock was set back", lb.Down, -10*time.Second - 1, lb.Unknown},
 		{"unknown", lb.Unknown, time.Second, lb.Unknown},
 		{"nothing", "", 0, lb.Unknown},
 	} {

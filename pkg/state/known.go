@@ -59,13 +59,13 @@ func (s *State) forget(next []lb.Balancer) {
 }
 
 // found returns what is known of a checked node: the check's result, else what was known before a
-// restart while that is not older than two intervals, else Unknown.
+// restart while that is within two intervals (of the future too: clocks are set back), else Unknown.
 func (s *State) found(results map[lb.NodeKey]health.Result, key lb.NodeKey, c lb.Check) health.Result {
 	since, restarted := s.since[key]
 	if r, ok := results[key]; ok && (!restarted || r.At.After(since)) {
 		return r
 	}
-	if k, ok := s.initial(key); ok && s.now().Sub(k.At) <= 2*c.Interval {
+	if k, ok := s.initial(key); ok && s.now().Sub(k.At).Abs() <= 2*c.Interval {
 		return health.Result{Key: key, Health: k.Health, At: k.At}
 	}
 	return health.Result{Key: key, Health: lb.Unknown}

@@ -234,7 +234,11 @@ func TestE14HealthOutlivesARestartForTwoIntervals(t *testing.T) {
 	for _, c := range []struct {
 		age  time.Duration
 		want lb.Health
-	}{{10 * time.Second, lb.Down}, {10*time.Second + 1, lb.Unknown}} {
+	}{
+		{10 * time.Second, lb.Down},
+		{10*time.Second + 1, lb.Unknown},
+		{-10*time.Second - 1, lb.Unknown}, // the clock was set back
+	} {
 		f := newFixture(t)
 		at := f.now.Add(-c.age)
 		f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {Health: lb.Down, At: at}})
