@@ -75,7 +75,7 @@ type engine struct {
 	log      *slog.Logger
 
 	targets  []netip.Addr // next hops are kept for
-	fresh    []netip.Addr // targets that are new with the last change
+	fresh    []netip.Addr // targets that are new with the changes on hold
 	hold     <-chan time.Time
 	applied  uint64 // generation of the view that the maps have
 	failure  error  // of the last Apply
@@ -149,12 +149,16 @@ func (e *engine) takeDesired() {
 	e.checks.Set(e.state.Targets())
 	before := e.targets
 	e.retarget(before)
-	e.fresh = slices.DeleteFunc(slices.Clone(e.targets), func(a netip.Addr) bool {
+	fresh := slices.DeleteFunc(slices.Clone(e.targets), func(a netip.Addr) bool {
 		_, known := slices.BinarySearchFunc(before, a, netip.Addr.Compare)
 		return known
 	})
-	if len(e.fresh) > 0 {
-		e.hold = time.After(holdMost)
+	switch {
+	case len(fresh) == 0:
+	case e.hold != nil: // since an earlier change, which must not wait for longer
+		e.fresh = append(e.fresh, fresh...)
+	default:
+		e.fresh, e.hold = fresh, time.After(holdMost)
 	}
 }
 
@@ -174,6 +178,33 @@ func (e *engine) retarget(more []netip.Addr) {
 		e.targets = targets
 		e.network.SetTargets(targets)
 	}
+}
+
+// hopsPatience is how long a start waits for next hops. Until then the table of before holds, with
+// hops that are most probably good; a new table with unknown hops would lead through the kernel.
+const hopsPatience = 2 * time.Second
+
+// awaitHops returns when every node's next hop is settled, or patience is at an end.
+func (e *engine) awaitHops(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hopsPatience)
+	defer cancel()
+	for !allSettled(e.state.Addresses(), e.network.Hops()) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.network.Changes():
+		}
+	}
+}
+
+// allSettled says that of each target it is known how it is reached, or why it is not.
+func allSettled(targets []netip.Addr, hops map[netip.Addr]netdev.NextHop) bool {
+	for _, t := range targets {
+		if hop, known := hops[t]; !known || hop.Pending {
+			return false
+		}
+	}
+	return true
 }
 
 // rereadFile applies the file again, as on SIGHUP.
@@ -201,7 +232,7 @@ func (e *engine) everySecond(now time.Time) {
 // settle writes the view to the maps if they have another one, or if forced, and publishes. While
 // writing fails, it is tried again with growing pauses, and at once when the view changes.
 func (e *engine) settle(force bool) {
-	if e.hold != nil && allResolved(e.fresh, e.network.Hops()) {
+	if e.hold != nil && allSettled(e.fresh, e.network.Hops()) {
 		e.hold = nil
 		e.state.SetHops(e.network.Hops())
 	}

@@ -295,16 +295,18 @@ func (r *rig) setVIP(t *testing.T, vip string) {
 	synctest.Wait()
 }
 
+// add adds a node with that address.
+func (r *rig) add(address string) uint64 {
+	d, _ := r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
+		n := b[0].Configs[0].Nodes[0]
+		n.Address = netip.MustParseAddrPort(address)
+		b[0].Configs[0].Nodes = append(b[0].Configs[0].Nodes, n)
+		return b, nil
+	})
+	return d.Revision
+}
+
 func TestAChangeWaitsShortlyForTheNextHopsOfNewNodes(t *testing.T) {
-	add := func(r *rig, address string) uint64 {
-		d, _ := r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
-			n := b[0].Configs[0].Nodes[0]
-			n.Address = netip.MustParseAddrPort(address)
-			b[0].Configs[0].Nodes = append(b[0].Configs[0].Nodes, n)
-			return b, nil
-		})
-		return d.Revision
-	}
 	silence := func(r *rig, silent bool) {
 		r.network.mu.Lock()
 		r.network.silent = silent
@@ -315,7 +317,7 @@ func TestAChangeWaitsShortlyForTheNextHopsOfNewNodes(t *testing.T) {
 		silence(r, true)
 		synctest.Wait()
 		start := time.Now()
-		generation := add(r, "192.0.2.13:8080")
+		generation := r.add("192.0.2.13:8080")
 		synctest.Wait()
 		if g := r.progress.now(); g.Applied == generation {
 			t.Error("it did not wait")
@@ -331,12 +333,51 @@ func TestAChangeWaitsShortlyForTheNextHopsOfNewNodes(t *testing.T) {
 		silence(r, true)
 		synctest.Wait()
 		start = time.Now()
-		generation = add(r, "192.0.2.14:8080")
+		generation = r.add("192.0.2.14:8080")
 		if err := r.progress.wait(t.Context(), generation); err != nil {
 			t.Fatal(err)
 		}
 		if time.Since(start) > holdMost {
 			t.Errorf("a node that does not answer held a change for %v", time.Since(start))
+		}
+	})
+}
+
+func TestChangesThatFollowEachOtherDoNotWaitTogetherForLonger(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.network.silent = true
+		synctest.Wait()
+		first := r.add("192.0.2.13:8080")
+		start := time.Now()
+		go func() {
+			for i := range 50 { // each comes while the one before waits
+				time.Sleep(10 * time.Millisecond)
+				r.add(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)}), 8080).String())
+			}
+		}()
+		if err := r.progress.wait(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(start); waited > 100*time.Millisecond {
+			t.Errorf("E20: the first change took %v", waited)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+func TestAStartDoesNotWaitForWhatCannotBeReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, twoNodes)
+		start := time.Now()
+		r.network.unreachable = "no route to it"
+		r.awaitHops(t.Context())
+		if waited := time.Since(start); waited > 0 {
+			t.Errorf("it waited %v for nodes without a route", waited)
+		}
+		r.network.silent = true
+		r.awaitHops(t.Context())
+		if waited := time.Since(start); waited != hopsPatience {
+			t.Errorf("it waited %v for nodes that may still answer, not %v", waited, hopsPatience)
 		}
 	})
 }

@@ -92,11 +92,12 @@ func (c *fakeChecks) result(key lb.NodeKey, h lb.Health, reason string) {
 
 // fakeNetwork resolves every target to the same neighbour.
 type fakeNetwork struct {
-	mu      sync.Mutex
-	targets []netip.Addr
-	links   []netdev.Link
-	silent  bool // neighbours do not answer
-	changed chan struct{}
+	mu          sync.Mutex
+	targets     []netip.Addr
+	links       []netdev.Link
+	silent      bool   // neighbours do not answer
+	unreachable string // why no target can be reached
+	changed     chan struct{}
 }
 
 func newFakeNetwork(names ...string) *fakeNetwork {
@@ -144,6 +145,10 @@ func (n *fakeNetwork) Hops() map[netip.Addr]netdev.NextHop {
 		return hops
 	}
 	for _, t := range n.targets {
+		if n.unreachable != "" {
+			hops[t] = netdev.NextHop{Reason: n.unreachable}
+			continue
+		}
 		source := netip.MustParseAddr("10.0.0.1")
 		if t.Is6() {
 			source = netip.MustParseAddr("fd00::1")

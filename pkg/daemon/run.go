@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -228,30 +227,9 @@ func (d *daemon) applyFile(context.Context) error {
 	return nil
 }
 
-// hopsPatience is how long a start waits for next hops. Until then the table of before holds, with
-// hops that are most probably good; a new table with unknown hops would lead through the kernel.
-const hopsPatience = 2 * time.Second
-
 func (d *daemon) awaitHops(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, hopsPatience)
-	defer cancel()
-	for !allResolved(d.engine.state.Addresses(), d.network.Hops()) {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-d.network.Changes():
-		}
-	}
+	d.engine.awaitHops(ctx)
 	return nil
-}
-
-func allResolved(targets []netip.Addr, hops map[netip.Addr]netdev.NextHop) bool {
-	for _, t := range targets {
-		if !hops[t].Resolved {
-			return false
-		}
-	}
-	return true
 }
 
 func (d *daemon) writeTable(context.Context) error {

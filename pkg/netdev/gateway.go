@@ -41,6 +41,7 @@ func (w *world) hop(t *target) NextHop {
 	case t.gateway.silent:
 		hop.Reason = fmt.Sprintf("neighbour %s on %s does not answer", hop.Via, l.Name)
 	default:
+		hop.Pending = true
 		hop.Reason = fmt.Sprintf("neighbour %s on %s has not answered yet", hop.Via, l.Name)
 	}
 	return hop

@@ -20,6 +20,7 @@ type NextHop struct {
 	Via      netip.Addr // the neighbour to send to: the gateway, or the target itself
 	MTU      int        // of the route, in bytes; the link's where the route has none
 	Reason   string     // why it is not resolved; empty when it is
+	Pending  bool       // it is not resolved yet: the neighbour was asked and may answer at any moment
 }
 
 // Link is one network interface.

@@ -111,7 +111,35 @@ func TestUnreachableTargetsSayWhy(t *testing.T) {
 	}
 	r := lb.resolve(t, fast, targets...)
 	for target, reason := range want {
-		await(t, r, target, because(reason))
+		if hop := await(t, r, target, because(reason)); hop.Pending {
+			t.Errorf("%s: nothing more is to be expected: %+v", target, hop)
+		}
+	}
+}
+
+func TestOnlyANeighbourThatWasJustAskedIsPending(t *testing.T) {
+	node := netip.MustParseAddr("10.7.0.2")
+	key := neighKey{3, node}
+	for _, c := range []struct {
+		name    string
+		up      bool
+		neigh   neighbour
+		silent  bool
+		pending bool
+	}{
+		{"asked", true, neighbour{state: netlink.NUD_INCOMPLETE}, false, true},
+		{"asked again in vain", true, neighbour{state: netlink.NUD_INCOMPLETE}, true, false},
+		{"answered", true, neighbour{state: netlink.NUD_REACHABLE, hasMAC: true}, false, false},
+		{"link down", false, neighbour{}, false, false},
+	} {
+		w := &world{
+			links:  map[int]link{3: {Link: Link{Index: 3, Name: "eth0", Up: c.up}, ethernet: true}},
+			neighs: map[neighKey]neighbour{key: c.neigh},
+		}
+		hop := w.hop(&target{addr: node, path: path{ifindex: 3, via: node}, gateway: &gateway{key: key, silent: c.silent}})
+		if hop.Pending != c.pending || hop.Resolved == (hop.Reason != "") {
+			t.Errorf("%s: %+v", c.name, hop)
+		}
 	}
 }
 

@@ -111,11 +111,7 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 		r.sweepSNATs(),
 		r.collect(wanted),
 	}
-	err := errors.Join(errs...)
-	if err != nil {
-		err = fmt.Errorf("apply generation %d: %w", v.Generation, err)
-	}
-	return Applied{Generation: v.Generation, Writes: r.writes, Removed: r.countGone(), Warnings: r.warnings}, err
+	return Applied{Generation: v.Generation, Writes: r.writes, Removed: r.countGone(), Warnings: r.warnings}, errors.Join(errs...)
 }
 
 // Lingering returns the addresses of nodes that are gone but have flows left. They need next hops
