@@ -21,13 +21,15 @@ struct reply_key {
 struct creation {
 	struct tuple key;
 	__u64 hash;
+	__u32 now;
+	__u32 bytes; /* of the first packet, layer 3 */
+	/* worked out on the way */
 	__u64 hop; /* where replies leave */
 	__u32 node;
-	__u32 now;
-	struct reply_key reply; /* worked out on the way, as is what follows */
 	struct locks held;
-	__u32 bytes; /* of the first packet */
-	__u32 ref; /* answer, forward half: the new one, or the one that another CPU has just made */
+	struct reply_key reply;
+	/* answer */
+	__u32 ref; /* forward half: the new one, or the one that another CPU has just made */
 };
 
 /* One for each CPU, because it would not fit the stack beside all else. Scratch. */
@@ -422,8 +424,6 @@ static __always_inline int create_flow(struct creation *c, const bool v6)
 	__u32 first, second;
 	int reason;
 
-	if (!c)
-		return REASON_BAD_SERVICE;
 	if (!(v6 ? choose_port6(c) : choose_port4(c)))
 		return REASON_NO_PORT;
 	c->held = (struct locks){{NO_REF, NO_REF, NO_REF, NO_REF}};
@@ -435,14 +435,4 @@ static __always_inline int create_flow(struct creation *c, const bool v6)
 	reason = hold(&c->held, 1, first < second ? second : first, v6) ? create_locked(c, v6) : REASON_TABLE_BUSY;
 	release(&c->held, v6);
 	return reason;
-}
-
-__attribute__((noinline)) int create_flow4(struct creation *c)
-{
-	return create_flow(c, false);
-}
-
-__attribute__((noinline)) int create_flow6(struct creation *c)
-{
-	return create_flow(c, true);
 }

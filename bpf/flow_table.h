@@ -162,7 +162,7 @@ static __always_inline __u32 lowest_slot(__u64 match)
 static __always_inline bool key_equals(struct bucket_head *head, __u32 slot, const struct tuple *t, const bool v6)
 {
 	const __u64 *word = (const __u64 *)word_at(head, slot, v6);
-	__u64 differs = (*word ^ *(const __u64 *)&t->word) << 24; /* flags are not part of the key */
+	__u64 differs = (READ_ONCE(*word) ^ *(const __u64 *)&t->word) << 24; /* flags are not part of the key */
 
 	if (v6) {
 		const __u64 *src = (const __u64 *)t->src, *dst = (const __u64 *)t->dst;
@@ -243,6 +243,8 @@ static __always_inline bool find_in(struct place *at, __u32 bucket, const struct
 		slot &= SLOT_MASK;
 		at->version = version_at(head, slot, v6);
 		barrier();
+		if (!key_equals(head, slot, t, v6))
+			return false; /* changed hands before its version was read */
 	}
 	at->half = half_at(head, slot, v6);
 	at->ref = bucket << 3 | slot;

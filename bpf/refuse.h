@@ -182,8 +182,11 @@ static __always_inline bool unreachable_udp(struct xdp_md *ctx, const struct pac
 
 /* ------------------------------------------------------------------ */
 
-/* Answers a packet that is refused for `reason`. Returns the reason that holds in the end. */
-static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, int reason)
+/*
+ * Answers a packet that is refused for `reason`. Returns the reason that holds in the end. Not inlined,
+ * so that its stack does not lie under that of a flow's creation: together they may have 512 bytes.
+ */
+static __attribute__((noinline)) int refuse(struct xdp_md *ctx, const struct packet *p, int reason)
 {
 	bool done;
 

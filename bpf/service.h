@@ -58,8 +58,7 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 		count_out(at->half->node, p->l3_bytes);
 	else
 		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
-	if (is_tcp(p) && reason != REASON_NEW_FLOW &&
-	    (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+	if (is_tcp(p) && (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		follow(run, at, v6);
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;
@@ -123,35 +122,40 @@ static __always_inline int known_flow(struct run *run, struct place *at, const b
 	return REASON_REPLIED;
 }
 
-/* Asks for a flow to a node. Answers as create_flow(); with a flow, `ref` is its forward half. */
-static __always_inline int open_flow(struct xdp_md *ctx, const struct run *run, __u32 node_id, __u32 *ref, const bool v6)
+/*
+ * Chooses a node for a flow and creates it. Answers as create_flow(), or why there is no node. A
+ * function of its own, verified once, that keeps its part of the stack to itself.
+ */
+static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, __u32 service, const bool v6)
 {
-	struct creation *c;
-	__u32 zero = 0;
-	int reason;
+	int chosen;
 
-	c = bpf_map_lookup_elem(&creations, &zero);
 	if (!c)
 		return REASON_BAD_SERVICE;
-	__builtin_memcpy(&c->key, &run->p.key, sizeof(c->key));
-	c->hash = run->hash;
-	c->now = run->now;
-	c->node = node_id;
-	c->bytes = run->p.l3_bytes;
+	chosen = choose_node(service);
+	if (chosen < 0)
+		return -chosen;
+	c->node = chosen;
 	c->hop = hop_of_sender(ctx);
-	reason = v6 ? create_flow6(c) : create_flow4(c);
-	*ref = c->ref;
-	return reason;
+	return create_flow(c, v6);
 }
 
-/*
- * The first packet of a flow to a VIP: chooses a node and creates the flow. Answers as known_flow(),
- * or REASON_NEW_FLOW.
- */
+__attribute__((noinline)) int open_flow4(struct xdp_md *ctx, struct creation *c, __u32 service)
+{
+	return open_flow(ctx, c, service, false);
+}
+
+__attribute__((noinline)) int open_flow6(struct xdp_md *ctx, struct creation *c, __u32 service)
+{
+	return open_flow(ctx, c, service, true);
+}
+
+/* The first packet of a flow to a VIP. Answers as known_flow(), or REASON_NEW_FLOW. */
 static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct place *at, const bool v6)
 {
-	int service = find_service(&run->p.key, v6), chosen, reason;
-	__u32 node_id, ref = 0;
+	int service = find_service(&run->p.key, v6), reason;
+	__u32 zero = 0, node_id;
+	struct creation *c;
 	struct node *node;
 
 	if (service < 0)
@@ -160,15 +164,19 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 		return REASON_FLOW_UNKNOWN;
 	if (run->p.ttl <= 1)
 		return REASON_TTL_EXPIRED;
-	chosen = choose_node(service);
-	if (chosen < 0)
-		return -chosen;
-	reason = open_flow(ctx, run, chosen, &ref, v6);
+	c = bpf_map_lookup_elem(&creations, &zero);
+	if (!c)
+		return REASON_BAD_SERVICE;
+	__builtin_memcpy(&c->key, &run->p.key, sizeof(c->key));
+	c->hash = run->hash;
+	c->now = run->now;
+	c->bytes = run->p.l3_bytes;
+	reason = v6 ? open_flow6(ctx, c, service) : open_flow4(ctx, c, service);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
 		return reason;
-	if (!place_at(at, ref, v6))
+	if (!place_at(at, c->ref, v6))
 		return ends_here(at, REASON_TABLE_BUSY);
-	node_id = reason == MISS ? at->half->node : (__u32)chosen;
+	node_id = at->half->node;
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	run->hop = node ? READ_ONCE(node->hop) : 0;
 	return reason == MISS ? REASON_FORWARDED : REASON_NEW_FLOW; /* MISS: another CPU had made it */

@@ -43,9 +43,15 @@ type headgateCreation struct {
 		Word headgateFlowWord
 	}
 	Hash  uint64
+	Now   uint32
+	Bytes uint32
 	Hop   uint64
 	Node  uint32
-	Now   uint32
+	Held  struct {
+		_      structs.HostLayout
+		Bucket [4]uint32
+	}
+	_     [4]byte
 	Reply struct {
 		_   structs.HostLayout
 		Key struct {
@@ -56,12 +62,8 @@ type headgateCreation struct {
 		}
 		Hash uint64
 	}
-	Held struct {
-		_      structs.HostLayout
-		Bucket [4]uint32
-	}
-	Bytes uint32
-	Ref   uint32
+	Ref uint32
+	_   [4]byte
 }
 
 type headgateFlow4 struct {
