@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/daemon"
 )
 
 func detachCommand(e env) *cli.Command {
@@ -40,7 +41,7 @@ func detach(c *cli.Context, e env) error {
 			return errors.New("detach: nothing was changed")
 		}
 	}
-	done, err := loader.Remove(dir)
+	done, err := daemon.Detach(dir)
 	for _, line := range done {
 		fmt.Fprintln(e.stdout, line)
 	}

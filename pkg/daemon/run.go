@@ -111,7 +111,7 @@ func (d *daemon) stop() error {
 	}
 	if d.datapath != nil && !d.ready && !d.datapath.TakenOver() {
 		// A first start that failed: its pins would only be in the way.
-		_, err := loader.Remove(d.config.BPFFS)
+		_, err := Detach(d.config.BPFFS)
 		errs = append(errs, err)
 	}
 	if d.ready {

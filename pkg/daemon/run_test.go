@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,66 @@ func TestAFirstStartThatFailsLeavesNoTrace(t *testing.T) {
 	}
 	if attached(t, g) {
 		t.Error("the program is attached")
+	}
+}
+
+// oneNode is a config whose node is the neighbour of the balancer's interface node1.
+const oneNode = `balancers:
+  - label: web
+    ipv4: 203.0.113.10
+    configs:
+      - {port: 80, nodes: [{label: web-1, address: "10.77.1.2:8080"}]}
+`
+
+func exempt(t *testing.T, g *gate.Gate) []netip.Addr {
+	t.Helper()
+	addrs, err := g.Namespace.ExemptNeighbours("node1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs
+}
+
+func TestDetachGivesTheNeighboursBackToTheKernel(t *testing.T) {
+	g := place(t)
+	if err := g.Configure(oneNode); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := exempt(t, g); len(got) != 1 {
+		t.Fatalf("while the data path forwards, the kernel may forget its node: kept are %v", got)
+	}
+	if out, err := g.CLI(t.Context(), "detach", "--yes"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := exempt(t, g); len(got) != 0 {
+		t.Errorf("the kernel must still keep %v", got)
+	}
+}
+
+func TestAFirstStartThatFailsLateGivesTheNeighboursBack(t *testing.T) {
+	g := place(t)
+	if err := g.Configure("xdp_mode: native\n" + oneNode); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(g.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoilt := strings.Replace(string(file), "[client, ", "[lo, client, ", 1) // which has no native mode
+	if err := os.WriteFile(g.File, []byte(spoilt), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "attach to lo") {
+		t.Fatalf("%v", err)
+	}
+	if got := exempt(t, g); len(got) != 0 || attached(t, g) {
+		t.Errorf("the kernel must still keep %v; attached: %v", got, attached(t, g))
 	}
 }
 

@@ -231,6 +231,25 @@ func (n *Namespace) FlushNeighbours(ifname string) error {
 	return nil
 }
 
+// ExemptNeighbours lists the neighbours of an interface that the kernel's garbage collection leaves alone.
+func (n *Namespace) ExemptNeighbours(ifname string) ([]netip.Addr, error) {
+	link, err := n.link(ifname)
+	if err != nil {
+		return nil, err
+	}
+	neighbours, err := n.nl.NeighList(link.Attrs().Index, nl.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("neighbours of %s/%s: %w", n.name, ifname, err)
+	}
+	var exempt []netip.Addr
+	for _, nb := range neighbours {
+		if addr, ok := netip.AddrFromSlice(nb.IP); ok && nb.Flags&netlink.NTF_EXT_LEARNED != 0 {
+			exempt = append(exempt, addr.Unmap())
+		}
+	}
+	return exempt, nil
+}
+
 func (n *Namespace) route(verb string, dst netip.Prefix, via netip.Addr, ifname string, apply func(*netlink.Route) error) error {
 	link, err := n.link(ifname)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Namespace is a network namespace of a lab. It is named under /run/netns, so that
@@ -26,7 +27,7 @@ func (l *Lab) Namespace(name string) (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("namespace %s: %w", name, err)
 	}
-	nl, err := netlink.NewHandleAt(fd)
+	nl, err := netlink.NewHandleAt(fd, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("namespace %s: netlink: %w", name, err)
 	}
