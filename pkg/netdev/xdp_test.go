@@ -5,7 +5,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
+	ebpflink "github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 )
 
@@ -24,7 +24,7 @@ func TestALinkIsNamedByItsIndexAndItsProgram(t *testing.T) {
 		if name, ok := XDPLinkName(index, uint32(id)); ok {
 			t.Errorf("%s runs no program", name)
 		}
-		attached := must(link.AttachXDP(link.XDPOptions{Program: program, Interface: index, Flags: link.XDPGenericMode}))(t)
+		attached := must(ebpflink.AttachXDP(ebpflink.XDPOptions{Program: program, Interface: index, Flags: ebpflink.XDPGenericMode}))(t)
 		defer attached.Close()
 		if name, ok := XDPLinkName(index, uint32(id)); !ok || name != "hg0" {
 			t.Errorf("%q, %v", name, ok)
