@@ -231,6 +231,7 @@ static __always_inline bool find_in(struct place *at, __u32 bucket, const struct
 	at->head = head;
 	if (!head)
 		return false;
+	(void)READ_ONCE(head->spilled); /* for one key in four the head is needed: fetch it at the same time */
 	at->version = version_at(head, slot, v6);
 	barrier();
 	if (!key_equals(head, slot, t, v6)) {
