@@ -228,8 +228,14 @@ func TestAFileThatContradictsWhatItDoesNotNameChangesNothing(t *testing.T) {
 		r.reload <- os.Interrupt
 		synctest.Wait()
 		s := r.published.Load()
-		if len(s.file.Faults) == 0 || !strings.Contains(s.file.Faults[0], "203.0.113.10") {
-			t.Errorf("faults: %q", s.file.Faults)
+		if len(s.file.Faults) != 1 {
+			t.Fatalf("faults: %q", s.file.Faults)
+		}
+		// In words of the file, and with the way out: this is what a new label looks like.
+		for _, part := range []string{"balancer other.ipv4: 203.0.113.10 is already the VIP of", "(web)", "headgate apply --prune"} {
+			if !strings.Contains(s.file.Faults[0], part) {
+				t.Errorf("%q lacks %q", s.file.Faults[0], part)
+			}
 		}
 		if d := r.store.Get(); len(d.Balancers) != 1 || d.Balancers[0].Label != "web" {
 			t.Errorf("desired: %+v", d.Balancers)
@@ -380,4 +386,22 @@ func TestAStartDoesNotWaitForWhatCannotBeReached(t *testing.T) {
 			t.Errorf("it waited %v for nodes that may still answer, not %v", waited, hopsPatience)
 		}
 	})
+}
+
+func TestAStartThatCannotKeepTheFileGoesOnOnlyWithWhatWasThere(t *testing.T) {
+	r := newRig(t, twoNodes)
+	d := &daemon{engine: r.engine, config: r.file.start, store: r.store}
+	r.store.full = errors.New("no space left on device")
+	if err := d.applyFile(t.Context()); err != nil {
+		t.Errorf("with a state from before: %v", err)
+	}
+	if faults := r.file.status.Faults; len(faults) != 1 || !strings.Contains(faults[0], "no space left") {
+		t.Errorf("status says %q", faults)
+	}
+	empty := newMemoryStore()
+	empty.full = r.store.full
+	r.file.store, d.store = empty, empty
+	if err := d.applyFile(t.Context()); err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("with nothing to run: %v", err)
+	}
 }

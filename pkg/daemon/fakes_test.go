@@ -28,6 +28,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 type memoryStore struct {
 	mu      sync.Mutex
 	desired store.Desired
+	full    error // what Update fails with
 	changed chan struct{}
 }
 
@@ -44,6 +45,9 @@ func (s *memoryStore) Watch() <-chan struct{} { return s.changed }
 func (s *memoryStore) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error) {
 	s.mu.Lock()
 	next, err := fn(lb.Clone(s.desired.Balancers))
+	if err == nil {
+		err = s.full
+	}
 	if err == nil {
 		s.desired = store.Desired{Revision: s.desired.Revision + 1, Balancers: next}
 	}
@@ -237,7 +241,9 @@ func newRig(t *testing.T, content string) *rig {
 		file:  &file{path: r.path, start: read, store: r.store, log: quiet(), now: time.Now},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, notify: notifier{quiet()}, log: quiet(), reload: r.reload,
 	}
-	r.file.apply(read)
+	if err := r.file.apply(read); err != nil {
+		t.Fatal(err)
+	}
 	r.takeDesired()
 	r.settle(true)
 	return r

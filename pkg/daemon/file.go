@@ -30,8 +30,9 @@ type file struct {
 }
 
 // apply puts the balancers of what was read into the store. What cannot go there together with
-// the balancers that the file does not name is a fault of the file, and changes nothing.
-func (f *file) apply(read *config.File) {
+// the balancers that the file does not name is a fault of the file, and changes nothing. The error
+// is noted and logged.
+func (f *file) apply(read *config.File) error {
 	f.status = api.FileStatus{Path: f.path, ReadAt: f.now(), Faults: []string{}}
 	_, err := f.store.Update(func(current []lb.Balancer) ([]lb.Balancer, error) {
 		next := merge(current, read.Balancers, false)
@@ -39,9 +40,10 @@ func (f *file) apply(read *config.File) {
 	})
 	if err != nil {
 		f.faulty(err)
-		return
+		return err
 	}
 	f.log.Info("applied the file", "file", f.path)
+	return nil
 }
 
 // reread reads the file again and applies it; a fault changes nothing.
@@ -53,14 +55,14 @@ func (f *file) reread() {
 		return
 	}
 	f.later = differences(f.start, read)
-	f.apply(read)
+	_ = f.apply(read) // noted: the daemon keeps what it runs
 }
 
 // faulty remembers and logs every fault.
 func (f *file) faulty(err error) {
 	f.status.Faults = faultsOf(err)
 	for _, fault := range f.status.Faults {
-		f.log.Error("the file has a fault, nothing of it is applied", "file", f.path, "fault", fault)
+		f.log.Error("nothing of the file is applied", "file", f.path, "fault", fault)
 	}
 }
 
@@ -86,7 +88,7 @@ func faultsOf(err error) []string {
 // warnings are what status says of the file.
 func (f *file) warnings() (out []string) {
 	if n := len(f.status.Faults); n > 0 {
-		out = append(out, fmt.Sprintf("%s has faults and changed nothing; the daemon keeps what it runs:", f.path))
+		out = append(out, fmt.Sprintf("%s changed nothing; the daemon keeps what it runs:", f.path))
 		out = append(out, f.status.Faults...)
 	}
 	for _, name := range f.later {

@@ -221,8 +221,12 @@ func remembered(restored []reconcile.Restored) map[lb.NodeKey]state.Known {
 	return known
 }
 
+// applyFile goes on with what the store has if the file cannot be applied; with nothing there it fails.
 func (d *daemon) applyFile(context.Context) error {
-	d.engine.file.apply(d.config)
+	err := d.engine.file.apply(d.config)
+	if err != nil && d.store.Get().Revision == 0 {
+		return err
+	}
 	d.engine.takeDesired()
 	return nil
 }
