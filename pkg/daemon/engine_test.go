@@ -14,6 +14,7 @@ import (
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/reconcile"
 )
 
 // running runs the engine in a bubble of fake time while the test does its part.
@@ -403,5 +404,25 @@ func TestAStartThatCannotKeepTheFileGoesOnOnlyWithWhatWasThere(t *testing.T) {
 	r.file.store, d.store = empty, empty
 	if err := d.applyFile(t.Context()); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("with nothing to run: %v", err)
+	}
+}
+
+func TestAStartWritesWhatThereIsRoomFor(t *testing.T) {
+	r := newRig(t, twoNodes)
+	r.tables = maps.NewFake(maps.FakeSizes{Nodes: 2}) // id 0 is nobody's
+	r.broken.applier = reconcile.New(r.tables, reconcile.Options{Log: quiet()})
+	d := &daemon{engine: r.engine}
+	if err := d.writeTable(t.Context()); err != nil {
+		t.Fatalf("a daemon that does not start cannot be told to have less: %v", err)
+	}
+	if nodes, err := r.tables.Reader().Nodes(); err != nil || len(nodes) != 1 {
+		t.Errorf("%d nodes, %v", len(nodes), err)
+	}
+	if w := strings.Join(r.published.Load().warnings, "\n"); !strings.Contains(w, "all 1 ids are in use") {
+		t.Errorf("warnings: %q", w)
+	}
+	r.broken.failures = []error{errors.New("not permitted")}
+	if err := d.writeTable(t.Context()); err == nil {
+		t.Error("it starts although the tables cannot be written")
 	}
 }

@@ -236,9 +236,14 @@ func (d *daemon) awaitHops(ctx context.Context) error {
 	return nil
 }
 
+// writeTable writes the table. What there is no room for keeps no daemon from starting: it is logged, status
+// shows it, and only a daemon that runs can be told to have less.
 func (d *daemon) writeTable(context.Context) error {
-	d.engine.state.SetHops(d.network.Hops())
+	d.engine.state.SetHops(d.engine.network.Hops())
 	d.engine.settle(true)
+	if errors.Is(d.engine.failure, reconcile.ErrFull) {
+		return nil
+	}
 	return d.engine.failure
 }
 

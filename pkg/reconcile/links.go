@@ -162,7 +162,11 @@ func (r *Reconciler) freeLinks(u *maps.Usage) error {
 	return nil
 }
 
+// ErrFull is matched by the error of an Apply that found a map full. What there was room for is written.
+var ErrFull = errors.New("no room left")
+
 // fullError says that a map has no room left.
 type fullError struct{ text string }
 
-func (e *fullError) Error() string { return e.text }
+func (e *fullError) Error() string        { return e.text }
+func (e *fullError) Is(target error) bool { return target == ErrFull }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -257,6 +258,9 @@ func TestLimitsAreNamed(t *testing.T) {
 		_, err := w.r.Apply(w.state.View(), hostLinks)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want %q", c.sizes, err, c.want)
+		}
+		if ours := c.sizes.VIPs != 1; ours && !errors.Is(err, ErrFull) { // of vips the kernel says it; services are as many
+			t.Errorf("%+v: %v is not ErrFull", c.sizes, err)
 		}
 		if c.table != "" && w.tableOf() != c.table {
 			t.Errorf("%+v: table %q, want %q: those that there is room for", c.sizes, w.tableOf(), c.table)

@@ -43,8 +43,8 @@ func (r *Reconciler) commit(svc *service, s *state.Service, takes []share) error
 	e, ok := r.slots.take(uint32(len(slots)))
 	if !ok {
 		free, rests := r.slots.left()
-		return fmt.Errorf("slots: no room for a table of %d in one piece (%d free, %d resting, %d in the map)",
-			len(slots), free, rests, r.t.Limits().Slots)
+		return &fullError{fmt.Sprintf("slots: no room for a table of %d in one piece (%d free, %d resting, %d in the map)",
+			len(slots), free, rests, r.t.Limits().Slots)}
 	}
 	r.writes++
 	if err := r.t.WriteSlots(e.first, slots); err != nil {
