@@ -17,19 +17,19 @@ build: ## the binary: build/headgate
 	$(GO) build -trimpath -o build/headgate ./cmd/headgate
 
 generate: ## the BPF object and its Go side from bpf/ (needs clang-19, see scripts/deps.sh)
-	$(GO) generate ./loader
+	$(GO) generate ./loader ./scripts/bench
 
-check: ## formatting and vet
+check: ## formatting, vet, and all tests that need no clients and servers (needs root for those that load programs)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/(cmd/headgate/e2e|scripts/leftovers)$$')
 
 deps: ## what the tests need, from Debian (needs root when something is missing)
 	@scripts/deps.sh
 
-test: deps check ## all tests (needs root for those that load programs and make namespaces)
+test: deps check ## all tests (needs root)
 	@status=0; \
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/(cmd/headgate/e2e|scripts/leftovers)$$') || status=1; \
 	for package in $(ALONE); do $(GO) test -count=1 $(TESTFLAGS) $$package || status=1; done; \
 	exit $$status
 
