@@ -58,7 +58,7 @@ static __always_inline int parse_transport(struct packet *p, void *end, __u8 pro
 	if (proto == IPPROTO_TCP) {
 		struct tcphdr *tcp = p->l4;
 
-		if ((void *)(tcp + 1) > end || room < (int)sizeof(*tcp))
+		if ((void *)(tcp + 1) > end || tcp->doff * 4 < (int)sizeof(*tcp) || tcp->doff * 4 > room)
 			return REASON_TRUNCATED;
 		p->tcp_flags = ((__u8 *)tcp)[13];
 	} else if (proto == IPPROTO_UDP) {

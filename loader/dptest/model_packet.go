@@ -139,6 +139,9 @@ func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Ad
 		p.flags = packet.Flags(b[13])
 		p.seq, p.ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
 		p.payload = end - l4 - int(b[12]>>4)*4
+		if b[12]>>4 < 5 || p.payload < 0 {
+			return "truncated"
+		}
 	}
 	return ""
 }
