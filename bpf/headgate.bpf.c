@@ -10,12 +10,18 @@
 /* The only place that turns a reason into a verdict, and that counts it. */
 static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int reason)
 {
+	int verdict = XDP_PASS;
+
+	if (reason >= REASON_NO_BACKEND_DROPPED)
+		verdict = XDP_DROP;
+	else if (reason >= REASON_NO_BACKEND)
+		verdict = transmit_back(ctx);
+	else if (reason >= REASON_NEW_FLOW)
+		verdict = transmit(ctx, run->link, XDP_PASS);
+	if (verdict == XDP_PASS && reason >= REASON_NEW_FLOW)
+		reason = leave_to_kernel(ctx);
 	count_reason(reason);
-	if (reason < REASON_NEW_FLOW)
-		return XDP_PASS;
-	if (reason < REASON_NO_BACKEND)
-		return transmit(ctx, run->link);
-	return reason < REASON_NO_BACKEND_DROPPED ? transmit_back(ctx) : XDP_DROP;
+	return verdict;
 }
 
 static __always_inline bool is_refusal(int reason)

@@ -56,18 +56,32 @@ static __always_inline int set_hop(struct ethhdr *eth, __u64 hop, __u32 *link, i
 }
 
 /*
- * Sends a frame out of a link: back where it came from, or over to another interface. On a veth
+ * Sends a frame out of a link: back where it came from, or over to another interface; `otherwise` is
+ * the verdict when that interface has gone, which the kernel takes out of tx_ports at once. On a veth
  * XDP_TX only puts the frame into the peer's ring, and wakes the peer only if that runs XDP itself
  * (veth_xdp_flush() looks for a program, where veth_ndo_xdp_xmit() is content with NAPI); a redirect
  * to the same interface arrives wherever one to another does.
  */
-static __always_inline int transmit(struct xdp_md *ctx, __u32 index)
+static __always_inline int transmit(struct xdp_md *ctx, __u32 index, int otherwise)
 {
 	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
 
 	if (link && link->ifindex == ctx->ingress_ifindex && !(link->flags & LINK_REDIRECT))
 		return XDP_TX;
-	return bpf_redirect_map(&tx_ports, index, XDP_PASS);
+	return bpf_redirect_map(&tx_ports, index, otherwise);
+}
+
+/* A frame that could not be sent: addressed to this host again, so that the kernel takes it for its own. */
+static __always_inline int leave_to_kernel(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 index = link_of_ingress(ctx);
+	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
+	struct ethhdr *eth = data;
+
+	if (link && (void *)(eth + 1) <= end)
+		__builtin_memcpy(eth->h_dest, link->mac, ETH_ALEN);
+	return REASON_HOP_UNRESOLVED;
 }
 
 /* Sends an answer of ours back where its cause came from. */
@@ -75,5 +89,5 @@ static __always_inline int transmit_back(struct xdp_md *ctx)
 {
 	__u32 index = link_of_ingress(ctx);
 
-	return index == LINKS_MAX ? XDP_TX : transmit(ctx, index);
+	return index == LINKS_MAX ? XDP_TX : transmit(ctx, index, XDP_TX);
 }
