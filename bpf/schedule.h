@@ -23,7 +23,8 @@ static __always_inline int choose_node(__u32 service_id)
 {
 	struct service *service = bpf_map_lookup_elem(&services, &service_id);
 	struct service_live *live = bpf_map_lookup_elem(&services_live, &service_id);
-	__u32 length, index, *slot;
+	__u32 length, index, node_id, *slot;
+	struct node *node;
 	__u64 word;
 
 	if (!service || !live)
@@ -34,5 +35,9 @@ static __always_inline int choose_node(__u32 service_id)
 		return word >> SERVICE_FLAGS_SHIFT & SERVICE_FLAG_DROP ? -REASON_NO_BACKEND_DROPPED : -REASON_NO_BACKEND;
 	index = (__u32)word + (__u32)(__sync_fetch_and_add(&live->ticket, 1) % length);
 	slot = bpf_map_lookup_elem(&slots, &index);
-	return slot && (int)*slot > 0 ? (int)*slot : -REASON_BAD_SERVICE;
+	if (!slot)
+		return -REASON_BAD_SERVICE;
+	node_id = *slot;
+	node = bpf_map_lookup_elem(&nodes, &node_id);
+	return node && READ_ONCE(node->status.lifecycle) != LIFECYCLE_FREE ? (int)node_id : -REASON_BAD_SERVICE;
 }
