@@ -174,8 +174,8 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	reason = v6 ? open_flow6(ctx, c, service) : open_flow4(ctx, c, service);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
 		return reason;
-	if (!place_at(at, c->ref, v6))
-		return ends_here(at, REASON_TABLE_BUSY);
+	if (!place_at(at, c->ref, v6) || !key_equals(at->head, at->ref & SLOT_MASK, &run->p.key, v6))
+		return ends_here(at, REASON_TABLE_BUSY); /* its slot has changed hands since the locks were dropped */
 	node_id = at->half->node;
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	run->hop = node ? READ_ONCE(node->hop) : 0;

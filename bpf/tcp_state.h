@@ -72,14 +72,23 @@ static __always_inline void move_flow(const struct place *at, bool is_forward, e
 	move_half(reply, to, now, v6);
 }
 
-/* The node's SYN-ACK: leaves the acknowledgement that proves that the client got it. */
+/*
+ * The node's SYN-ACK: leaves the acknowledgement that proves that the client got it. By
+ * compare-and-swap with what lay there while the flow was there, because a half that has the slot
+ * since then may keep its hop in the same word.
+ */
 static __always_inline void note_syn_ack(const struct place *reply, __u32 seq, const bool v6)
 {
 	struct place forward;
+	__u64 old, *own;
 
-	if (!place_at(&forward, reply->half->peer, v6) || !unchanged(reply, v6))
+	if (!place_at(&forward, reply->half->peer, v6))
 		return;
-	forward.half->own.origin.expect_ack = seq + 1;
+	own = &forward.half->own.hop;
+	old = READ_ONCE(*own);
+	if (!unchanged(reply, v6) ||
+	    __sync_val_compare_and_swap(own, old, (__u32)old | (__u64)(seq + 1) << 32) != old)
+		return;
 	set_half_flag(&forward, HALF_SYNACK, v6);
 }
 
