@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -65,23 +64,50 @@ func (d *Datapath) Attach(ifindex int, name string) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
+	var previous []Attachment
 	for _, a := range links {
 		if a.IfIndex != ifindex {
 			continue
 		}
 		a.Interface = name
 		if d.wantsMode(a.Mode) && d.switchOver(a) {
-			return d.remember(a), nil
+			return d.remember(d.warned(a)), nil
 		}
 		if err := unpinLink(d.dir, a); err != nil {
 			return Attachment{}, err
 		}
+		if !d.wantsMode(a.Mode) {
+			previous = append(previous, a)
+		}
 	}
 	a, err := d.attach(ifindex, name)
 	if err != nil {
-		return Attachment{}, err
+		return Attachment{}, errors.Join(err, d.restore(previous))
 	}
 	return d.remember(a), nil
+}
+
+// restore attaches the program again as it was before a change of mode that failed: an interface that
+// carried traffic goes on carrying it.
+func (d *Datapath) restore(previous []Attachment) error {
+	for _, a := range previous {
+		l, err := d.attachIn(a)
+		if err != nil {
+			return attachError(a, err)
+		}
+		if err := d.pinLink(l, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warned adds what the operator should know of an attachment that an earlier start made.
+func (d *Datapath) warned(a Attachment) Attachment {
+	if d.options.Mode == ModeAuto && a.Mode == ModeGeneric {
+		a.Warning = fmt.Sprintf("%s runs in generic mode, at a fraction of the speed, as when it was attached; `headgate detach` and a new start try native mode", a.Interface)
+	}
+	return a
 }
 
 func (d *Datapath) wantsMode(mode string) bool {
@@ -108,31 +134,37 @@ func (d *Datapath) attach(ifindex int, name string) (Attachment, error) {
 	if d.options.Mode == ModeGeneric {
 		a.Mode = ModeGeneric
 	}
-	l, err := attachXDP(d.coll.Programs["headgate"], a)
+	l, err := d.attachIn(a)
 	if err != nil && d.options.Mode == ModeAuto && !isTaken(err) {
 		a.Mode = ModeGeneric
 		a.Warning = fmt.Sprintf("%s runs in generic mode, at a fraction of the speed: its driver refuses native XDP (%v)", name, rootCause(err))
-		l, err = attachXDP(d.coll.Programs["headgate"], a)
+		l, err = d.attachIn(a)
 	}
 	if err != nil {
 		return a, attachError(a, err)
 	}
-	defer l.Close()
-	if err := os.MkdirAll(filepath.Join(d.dir, linksDir), pinsMode); err != nil {
-		return a, fmt.Errorf("attach to %s: %w", name, err)
-	}
-	if err := l.Pin(a.path(d.dir)); err != nil {
-		return a, fmt.Errorf("attach to %s: pin the link: %w", name, err)
-	}
-	return a, nil
+	return a, d.pinLink(l, a)
 }
 
-func attachXDP(program *ebpf.Program, a Attachment) (link.Link, error) {
+// pinLink pins a new link, which it closes: without a pin the attachment ends.
+func (d *Datapath) pinLink(l link.Link, a Attachment) error {
+	defer l.Close()
+	if err := os.MkdirAll(filepath.Join(d.dir, linksDir), pinsMode); err != nil {
+		return fmt.Errorf("attach to %s: %w", a.Interface, err)
+	}
+	if err := l.Pin(a.path(d.dir)); err != nil {
+		return fmt.Errorf("attach to %s: pin the link: %w", a.Interface, err)
+	}
+	return nil
+}
+
+// attachIn makes a new link in the attachment's mode.
+func (d *Datapath) attachIn(a Attachment) (link.Link, error) {
 	flags := link.XDPDriverMode
 	if a.Mode == ModeGeneric {
 		flags = link.XDPGenericMode
 	}
-	return link.AttachXDP(link.XDPOptions{Program: program, Interface: a.IfIndex, Flags: flags})
+	return link.AttachXDP(link.XDPOptions{Program: d.coll.Programs["headgate"], Interface: a.IfIndex, Flags: flags})
 }
 
 func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }

@@ -31,7 +31,22 @@ func takeLock(dir string) (*lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
+	if !stillNamed(f, dir) {
+		f.Close()
+		return nil, fmt.Errorf("%s was removed meanwhile: try again", dir)
+	}
 	return &lock{dir: f}, nil
+}
+
+// stillNamed says whether a path still leads to an open directory. If Remove was faster than the lock,
+// it does not, and the lock would be on nothing.
+func stillNamed(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(opened, named)
 }
 
 func (l *lock) release() error { return l.dir.Close() }

@@ -33,18 +33,37 @@ func Remove(dir string) ([]string, error) {
 		}
 		done = append(done, fmt.Sprintf("detached from interface %d (%s mode)", a.IfIndex, a.Mode))
 	}
-	for _, name := range []string{linksDir, mapsAside, mapsDir} {
-		path := filepath.Join(dir, name)
-		entries, _ := os.ReadDir(path) // not there: nothing to remove
-		if err := os.RemoveAll(path); err != nil {
+	n, err := removeMaps(dir)
+	if err != nil {
+		return done, explain(fmt.Errorf("remove the tables: %w", err))
+	}
+	if n > 0 {
+		done = append(done, fmt.Sprintf("removed %d maps", n))
+	}
+	for _, path := range []string{filepath.Join(dir, linksDir), dir} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return done, explain(fmt.Errorf("remove %s: %w", path, err))
 		}
-		if name == mapsDir && len(entries) > 0 {
-			done = append(done, fmt.Sprintf("removed %d maps", len(entries)))
-		}
-	}
-	if err := os.Remove(dir); err != nil {
-		return done, explain(fmt.Errorf("remove %s: %w", dir, err))
 	}
 	return done, nil
+}
+
+// removeMaps removes the pinned tables and returns how many there were. They are renamed aside first:
+// if it is interrupted, what is left never passes for a set of tables.
+func removeMaps(dir string) (n int, err error) {
+	aside, tables := filepath.Join(dir, mapsAside), filepath.Join(dir, mapsDir)
+	if err := os.RemoveAll(aside); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(tables, aside); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return 0, nil
+		}
+		return 0, err
+	}
+	entries, err := os.ReadDir(aside)
+	if err != nil {
+		return 0, err
+	}
+	return len(entries), os.RemoveAll(aside)
 }
