@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -232,6 +234,18 @@ func TestDetachAsksFirst(t *testing.T) {
 		o := commandIn(t, env{stdin: strings.NewReader("Y\n"), terminal: true}, args...)
 		if o.code != exitDone || !strings.Contains(o.out, "nothing is pinned in /sys/fs/bpf/hg-nothing-here") {
 			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}
+
+func TestADaemonThatCannotBeAskedIsNotCalledDead(t *testing.T) {
+	for want, err := range map[string]error{
+		"does not run": &api.NotRunningError{Err: syscall.ECONNREFUSED},
+		"unknown: its socket is for its owner only": &api.NotRunningError{Err: syscall.EACCES},
+		"does not answer": context.DeadlineExceeded,
+	} {
+		if got := describeDaemon(api.Status{}, err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -28,6 +29,9 @@ func look(c *cli.Context, e env) (l api.Look, done func(), err error) {
 	}
 	if c.Context.Err() != nil {
 		return nil, nil, c.Context.Err()
+	}
+	if errors.Is(gone, fs.ErrPermission) {
+		return nil, nil, gone // the maps are not for everybody either
 	}
 	dir := c.String("bpffs")
 	pinned, err := daemon.OpenPinned(dir)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -89,9 +91,17 @@ const compiler = "clang 19"
 func readDaemon(c *cli.Context) string {
 	ctx, cancel := context.WithTimeout(c.Context, patience)
 	defer cancel()
-	st, err := api.NewClient(c.String("socket")).Status(ctx)
-	if err != nil {
+	return describeDaemon(api.NewClient(c.String("socket")).Status(ctx))
+}
+
+func describeDaemon(st api.Status, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "unknown: its socket is for its owner only"
+	case errors.As(err, new(*api.NotRunningError)):
 		return "does not run"
+	case err != nil:
+		return "does not answer"
 	}
 	return fmt.Sprintf("%s, pid %d", st.Version, st.PID)
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // Client asks a daemon over its unix socket. It is safe for concurrent use.
@@ -19,6 +20,10 @@ type Client struct {
 	socket string
 	http   *http.Client
 }
+
+// answerWithin is how long a daemon may take to begin its answer: longer than to search the largest flow
+// table for a flow that is not there.
+const answerWithin = 30 * time.Second
 
 // NewClient makes a client of the daemon on that socket. Nothing is sent yet.
 func NewClient(socket string) *Client {
@@ -29,7 +34,9 @@ func NewClient(socket string) *Client {
 		}
 		return conn, nil
 	}
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{socket: socket, http: &http.Client{
+		Transport: &http.Transport{DialContext: dial, ResponseHeaderTimeout: answerWithin},
+	}}
 }
 
 // rootCause strips what repeats the socket's path.
@@ -210,6 +217,9 @@ func (c *Client) do(ctx context.Context, method, path string, v url.Values, body
 		var gone *NotRunningError
 		if errors.As(err, &gone) {
 			return nil, gone
+		}
+		if timeout := interface{ Timeout() bool }(nil); ctx.Err() == nil && errors.As(err, &timeout) && timeout.Timeout() {
+			return nil, fmt.Errorf("the daemon on %s does not answer: is it stopped, or its host overloaded?", c.socket)
 		}
 		return nil, fmt.Errorf("ask the daemon on %s: %w", c.socket, rootCause(err))
 	}

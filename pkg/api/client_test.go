@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -179,5 +180,23 @@ func TestEveryAnswerOfARefusalIsKept(t *testing.T) {
 	}
 	if err.Error() != "a\nb" {
 		t.Errorf("%q: want a line for each", err)
+	}
+}
+
+func TestADaemonThatIsStoppedIsNotWaitedForForEver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path) // takes connections, but nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := NewClient(path)
+	transport := c.http.Transport.(*http.Transport)
+	if transport.ResponseHeaderTimeout != answerWithin {
+		t.Error("it waits for ever")
+	}
+	transport.ResponseHeaderTimeout = 20 * time.Millisecond
+	if _, err := c.Export(t.Context()); err == nil || !strings.Contains(err.Error(), "the daemon on "+path+" does not answer") {
+		t.Errorf("%v", err)
 	}
 }
