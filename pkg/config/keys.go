@@ -22,8 +22,24 @@ func keys(fields []field) string {
 	return strings.Join(names, ", ")
 }
 
-// hint names the known key that an unknown one is nearest to, or else all that there are.
+// notYet are keys that belong to what is not there yet, with what there is instead. They are not taken for
+// a key that reads alike; each stands beside a key that is known.
+var notYet = map[string]struct{ beside, instead string }{
+	"check_path":               {"check", "check is none or connection"},
+	"check_body":               {"check", "check is none or connection"},
+	"check_passive":            {"check", "check is none or connection"},
+	"stick_ttl":                {"stickiness", "stickiness is none"},
+	"stick_refresh":            {"stickiness", "stickiness is none"},
+	"proxy_protocol":           {"protocol", "nodes see the balancer's address"},
+	"client_conn_throttle":     {"label", "clients are not throttled"},
+	"client_udp_sess_throttle": {"label", "clients are not throttled"},
+}
+
+// hint says what there is instead of an unknown key: the known one that it is nearest to, or else all.
 func hint(unknown string, fields []field) string {
+	if k, ok := notYet[unknown]; ok && find(fields, k.beside) != nil {
+		return ": there is no such thing yet, " + k.instead
+	}
 	plain := strings.ReplaceAll(strings.ToLower(unknown), "-", "_")
 	best, least := "", 1+len(plain)/4
 	for i := range fields {
