@@ -41,10 +41,6 @@ func flows(c *cli.Context, e env) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	form, err := format(c)
-	if err != nil {
-		return err
-	}
 	q := api.FlowQuery{Config: c.String("config"), Node: c.String("node"), State: c.String("state"), Limit: c.Int("limit")}
 	if q.State != "" && !slices.Contains(api.FlowStates, q.State) {
 		return usage(c, "--state %s: must be one of %s", q.State, strings.Join(api.FlowStates, ", "))
@@ -53,23 +49,21 @@ func flows(c *cli.Context, e env) error {
 		return usage(c, "--limit %d: must be 0 or more", q.Limit)
 	}
 	if s := c.String("client"); s != "" {
+		var err error
 		if q.Client, err = netip.ParseAddr(s); err != nil {
 			return usage(c, "--client %s: must be an IP address", s)
 		}
 	}
-	l, done, err := look(c, e)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if c.Bool("count") {
-		counts, err := l.CountFlows(c.Context, q)
-		if err != nil {
-			return err
+	return show(c, e, func(l api.Look, form string) error {
+		if c.Bool("count") {
+			counts, err := l.CountFlows(c.Context, q)
+			if err != nil {
+				return err
+			}
+			return printAs(e.stdout, form, counts, func(w io.Writer) error { return printCounts(w, counts) })
 		}
-		return printAs(e.stdout, form, counts, func(w io.Writer) error { return printCounts(w, counts) })
-	}
-	return printFlows(e.stdout, form, l.Flows(c.Context, q))
+		return printFlows(e.stdout, form, l.Flows(c.Context, q))
+	})
 }
 
 // flowBatch is how many flows decide the widths of the columns, and how many are written at once.

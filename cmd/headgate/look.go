@@ -17,6 +17,20 @@ import (
 // patience is how long a daemon may take to answer before it counts as dead.
 const patience = 3 * time.Second
 
+// show calls then with what to read from, the daemon or the pinned maps, and the format to print in.
+func show(c *cli.Context, e env, then func(l api.Look, form string) error) error {
+	form, err := format(c)
+	if err != nil {
+		return err
+	}
+	l, done, err := look(c, e)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return then(l, form)
+}
+
 // look gives what to read from: the daemon, or the pinned maps when it does not answer, and says
 // so on stderr. The caller calls done when it has read.
 func look(c *cli.Context, e env) (l api.Look, done func(), err error) {

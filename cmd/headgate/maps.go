@@ -38,31 +38,26 @@ func mapsList(c *cli.Context, e env) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	form, err := format(c)
-	if err != nil {
-		return err
-	}
-	l, done, err := look(c, e)
-	if err != nil {
-		return err
-	}
-	defer done()
-	list, err := l.Maps(c.Context)
-	if err != nil {
-		return err
-	}
-	return printAs(e.stdout, form, list, func(w io.Writer) error {
-		rows := make([][]string, len(list))
-		for i, m := range list {
-			what, _, _ := strings.Cut(m.What, ";") // who writes it is told by json and yaml
-			fill := "-"
-			if m.Entries > 1 {
-				fill = fmt.Sprintf("%.1f%%", 100*float64(m.Used)/float64(m.Entries))
-			}
-			rows[i] = []string{m.Name, number(m.Used), number(m.Entries), fill, size(float64(m.Bytes)), what}
+	return show(c, e, func(l api.Look, form string) error {
+		list, err := l.Maps(c.Context)
+		if err != nil {
+			return err
 		}
-		return writeTable(w, "", columns("NAME", ">USED", ">ENTRIES", ">FILL", ">MEMORY", "~WHAT"), rows)
+		return printAs(e.stdout, form, list, func(w io.Writer) error { return printMaps(w, list) })
 	})
+}
+
+func printMaps(w io.Writer, list []api.Map) error {
+	rows := make([][]string, len(list))
+	for i, m := range list {
+		what, _, _ := strings.Cut(m.What, ";") // who writes it is told by json and yaml
+		fill := "-"
+		if m.Entries > 1 {
+			fill = fmt.Sprintf("%.1f%%", 100*float64(m.Used)/float64(m.Entries))
+		}
+		rows[i] = []string{m.Name, number(m.Used), number(m.Entries), fill, size(float64(m.Bytes)), what}
+	}
+	return writeTable(w, "", columns("NAME", ">USED", ">ENTRIES", ">FILL", ">MEMORY", "~WHAT"), rows)
 }
 
 func mapsDump(c *cli.Context, e env) error {
@@ -70,28 +65,21 @@ func mapsDump(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	form, err := format(c)
-	if err != nil {
-		return err
-	}
-	l, done, err := look(c, e)
-	if err != nil {
-		return err
-	}
-	defer done()
-	entries := l.DumpMap(c.Context, name)
-	if form != asTable {
-		return printSequence(e.stdout, form, entries)
-	}
-	for entry, err := range entries {
-		if err != nil {
-			return err
+	return show(c, e, func(l api.Look, form string) error {
+		entries := l.DumpMap(c.Context, name)
+		if form != asTable {
+			return printSequence(e.stdout, form, entries)
 		}
-		if err := printEntry(e.stdout, entry); err != nil {
-			return err
+		for entry, err := range entries {
+			if err != nil {
+				return err
+			}
+			if err := printEntry(e.stdout, entry); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func printEntry(w io.Writer, entry api.Entry) error {

@@ -64,29 +64,22 @@ func nodeList(c *cli.Context, e env) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	form, err := format(c)
-	if err != nil {
-		return err
-	}
-	l, done, err := look(c, e)
-	if err != nil {
-		return err
-	}
-	defer done()
-	st, err := l.Status(c.Context)
-	if err != nil {
-		return err
-	}
-	nodes := st.Nodes()
-	if name := c.String("config"); name != "" {
-		config, err := api.FindConfig(st.Configs, name)
+	return show(c, e, func(l api.Look, form string) error {
+		st, err := l.Status(c.Context)
 		if err != nil {
 			return err
 		}
-		nodes = config.Nodes
-	}
-	return printAs(e.stdout, form, nodes, func(w io.Writer) error {
-		return writeTable(w, "", nodeColumns, nodeRows(nodes, true))
+		nodes := st.Nodes()
+		if name := c.String("config"); name != "" {
+			config, err := api.FindConfig(st.Configs, name)
+			if err != nil {
+				return err
+			}
+			nodes = config.Nodes
+		}
+		return printAs(e.stdout, form, nodes, func(w io.Writer) error {
+			return writeTable(w, "", nodeColumns, nodeRows(nodes, true))
+		})
 	})
 }
 
@@ -95,24 +88,17 @@ func nodeShow(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	form, err := format(c)
-	if err != nil {
-		return err
-	}
-	l, done, err := look(c, e)
-	if err != nil {
-		return err
-	}
-	defer done()
-	st, err := l.Status(c.Context)
-	if err != nil {
-		return err
-	}
-	node, err := st.Node(name)
-	if err != nil {
-		return err
-	}
-	return printAs(e.stdout, form, node, func(w io.Writer) error { return printNode(w, node, time.Now()) })
+	return show(c, e, func(l api.Look, form string) error {
+		st, err := l.Status(c.Context)
+		if err != nil {
+			return err
+		}
+		node, err := st.Node(name)
+		if err != nil {
+			return err
+		}
+		return printAs(e.stdout, form, node, func(w io.Writer) error { return printNode(w, node, time.Now()) })
+	})
 }
 
 func nodeSet(c *cli.Context, e env) error {

@@ -30,20 +30,13 @@ func statusCommand(e env) *cli.Command {
 			if err := noArgs(c); err != nil {
 				return err
 			}
-			form, err := format(c)
-			if err != nil {
-				return err
-			}
-			l, done, err := look(c, e)
-			if err != nil {
-				return err
-			}
-			defer done()
-			st, err := l.Status(c.Context)
-			if err != nil {
-				return err
-			}
-			return printAs(e.stdout, form, st, func(w io.Writer) error { return printStatus(w, st, c.Bool("all"), time.Now()) })
+			return show(c, e, func(l api.Look, form string) error {
+				st, err := l.Status(c.Context)
+				if err != nil {
+					return err
+				}
+				return printAs(e.stdout, form, st, func(w io.Writer) error { return printStatus(w, st, c.Bool("all"), time.Now()) })
+			})
 		},
 	}
 }
