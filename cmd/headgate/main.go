@@ -31,6 +31,7 @@ type env struct {
 	stdout, stderr io.Writer
 	terminal       bool             // stdin is one: questions can be asked
 	hangups        <-chan os.Signal // SIGHUP: read the file again
+	endOnHangup    func()           // SIGHUP ends the command from now on, as it does by default; may be nil
 }
 
 func main() {
@@ -39,7 +40,10 @@ func main() {
 	hangups := make(chan os.Signal, 1)
 	// Caught from the first instruction on, since the default would end a daemon that is starting.
 	signal.Notify(hangups, syscall.SIGHUP)
-	e := env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stdin), hangups: hangups}
+	e := env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stdin),
+		hangups: hangups, endOnHangup: func() { signal.Reset(syscall.SIGHUP) },
+	}
 	os.Exit(run(ctx, e, os.Args[1:]))
 }
 
@@ -86,6 +90,13 @@ func newApp(e env) *cli.App {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Value: config.DefaultSocket, EnvVars: []string{"HEADGATE_SOCKET"}, Usage: "`PATH` of the daemon's socket"},
 			&cli.StringFlag{Name: "bpffs", Value: config.DefaultBPFFS, EnvVars: []string{"HEADGATE_BPFFS"}, Usage: "`DIR` of the pinned maps, read when no daemon answers"},
+		},
+		Before: func(c *cli.Context) error {
+			// A command that waits must not outlive the terminal that it was called from.
+			if c.Args().First() != "run" && e.endOnHangup != nil {
+				e.endOnHangup()
+			}
+			return nil
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -45,6 +45,8 @@ func TestWrongUsageIsExitCode2(t *testing.T) {
 		"node set a/80/b c --mode drain",
 		"node set a/80/b --nose",
 		"node set a/80/b --weight many",
+		"node set a/80/b --mode drain --timeout 1m",
+		"node set a/80/b --until-drained --timeout -1m",
 		"node show",
 		"validate",
 		"validate a b",
@@ -126,5 +128,18 @@ func TestCompletionKnowsTheNames(t *testing.T) {
 	o := command(t, "node", "set", "--generate-bash-completion")
 	if !strings.Contains(o.out, "web/80/web-2\n") || !strings.Contains(o.out, "--mode\n") {
 		t.Errorf("%q %q", o.out, o.stderr)
+	}
+}
+
+func TestOnlyTheDaemonOutlivesItsTerminal(t *testing.T) {
+	noDaemon(t)
+	for line, want := range map[string]bool{
+		"run -c /nowhere": false, "--socket /nowhere run -c /nowhere": false, "status": true, "node set a/80/bcd --until-drained": true,
+	} {
+		ends := false
+		commandIn(t, env{endOnHangup: func() { ends = true }}, strings.Fields(line)...)
+		if ends != want {
+			t.Errorf("%s: SIGHUP ends it: %v", line, ends)
+		}
 	}
 }

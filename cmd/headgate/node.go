@@ -116,6 +116,9 @@ func nodeSet(c *cli.Context, e env) error {
 		change.Weight = &weight
 	}
 	drained := c.Bool("until-drained")
+	if d := c.Duration("timeout"); c.IsSet("timeout") && (!drained || d <= 0) {
+		return usage(c, "--timeout %v: must be more than 0, and needs --until-drained", d)
+	}
 	if change == (api.NodeChange{}) && !drained {
 		return usage(c, "node set needs something to set: --mode or --weight")
 	}
