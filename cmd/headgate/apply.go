@@ -75,7 +75,7 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		}
 	}
 	for _, m := range res.Plan.Moves {
-		fmt.Fprintf(w, "%s: %.1f %% of clients get another node for their next connection; established ones stay\n",
+		fmt.Fprintf(w, "%s: %.1f %% of clients get another node, or none, next time; established connections stay\n",
 			m.Config, 100*m.Share)
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
@@ -31,8 +32,8 @@ const (
 )
 
 // ConfigMove is the share of the clients of a config whose next connection would be for another
-// node: half the sum of the differences of the nodes' shares, all of them taken to be healthy.
-// Established connections stay where they are.
+// node, or for none: half the sum of the differences of the nodes' shares, all of them taken to be
+// healthy. Established connections stay where they are.
 type ConfigMove struct {
 	Config string  `json:"config"`
 	Share  float64 `json:"share"` // 0 to 1
@@ -135,8 +136,16 @@ type differ []string
 
 func (d *differ) add(field string, from, to any) {
 	if from != to {
-		*d = append(*d, fmt.Sprintf("%s: %v → %v", field, from, to))
+		*d = append(*d, fmt.Sprintf("%s: %v → %v", field, plain(from), plain(to)))
 	}
+}
+
+// plain writes a value as the file does.
+func plain(v any) any {
+	if d, ok := v.(time.Duration); ok {
+		return lb.FormatDuration(d)
+	}
+	return v
 }
 
 func address(a netip.Addr) string {
@@ -171,7 +180,11 @@ func moved(from, to []lb.Node) float64 {
 				sum += now[addr]
 			}
 		}
-		if len(old) > 0 { // else nobody was served, and nobody moves
+		switch {
+		case len(old) == 0: // nobody was served, and nobody moves
+		case len(now) == 0:
+			share = 1 // nobody is left to move to
+		default:
 			share = max(share, sum/2)
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -30,10 +31,10 @@ func TestThePlanNamesEveryStep(t *testing.T) {
 	renamed.Label, renamed.Weight = "web-two", 75
 	from := append(web(n1, n2), lb.Balancer{Label: "old", IPv4: netip.MustParseAddr("203.0.113.11")})
 	to := append(web(renamed, n3), lb.Balancer{Label: "new", IPv4: netip.MustParseAddr("203.0.113.12"), IPv6: netip.MustParseAddr("2001:db8::12")})
-	to[0].Configs[0].OnDown = lb.DownReset
+	to[0].Configs[0].OnDown, to[0].Configs[0].TCPIdle = lb.DownReset, time.Hour
 	want := Plan{
 		Steps: []Step{
-			{Change, "config", "web/80", []string{"on_down:  → reset"}},
+			{Change, "config", "web/80", []string{"on_down:  → reset", "tcp_idle: 0s → 1h"}},
 			{Remove, "node", "web/80/web-1", []string{"192.0.2.11:8080"}},
 			{Change, "node", "web/80/web-two", []string{"label: web-2 → web-two", "weight: 50 → 75"}},
 			{Add, "node", "web/80/web-3", []string{"192.0.2.13:8080, weight 100, mode backup"}},
@@ -67,6 +68,8 @@ func TestClientsMovedAreTheDifferenceOfShares(t *testing.T) {
 		{"a weight of 3 to 1", []lb.Node{n1, n2}, []lb.Node{n1, heavier}, 0.25},
 		{"a backup more", []lb.Node{n1}, []lb.Node{n1, n3}, 0},
 		{"only the backup is left", []lb.Node{n1, n3}, []lb.Node{n3}, 1},
+		{"nobody is left", []lb.Node{n1, n2}, []lb.Node{drained}, 1},
+		{"the last of a family goes", []lb.Node{n1, v6}, []lb.Node{n1}, 1},
 		{"a new family moves nobody", []lb.Node{n1}, []lb.Node{n1, v6}, 0},
 		{"families are counted apart", []lb.Node{n1, n2, v6}, []lb.Node{n1, drained, v6}, 0.5},
 	} {
