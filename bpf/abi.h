@@ -280,7 +280,7 @@ enum reason {
 	/* dropped: first is REASON_NO_BACKEND_DROPPED */
 	REASON_NO_BACKEND_DROPPED, /* on_no_backend: drop */
 	REASON_REFUSE_LIMITED,     /* a refusal over the rate limit */
-	REASON_REFUSE_SILENT,      /* a refusal that must not be answered (an RST came in) */
+	REASON_REFUSE_SILENT,      /* a refusal that must not be answered: of an RST, or to many */
 	REASON_TABLE_BUSY,         /* a bucket stayed locked; the sender will repeat */
 	REASON_BAD_SERVICE,        /* an index that user space wrote points nowhere */
 	REASON_MAX,

@@ -96,7 +96,7 @@ func (m *Model) linkOf(ifindex int) (uint16, bool) {
 
 // refuse builds the answer to a packet that is refused.
 func (m *Model) refuse(p *modelPacket, reason string) Outcome {
-	if p.tcp() && p.flags&packet.RST != 0 || !p.tcp() && p.l4 != p.fixedHeader() {
+	if p.tcp() && p.flags&packet.RST != 0 || !p.tcp() && p.l4 != p.fixedHeader() || !p.fromAHost() {
 		return Outcome{Drop, "refuse_silent", p.frame}
 	}
 	answer := packet.Packet{&packet.Ethernet{Src: packet.MAC(p.frame), Dst: packet.MAC(p.frame[6:12])}}
@@ -114,6 +114,15 @@ func (m *Model) refuse(p *modelPacket, reason string) Outcome {
 	frame, err := answer.Encode()
 	must(err)
 	return Outcome{Tx, reason, frame}
+}
+
+// fromAHost says whether a packet came from one host, to this one.
+func (p *modelPacket) fromAHost() bool {
+	src := p.tuple.Src.Addr()
+	if src.Is4() && (src.As4()[0] == 0 || src.As4()[0] == 127 || src.As4()[0] >= 224) {
+		return false
+	}
+	return p.frame[0]&1 == 0 && !src.IsMulticast() && !src.IsUnspecified()
 }
 
 // reset is the RST that answers a segment (RFC 9293, 3.10.7.1).
