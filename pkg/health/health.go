@@ -16,6 +16,9 @@ type Target struct {
 	// unless it is older than two intervals. It counts only when the target is new to the Manager.
 	Initial   lb.Health
 	InitialAt time.Time
+	// Since is when its checks began anew, zero if they did not: results of checks before say nothing about it,
+	// so the next one is made at once.
+	Since time.Time
 }
 
 // Result is what is known about a target. Health is never empty.

@@ -230,6 +230,7 @@ func TestNewNodeIsCheckedAtOnceThoughAnotherConfigChecksItAlready(t *testing.T) 
 		pass(3 * time.Hour)
 		before := len(w.checks(node(1).Address))
 		start := time.Now()
+		second.Since = start
 		m.Set([]Target{first, second})
 		pass(time.Millisecond)
 		if n := len(w.checks(node(1).Address)) - before; n != 1 {
@@ -242,6 +243,23 @@ func TestNewNodeIsCheckedAtOnceThoughAnotherConfigChecksItAlready(t *testing.T) 
 		pass(time.Millisecond)
 		if n := len(w.checks(node(1).Address)) - before; n != 1 {
 			t.Errorf("%d checks, although nothing was new", n)
+		}
+	})
+}
+
+func TestNodeThatWasAwayForAMomentIsCheckedAtOnce(t *testing.T) {
+	story(t, Options{}, func(w *world, m *Manager) {
+		slow := lb.Check{Type: lb.CheckConnection, Interval: time.Hour, Timeout: time.Second, Attempts: 3, Rise: 1}
+		m.Set([]Target{target(1, slow)})
+		pass(3 * time.Hour)
+		before := len(w.checks(node(1).Address))
+		m.Set(nil)
+		again := target(1, slow)
+		again.Since = time.Now()
+		m.Set([]Target{again}) // E15, sooner than Run has taken that it was away
+		pass(time.Millisecond)
+		if n := len(w.checks(node(1).Address)) - before; n != 1 {
+			t.Errorf("%d checks of the node", n)
 		}
 	})
 }

@@ -220,8 +220,8 @@ func (l *loop) retarget(targets []Target) {
 			if m := begin(t, now); m.at.After(p.machine.at) {
 				p.machine = m
 			}
-		case old[t.Key] == nil:
-			// Another node has the same probe; this one wants a result of its own time.
+		case t.Since.After(p.started):
+			// Another node has the same probe, or this one was away for a moment.
 			l.hurry(p, now.Add(time.Duration(hurried)*pace))
 			hurried++
 		}

@@ -86,7 +86,7 @@ func (s *State) Targets() []health.Target {
 	defer s.mu.Unlock()
 	var out []health.Target
 	for key, check := range checked(s.balancers) {
-		t := health.Target{Key: key, Check: check, Initial: lb.Unknown}
+		t := health.Target{Key: key, Check: check, Initial: lb.Unknown, Since: s.since[key]}
 		if k, ok := s.initial(key); ok {
 			t.Initial, t.InitialAt = k.Health, k.At
 		}

@@ -203,6 +203,11 @@ func TestE15LeavingRejectIsUnknownUntilTheNextCheck(t *testing.T) {
 	f.checked(nodeB, lb.Up)
 	f.mode(0, lb.Reject)
 	f.mode(0, lb.Accept)
+	for _, target := range f.Targets() {
+		if restarted := !target.Since.IsZero(); restarted != (target.Key == f.key(nodeA)) {
+			t.Errorf("%s is checked anew since %v", target.Key, target.Since)
+		}
+	}
 	f.SetHealth(f.results) // a snapshot that the checks made before they heard of it
 	if n := f.node(nodeA); n.Health != lb.Unknown || n.Takes {
 		t.Errorf("%s and takes %v, want Unknown and no new flows", n.Health, n.Takes)
