@@ -179,3 +179,25 @@ func TestFloodNeverEvictsEstablishedFlows(t *testing.T) {
 	}
 	check(t, bed)
 }
+
+// TestABlockOfUsedPortsTurnsNobodyAway lets the counter come round to connections that began together
+// and stay.
+func TestABlockOfUsedPortsTurnsNobodyAway(t *testing.T) {
+	bed := dptest.Open(t, dptest.Options{Buckets4: 4096})
+	fill(bed)
+	const connections = 2000
+	for i := range connections {
+		establish(t, bed, 20000+i)
+	}
+	again := dptest.Node{
+		ID: 1, Proto: packet.ProtoTCP, Address: netip.MustParseAddrPort(node4 + ":8080"),
+		Hop: dptest.Hop{Link: 3, MAC: packet.MAC{2, 0, 0, 0, 3, 0x11}}, Actions: dptest.ActionNew, SNATCount: 1,
+	}
+	bed.SetNode(again) // with its counter at the start again
+	for i := range 200 {
+		if reason, _ := run(t, bed, dptest.Front, syn4("198.51.100.8", 20000+i)); reason != "new_flow" {
+			t.Fatalf("connection %d: %s, though %d of 64,000 ports are in use", i, reason, connections+i)
+		}
+	}
+	check(t, bed)
+}

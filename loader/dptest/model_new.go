@@ -40,12 +40,12 @@ func (m *Model) newFlow(p *modelPacket) Outcome {
 	return m.deliver(p, f, "new_flow")
 }
 
-// choosePort goes round a node's source ports: the first that is free, or whose flow is half-open or
+// choosePort goes round a node's source ports in growing steps: the first that is free, or whose flow is half-open or
 // has expired; else the first whose flow is closing.
 func (m *Model) choosePort(p *modelPacket, node *Node) (source netip.AddrPort, found bool) {
-	for range portTries {
+	for i := range portTries {
 		n := node.NextPort
-		node.NextPort++
+		node.NextPort += 1 << i
 		address := m.snats[uint32(node.SNATFirst)+uint32(n/natPortCount)%uint32(node.SNATCount)]
 		candidate := netip.AddrPortFrom(address, uint16(natPortMin+n%natPortCount))
 		holder := m.replies[Tuple{p.tuple.Proto, node.Address, candidate}]
