@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/netdev"
@@ -387,6 +388,35 @@ func TestAStartDoesNotWaitForWhatCannotBeReached(t *testing.T) {
 			t.Errorf("it waited %v for nodes that may still answer, not %v", waited, hopsPatience)
 		}
 	})
+}
+
+func TestStatusSaysWhatTheDataPathRuns(t *testing.T) {
+	r := newRig(t, twoNodes)
+	b := &backend{looker: looker{r.tables.Reader()}, d: &daemon{engine: r.engine, progress: r.progress, rates: r.rates, config: r.file.start}}
+	status := func() api.Config {
+		t.Helper()
+		st, err := b.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Configs[0]
+	}
+	if c := status(); c.Status != configUp || !c.Nodes[0].TakesNew || len(c.Refusing) > 0 {
+		t.Errorf("%+v", c)
+	}
+	r.tables = maps.NewFake(maps.FakeSizes{})
+	r.broken.applier = reconcile.New(r.tables, reconcile.Options{Log: quiet()})
+	b.reader = r.tables.Reader()
+	r.network.unreachable = "no route to it" // nor an address to send from
+	r.takeNetwork()
+	r.settle(true)
+	c := status()
+	if c.Status != configDown || len(c.Refusing) != 1 {
+		t.Errorf("clients are refused, yet %s, refusing %v", c.Status, c.Refusing)
+	}
+	if n := c.Nodes[0]; n.TakesNew || n.Why != notInTable {
+		t.Errorf("%+v", n)
+	}
 }
 
 func TestAStartThatCannotKeepTheFileGoesOnOnlyWithWhatWasThere(t *testing.T) {

@@ -85,22 +85,34 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater) []api.Con
 		config := &configs[c]
 		config.Addresses = append(config.Addresses, svc.VIP.String())
 		vip := maps.VIP{Addr: svc.VIP, Port: svc.Port, Protocol: svc.Protocol}
+		tier := schedule.None // until a node takes new flows for it
 		for j := range svc.Nodes {
 			n := nodeOfView(svc, &svc.Nodes[j])
-			if s, ok := counts[place{vip, n.Address}]; ok {
+			s, ok := counts[place{vip, n.Address}]
+			if ok {
 				count(&n, s)
 				n.NewPerSecond, n.BytesPerSecond = rate(s)
+			}
+			if n.TakesNew && s.Status.Actions&maps.TakesNew == 0 {
+				n.TakesNew, n.Why = false, notInTable
+			}
+			if n.TakesNew {
+				tier = svc.Tier
 			}
 			n.CheckedAt = moment(svc.Nodes[j].CheckedAt)
 			config.Nodes = append(config.Nodes, n)
 		}
-		config.Status = best(config.Status, svc.Tier)
-		if svc.Tier == schedule.None {
+		config.Status = best(config.Status, tier)
+		if tier == schedule.None {
 			config.Refusing = append(config.Refusing, svc.VIP.String())
 		}
 	}
 	return configs
 }
+
+// notInTable is why a node that should takes no new flows: there is no source address to reach it from,
+// no room for it, or the view was not written yet.
+const notInTable = "takes no new flows: the data path does not have it in its table (see the warnings of `headgate status`)"
 
 // best is the status of a config that has a service in this tier too.
 func best(status string, tier schedule.Tier) string {
