@@ -266,7 +266,7 @@ enum reason {
 	REASON_NO_CONFIG,      /* to one of our addresses, but no flow and no config */
 	REASON_TTL_EXPIRED,    /* the kernel answers with time exceeded */
 	/* to the kernel, rewritten */
-	REASON_HOP_UNRESOLVED, /* no MAC for the next hop yet: the kernel resolves it */
+	REASON_HOP_UNRESOLVED, /* no way to the next hop yet: the kernel may forward it, and resolves it */
 	/* forwarded: first is REASON_NEW_FLOW */
 	REASON_NEW_FLOW,
 	REASON_FORWARDED, /* client to node */

@@ -172,7 +172,7 @@ func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(er
 func attachError(a Attachment, err error) error {
 	switch {
 	case isTaken(err):
-		return fmt.Errorf("attach to %s: another XDP program is attached there: take it off first (ip link set dev %s xdp off)", a.Interface, a.Interface)
+		return fmt.Errorf("attach to %s: another XDP program is attached there: take it off first (another Headgate's: headgate --bpffs DIR detach; else: ip link set dev %s xdp off)", a.Interface, a.Interface)
 	case errors.Is(err, unix.ERANGE), errors.Is(err, unix.EINVAL) && a.Mode == ModeNative:
 		return fmt.Errorf("attach to %s in native mode: the driver refuses (%v): is its MTU too large for XDP? xdp_mode: auto falls back to generic mode", a.Interface, rootCause(err))
 	}

@@ -42,7 +42,7 @@ func onBPFFS(dir string) error {
 		case err == nil && fs.Type == bpfFSMagic:
 			return nil
 		case err == nil:
-			return fmt.Errorf("%s is not on a bpf filesystem: mount one (mount -t bpf bpf /sys/fs/bpf) or choose another directory", dir)
+			return fmt.Errorf("%s is not on a bpf filesystem: mount one (mount -t bpf bpf /sys/fs/bpf) or choose another directory; `ip netns exec` hides it, `nsenter --net` does not", dir)
 		case !errors.Is(err, os.ErrNotExist) || at == filepath.Dir(at):
 			return explain(fmt.Errorf("look at %s: %w", at, err))
 		}
