@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,9 +34,13 @@ var (
 	balancersBucket = []byte("balancers")
 )
 
-// open opens the database, makes it a store if it is new, and reads all of it.
+// open opens the database, which it makes if there is none, and reads all of it.
 func (s *Store) open() (err error) {
-	_, statErr := os.Stat(s.path)
+	if _, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) {
+		if err := makeStore(s.path); err != nil {
+			return err
+		}
+	}
 	var file *os.File
 	err = guard(func() error {
 		db, err := bolt.Open(s.path, 0o600, &bolt.Options{
@@ -65,12 +70,32 @@ func (s *Store) open() (err error) {
 		if file != nil {
 			release(file)
 		}
+	}
+	return err
+}
+
+// makeStore makes an empty store aside and links it into place once it is whole and on the disk, so
+// that a full disk or a crash never leaves a part of one. One that another process has put there
+// meanwhile stays.
+func makeStore(path string) (err error) {
+	dir := filepath.Dir(path)
+	aside, err := os.MkdirTemp(dir, ".headgate-")
+	if err != nil {
 		return err
 	}
-	if errors.Is(statErr, os.ErrNotExist) {
-		return syncDir(filepath.Dir(s.path))
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	whole := filepath.Join(aside, FileName)
+	db, err := bolt.Open(whole, 0o600, nil)
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := errors.Join(create(db), db.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(whole, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
 }
 
 // release gives up file and its lock. After a panic nobody else does, and closing alone would not
@@ -88,6 +113,9 @@ func openError(err error) error {
 		return fmt.Errorf("%w, or damaged at its beginning (%w): move it away or choose another state_dir", ErrForeign, err)
 	case errors.Is(err, bolterrors.ErrChecksum):
 		return corrupted("%w", err)
+	case strings.HasPrefix(err.Error(), "file size too small"): // the library has no name for it
+		return fmt.Errorf("%w (it is too short ever to have held anything: %w): move it away or choose another state_dir",
+			ErrCorrupted, err)
 	}
 	return err
 }

@@ -103,6 +103,32 @@ func revision(t *testing.T, line string) uint64 {
 	return n
 }
 
+// TestAStoreThatCannotBeMadeLeavesNothingBehind gives it a disk that is full from the first page on,
+// or from the second and so on, and then room.
+func TestAStoreThatCannotBeMadeLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	for pages := 1; pages <= 5; pages++ {
+		size := fmt.Sprintf("size=%d", pages*os.Getpagesize())
+		if err := unix.Mount("headgate-test", dir, "tmpfs", 0, size); err != nil {
+			t.Skipf("mounting a file system needs root: %v", err)
+		}
+		_, err := Open(dir)
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("%s: %v does not say that the disk is full", size, err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("%s: it left %v (%v)", size, entries, err)
+		}
+		if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=512k"); err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, openStore(t, dir))
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestAFullDiskRefusesAChangeAndKeepsTheRest fills a small file system.
 func TestAFullDiskRefusesAChangeAndKeepsTheRest(t *testing.T) {
 	dir := t.TempDir()

@@ -54,6 +54,17 @@ func TestAForeignFileIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
+func TestAFileOfOnePageIsRefusedWithAWayOut(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, FileName)
+	mustClose(t, openStore(t, dir))
+	if err := os.Truncate(path, int64(os.Getpagesize())); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(dir)
+	wantOpenError(t, err, ErrCorrupted, path, "too short", "move it away or choose another state_dir")
+}
+
 func TestAnotherProgramsDatabaseIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	edit(t, dir, func(tx *bolt.Tx) error {
