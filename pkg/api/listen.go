@@ -9,11 +9,14 @@ import (
 )
 
 // Listen makes the unix socket, mode 0600, and its directory. A socket that a dead daemon left is
-// replaced; one that is answered on is an error. Closing the listener removes the socket.
+// replaced; one that is answered on, and all that is no socket, is an error. Closing the listener removes the socket.
 func Listen(path string) (net.Listener, error) {
 	if conn, err := net.Dial("unix", path); err == nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("listen on %s: another daemon answers there: stop it, or give this one its own api.socket", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
+		return nil, fmt.Errorf("listen on %s: it is not a socket: choose another api.socket", path)
 	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -86,5 +87,27 @@ func TestClosingTwiceLeavesTheSocketOfTheNext(t *testing.T) {
 	_ = first.Close()
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("the next one's socket: %v", err)
+	}
+}
+
+func TestWhatIsNoSocketIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	file, link, deep := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "dir")
+	if err := errors.Join(os.WriteFile(file, []byte("precious"), 0o600), os.Symlink(file, link), os.Mkdir(deep, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, link, deep} {
+		if l, err := Listen(path); err == nil {
+			_ = l.Close()
+			t.Errorf("%s was taken", path)
+		} else if want := "listen on " + path + ": it is not a socket: choose another api.socket"; err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if data, err := os.ReadFile(link); err != nil || string(data) != "precious" {
+		t.Errorf("%q %v", data, err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 3 {
+		t.Errorf("there is %v", entries)
 	}
 }
