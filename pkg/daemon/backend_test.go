@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -265,6 +266,29 @@ func TestStatusNamesNodesThatCannotBeReached(t *testing.T) {
 	w := unreachable(configs)
 	if len(w) != maxUnreachable+1 || w[0] != "a cannot be reached: no route" || w[maxUnreachable] != "3 more nodes cannot be reached" {
 		t.Errorf("%q", w)
+	}
+}
+
+func TestStatusNamesNodesWhoseRepliesAreNeverSeen(t *testing.T) {
+	status := func(content string) (api.Node, []string) {
+		t.Helper()
+		r := newRig(t, content)
+		r.takeNetwork()
+		r.settle(true)
+		st, err := backendOf(r).Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Configs[0].Nodes[0], st.Warnings
+	}
+	// Nodes are reached by eth0.
+	n, warnings := status(strings.Replace(twoNodes, "[eth0]", "[eth1]", 1))
+	want := "web/80/web-1 is reached by eth0, which is not in interfaces: its replies do not come back: add it"
+	if !slices.Contains(warnings, want) || !strings.HasPrefix(n.Unreachable, "reached by eth0") || n.NextHop == "" {
+		t.Errorf("%q, %+v", warnings, n)
+	}
+	if n, warnings := status(twoNodes); len(warnings) > 0 || n.Unreachable != "" || n.NextHop == "" {
+		t.Errorf("by an interface that is there: %q, %+v", warnings, n)
 	}
 }
 

@@ -29,7 +29,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	}
 	now := time.Now()
 	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
-	configs := withRemoved(configsOfView(s.view, states, rate), states, rate)
+	configs := withRemoved(configsOfView(s.view, states, rate, s.interfaces), states, rate)
 	started := b.d.started.UTC()
 	return api.Status{
 		Source: api.FromDaemon, Version: b.d.Version, PID: os.Getpid(), StartedAt: &started,
@@ -63,8 +63,8 @@ type place struct {
 func placeOf(s maps.NodeState) place { return place{s.VIP, s.Address.String()} }
 
 // configsOfView makes the configs of a view, in the order of the file: a config with both families
-// is one, with the nodes of both.
-func configsOfView(v *state.View, states []maps.NodeState, rate rater) []api.Config {
+// is one, with the nodes of both. interfaces are those that the program is wanted on.
+func configsOfView(v *state.View, states []maps.NodeState, rate rater, interfaces []api.Interface) []api.Config {
 	counts := map[place]maps.NodeState{}
 	for _, s := range states {
 		if s.Status.Lifecycle == maps.Present {
@@ -88,6 +88,9 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater) []api.Con
 		tier := schedule.None // until a node takes new flows for it
 		for j := range svc.Nodes {
 			n := nodeOfView(svc, &svc.Nodes[j])
+			if h := &svc.Nodes[j].Hop; h.Resolved && !attached(interfaces, h.IfName) {
+				n.Unreachable = fmt.Sprintf("reached by %s, which is not in interfaces: its replies do not come back: add it", h.IfName)
+			}
 			s, ok := counts[place{vip, n.Address}]
 			if ok {
 				count(&n, s)
@@ -157,10 +160,15 @@ func withRemoved(configs []api.Config, states []maps.NodeState, rate rater) []ap
 	return configs
 }
 
+// attached says whether the program is wanted on an interface. What comes in by another one it never sees.
+func attached(interfaces []api.Interface, name string) bool {
+	return slices.ContainsFunc(interfaces, func(i api.Interface) bool { return i.Name == name })
+}
+
 // maxUnreachable bounds how many nodes are named in warnings: a lost link may cut off thousands.
 const maxUnreachable = 8
 
-// unreachable warns of the nodes that have no next hop.
+// unreachable warns of the nodes that have no next hop, and of those that have one but no way back.
 func unreachable(configs []api.Config) (out []string) {
 	more := 0
 	for _, c := range configs {
@@ -169,6 +177,8 @@ func unreachable(configs []api.Config) (out []string) {
 			case n.Unreachable == "":
 			case len(out) == maxUnreachable:
 				more++
+			case n.NextHop != "" && n.Lifecycle == api.Present:
+				out = append(out, fmt.Sprintf("%s is %s", n.Name, n.Unreachable))
 			default:
 				out = append(out, fmt.Sprintf("%s cannot be reached: %s", n.Name, n.Unreachable))
 			}
