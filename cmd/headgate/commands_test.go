@@ -76,6 +76,19 @@ func TestEveryListingSpeaksJSONAndYAML(t *testing.T) {
 	}
 }
 
+func TestJSONKeepsWhatPeopleRead(t *testing.T) {
+	f := busy()
+	const odd = "3>02:00 <&"
+	f.status.Configs[0].Nodes[0].NextHop = odd
+	f.flows[0].NodeName = odd
+	daemonOn(t, f)
+	for _, line := range []string{"status -o json", "node show web/80/web-1 -o json", "flows -o json", "node list -o yaml"} {
+		if o := command(t, strings.Fields(line)...); !strings.Contains(o.out, odd) {
+			t.Errorf("%s lacks %q: %s %s", line, odd, o.out, o.stderr)
+		}
+	}
+}
+
 func TestEmptyListingsAreListsToo(t *testing.T) {
 	daemonOn(t, &fakeDaemon{})
 	for _, line := range []string{"flows", "flows --count", "node list", "maps list"} {

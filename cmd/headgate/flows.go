@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"io"
 	"iter"
@@ -121,11 +121,11 @@ func printSequence[T any](w io.Writer, form string, seq iter.Seq2[T, error]) err
 		if err != nil {
 			return err
 		}
-		data, err := json.Marshal(v)
+		data, err := encode(v, "")
 		if err != nil {
 			return fmt.Errorf("write json: %w", err)
 		}
-		if _, err := fmt.Fprintf(w, "%s%s", before, data); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s", before, bytes.TrimSuffix(data, []byte("\n"))); err != nil {
 			return err
 		}
 		before = ",\n  "

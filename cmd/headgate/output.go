@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,11 +42,10 @@ func printAs(w io.Writer, format string, v any, table func(io.Writer) error) err
 	if format == asTable {
 		return table(w)
 	}
-	data, err := json.MarshalIndent(v, "", "  ")
+	data, err := encode(v, "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", format, err)
 	}
-	data = append(data, '\n')
 	if format == asYAML {
 		if data, err = config.YAML(data); err != nil {
 			return fmt.Errorf("write %s: %w", format, err)
@@ -53,6 +53,17 @@ func printAs(w io.Writer, format string, v any, table func(io.Writer) error) err
 	}
 	_, err = w.Write(data)
 	return err
+}
+
+// encode makes JSON that people can read, which the library's Marshal does not: it writes <, > and &
+// as numbers. A line feed ends it.
+func encode(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 // column is a heading of a table; numbers stand right, and prose gives way first.

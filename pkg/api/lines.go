@@ -20,7 +20,7 @@ func stream[T any](seq iter.Seq2[T, error]) (any, error) {
 	}
 	return lines(func(w io.Writer) {
 		defer stop()
-		enc := json.NewEncoder(w)
+		enc := encoder(w)
 		for ; ok; v, err, ok = next() {
 			if err != nil {
 				_ = enc.Encode(envelope{[]Refusal{{Reason: err.Error()}}})
@@ -31,4 +31,11 @@ func stream[T any](seq iter.Seq2[T, error]) (any, error) {
 			}
 		}
 	}), nil
+}
+
+// encoder writes JSON that people read too: <, > and & stay as they are.
+func encoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -129,7 +128,7 @@ func (s *Server) write(w http.ResponseWriter, v any) {
 		v(w)
 	default:
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(v)
+		_ = encoder(w).Encode(v)
 	}
 }
 
@@ -142,7 +141,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	s.generations(w)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(refusal.Status)
-	_ = json.NewEncoder(w).Encode(envelope{refusal.Reasons})
+	_ = encoder(w).Encode(envelope{refusal.Reasons})
 }
 
 func (s *Server) generations(w http.ResponseWriter) {

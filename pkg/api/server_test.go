@@ -37,6 +37,7 @@ func TestServerRefusals(t *testing.T) {
 		{"GET", "/flows?limit=-1", "", 400, "must be a number from 0"},
 		{"GET", "/applied?generation=x", "", 400, "must be a number"},
 		{"GET", "/maps/nose", "", 404, "have: nodes"},
+		{"GET", "/flows?client=%3Ca%26b%3E", "", 400, "<a&b>"},
 	} {
 		w := do(newFake(), tt.method, tt.path, tt.body)
 		if w.Code != tt.status || !strings.HasPrefix(w.Body.String(), `{"errors":[{"reason":`) || !strings.Contains(w.Body.String(), tt.reason) {
