@@ -177,6 +177,10 @@ func TestValidateNamesEveryFaultWithItsPlace(t *testing.T) {
 	if o := command(t, "validate", write(t, good)); o.code != exitDone || !strings.HasSuffix(o.out, ": good (1 balancer, 1 config, 1 node)\n") {
 		t.Errorf("%+v", o)
 	}
+	apply := strings.Replace(good, "interfaces: [eth0]\n", "", 1)
+	if o := command(t, "validate", write(t, apply)); o.code != exitDone || !strings.HasSuffix(o.out, ": good for apply; run needs interfaces (1 balancer, 1 config, 1 node)\n") {
+		t.Errorf("%+v", o)
+	}
 	path := write(t, strings.NewReplacer("port: 80", "port: 0", `8080"`, `8080", weight: 256`, "interfaces", "interface").Replace(good))
 	o := command(t, "validate", path)
 	lines := strings.Split(strings.TrimSpace(o.stderr), "\n")

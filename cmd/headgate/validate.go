@@ -25,10 +25,18 @@ func validateCommand(e env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(e.stdout, "%s: good (%s)\n", path, inventory(file.Balancers))
+			fmt.Fprintf(e.stdout, "%s: %s (%s)\n", path, verdict(file), inventory(file.Balancers))
 			return nil
 		},
 	}
+}
+
+// verdict says what a file without a fault is good for.
+func verdict(file *config.File) string {
+	if len(file.Interfaces) == 0 {
+		return "good for apply; run needs interfaces"
+	}
+	return "good"
 }
 
 // inventory counts what there is.
