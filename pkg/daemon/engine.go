@@ -275,10 +275,20 @@ func (e *engine) publish(v *state.View) {
 }
 
 func (e *engine) allWarnings() []string {
-	out := slices.Concat(e.file.warnings(), e.ports.warnings(), e.warnings)
+	out := slices.Concat(e.file.warnings(), e.ports.warnings(), foreign(e.file.start.SNAT, e.network.Links()), e.warnings)
 	if e.failure != nil {
 		g := e.progress.now()
 		out = append(out, fmt.Sprintf("the data path runs generation %d, %d is wanted: %s", g.Applied, g.Desired, oneLine(e.failure)))
+	}
+	return out
+}
+
+// foreign warns of the source addresses that no interface has: nobody answers for them on the network.
+func foreign(snat []netip.Addr, links []netdev.Link) (out []string) {
+	for _, a := range snat {
+		if !slices.ContainsFunc(links, func(l netdev.Link) bool { return slices.Contains(l.Addrs, a) }) {
+			out = append(out, fmt.Sprintf("snat %s is on no interface of this host: replies come back only if it is routed here", a))
+		}
 	}
 	return out
 }

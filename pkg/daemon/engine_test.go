@@ -294,6 +294,26 @@ func TestProbesAreNotSentFromAVIP(t *testing.T) {
 	})
 }
 
+func TestASourceAddressThatNoInterfaceHasIsNamed(t *testing.T) {
+	running(t, "snat: [10.0.0.1, 10.0.0.250]\n"+twoNodes, func(t *testing.T, r *rig) {
+		r.network.setLinks(
+			netdev.Link{Index: 2, Name: "eth0", Up: true, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}},
+			netdev.Link{Index: 3, Name: "lo", Up: true})
+		synctest.Wait()
+		want := []string{"snat 10.0.0.250 is on no interface of this host: replies come back only if it is routed here"}
+		if w := r.published.Load().warnings; !slices.Equal(w, want) {
+			t.Errorf("%q, want %q", w, want)
+		}
+		r.network.setLinks(
+			netdev.Link{Index: 2, Name: "eth0", Up: true, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}},
+			netdev.Link{Index: 3, Name: "lo", Up: true, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.250")}})
+		synctest.Wait()
+		if w := r.published.Load().warnings; len(w) > 0 {
+			t.Errorf("when an interface has it: %q", w)
+		}
+	})
+}
+
 func (r *rig) setVIP(t *testing.T, vip string) {
 	t.Helper()
 	_, _ = r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
