@@ -292,6 +292,33 @@ func TestStatusNamesNodesWhoseRepliesAreNeverSeen(t *testing.T) {
 	}
 }
 
+func TestANodeWhoseNeighbourIsSilentDoesNotPassForOneThatTakesFlows(t *testing.T) {
+	r := newRig(t, strings.Replace(twoNodes, "check: connection\n        check_interval: 2s\n        check_timeout: 1s", "check: none", 1))
+	r.takeNetwork()
+	r.settle(true)
+	node := func() (api.Node, api.Config) {
+		t.Helper()
+		st, err := backendOf(r).Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Configs[0].Nodes[0], st.Configs[0]
+	}
+	if n, _ := node(); !n.TakesNew || n.Why != "takes new flows: not checked" {
+		t.Errorf("while it answers: %+v", n)
+	}
+	r.network.unreachable = "neighbour 192.0.2.11 on eth0 does not answer"
+	r.takeNetwork()
+	r.settle(true)
+	n, c := node()
+	if n.TakesNew || n.Why != "takes no new flows: it is tried, but neighbour 192.0.2.11 on eth0 does not answer" {
+		t.Errorf("when it does not: %+v", n)
+	}
+	if c.Status != configUp || len(c.Refusing) > 0 {
+		t.Errorf("its clients are not refused, yet %s, refusing %v", c.Status, c.Refusing)
+	}
+}
+
 func TestMapsAreListedAndDumped(t *testing.T) {
 	r := newRig(t, twoNodes)
 	b := backendOf(r)

@@ -101,6 +101,9 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 			}
 			if n.TakesNew {
 				tier = svc.Tier
+				if silent(&svc.Nodes[j]) {
+					n.TakesNew, n.Why = false, "takes no new flows: it is tried, but "+n.Unreachable
+				}
 			}
 			n.CheckedAt = moment(svc.Nodes[j].CheckedAt)
 			config.Nodes = append(config.Nodes, n)
@@ -116,6 +119,10 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 // notInTable is why a node that should takes no new flows: there is no source address to reach it from,
 // no room for it, or the view was not written yet.
 const notInTable = "takes no new flows: the data path does not have it in its table (see the warnings of `headgate status`)"
+
+// silent says that a node cannot be reached and that no check has found otherwise: new flows are sent
+// its way, by the kernel, and most probably are lost there.
+func silent(n *state.Node) bool { return !n.Hop.Resolved && !n.Hop.Pending && n.Effective != lb.Up }
 
 // best is the status of a config that has a service in this tier too.
 func best(status string, tier schedule.Tier) string {
