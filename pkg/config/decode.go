@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,12 +117,19 @@ func (d *decoder) written(n *yaml.Node, path string) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		d.add(n, path, "is an alias: write the value itself")
+	case n.ShortTag() == "!!null" && required(path):
+		d.add(n, path, "is required: write a value")
 	case n.ShortTag() == "!!null":
 		d.add(n, path, "has no value: write one ([] for an empty list), or leave the key out")
 	default:
 		return true
 	}
 	return false
+}
+
+// required says that the key at path cannot be left out; those that cannot are required wherever they stand.
+func required(path string) bool {
+	return slices.Contains([]string{"label", "port", "address"}, path[strings.LastIndexByte(path, '.')+1:])
 }
 
 func (d *decoder) text(n *yaml.Node, path string) (string, bool) {
@@ -131,6 +139,8 @@ func (d *decoder) text(n *yaml.Node, path string) (string, bool) {
 		d.add(n, path, "must be a text, not %s", kind(n))
 	case n.ShortTag() != "!!str":
 		d.add(n, path, "must be a text, not %s: write %q with quotes", kind(n), n.Value)
+	case n.Value == "" && required(path):
+		d.add(n, path, "is required: write a value")
 	case n.Value == "":
 		d.add(n, path, "is empty: write a value, or leave the key out")
 	default:

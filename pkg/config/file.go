@@ -58,7 +58,7 @@ func (d *decoder) interfaces(n *yaml.Node, path string) {
 		case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\v\f\r"):
 			d.add(n, path, "%q cannot be the name of an interface", name)
 		case slices.Contains(d.file.Interfaces, name):
-			d.add(n, path, "%s stands there twice", name)
+			d.add(n, path, "%s is listed twice", name)
 		default:
 			d.file.Interfaces = append(d.file.Interfaces, name)
 		}
@@ -76,7 +76,7 @@ func (d *decoder) snat(n *yaml.Node, path string) {
 		case reason != "":
 			d.add(n, path, "%s", reason)
 		case slices.Contains(d.file.SNAT, a):
-			d.add(n, path, "%s stands there twice", a)
+			d.add(n, path, "%s is listed twice", a)
 		case len(d.file.SNAT) == snatMost:
 			d.add(n, path, "there may be at most %d addresses", snatMost)
 		default:

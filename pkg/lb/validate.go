@@ -166,6 +166,14 @@ func labelReason(label, more string) string {
 	return ""
 }
 
+// notYet are words for what other balancers have and this one may get.
+var notYet = []string{
+	"leastconn", "source", "ring_hash", "random", // algorithm
+	"table", "http_cookie", // stickiness
+	"http", "https", "http_body", // check, protocol
+	"dsr", "tunnel", // forwarding
+}
+
 // WordReason says in words that word is none of allowed, or "" when it is one.
 func WordReason[T ~string](word T, allowed []T) string {
 	if slices.Contains(allowed, word) {
@@ -174,6 +182,9 @@ func WordReason[T ~string](word T, allowed []T) string {
 	names := make([]string, len(allowed))
 	for i, a := range allowed {
 		names[i] = string(a)
+	}
+	if slices.Contains(notYet, string(word)) {
+		return fmt.Sprintf("%q is not there yet: only %s", string(word), strings.Join(names, ", "))
 	}
 	if len(names) == 1 {
 		return fmt.Sprintf("must be %s, not %q", names[0], string(word))
