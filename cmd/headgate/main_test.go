@@ -83,6 +83,26 @@ func TestWrongUsageIsExitCode2(t *testing.T) {
 	}
 }
 
+func TestWrongUsageSaysWhatIsRight(t *testing.T) {
+	noDaemon(t)
+	for line, want := range map[string]string{
+		"node set a/80/b --weight x":                    "--weight x: must be a number from 1 to 255 (see `headgate node set --help`)",
+		"node set a/80/b --weight=99999999999999999999": "--weight 99999999999999999999: must be a number from 1 to 255 (",
+		"node set a/80/b --timeout soon":                "--timeout soon: must be a duration such as 30s or 10m (",
+		"node set a/80/b --wait=maybe":                  "--wait maybe: takes no value (",
+		"flows --limit many":                            "--limit many: must be a number from 0 (",
+		"node set":                                      "node set takes one argument, the node as BALANCER/PORT[/udp]/NODE (got 0)",
+		"node show a b":                                 "node show takes one argument, ",
+		"maps dump":                                     "maps dump takes one argument, ",
+		"validate":                                      "validate takes one argument, ",
+		"node list x":                                   `node list takes no argument (got "x")`,
+	} {
+		if o := command(t, strings.Fields(line)...); o.code != exitUsage || !strings.HasPrefix(o.stderr, "headgate: "+want) {
+			t.Errorf("%s: %d %q, want %q", line, o.code, o.stderr, want)
+		}
+	}
+}
+
 func TestWithoutADaemonEveryCommandSaysSoInOneLine(t *testing.T) {
 	noDaemon(t)
 	file := filepath.Join(t.TempDir(), "f.yaml")

@@ -2,9 +2,14 @@ package main
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // usageError is a wrong use of a command: exit code 2.
@@ -21,17 +26,48 @@ func usage(c *cli.Context, format string, args ...any) error {
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	name := ""
-	if c.Command != nil && c.Command.Name != c.App.Name {
-		name = strings.TrimPrefix(c.Command.HelpName, "headgate ")
+	return &usageError{command: commandName(c), err: plainer(err)}
+}
+
+// commandName is the whole name, as in node set; empty for the app itself.
+func commandName(c *cli.Context) string {
+	if c.Command == nil || c.Command.Name == c.App.Name {
+		return ""
 	}
-	return &usageError{command: name, err: err}
+	return strings.TrimPrefix(c.Command.HelpName, "headgate ")
+}
+
+// wrongValue is how the library says that a flag's value cannot be read.
+var wrongValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:.*)") for (?:flag )?-(\S+): `)
+
+// values says what the values of those flags must be that are not texts; the others take none.
+var values = map[string]string{
+	"weight":  fmt.Sprintf("must be a number from %d to %d", lb.WeightLimit.Min, lb.WeightLimit.Max),
+	"limit":   "must be a number from 0",
+	"timeout": "must be a duration such as 30s or 10m",
+}
+
+// plainer says in our words what the library says about a flag's value.
+func plainer(err error) error {
+	m := wrongValue.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	value, unquoteErr := strconv.Unquote(m[1])
+	if unquoteErr != nil || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		value = m[1]
+	}
+	must := values[m[2]]
+	if must == "" {
+		must = "takes no value"
+	}
+	return fmt.Errorf("--%s %s: %s", m[2], value, must)
 }
 
 // noArgs refuses arguments where there are none.
 func noArgs(c *cli.Context) error {
 	if c.Args().Present() {
-		return usage(c, "%s takes no argument (got %q)", c.Command.Name, c.Args().First())
+		return usage(c, "%s takes no argument (got %q)", commandName(c), c.Args().First())
 	}
 	return nil
 }
@@ -39,7 +75,7 @@ func noArgs(c *cli.Context) error {
 // oneArg gives the only argument.
 func oneArg(c *cli.Context, what string) (string, error) {
 	if c.NArg() != 1 {
-		return "", usage(c, "%s takes one argument, %s (got %d)", c.Command.Name, what, c.NArg())
+		return "", usage(c, "%s takes one argument, %s (got %d)", commandName(c), what, c.NArg())
 	}
 	return c.Args().First(), nil
 }
