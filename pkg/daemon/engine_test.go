@@ -257,6 +257,25 @@ func TestSettingsThatNeedARestartAreNamed(t *testing.T) {
 	})
 }
 
+func TestASettingThatOutlivesARestartIsNotSaidToCountFromIt(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.write(t, twoNodes+"flow_table: {v4: 2048}\nbpffs: /sys/fs/bpf/other\n")
+		r.reload <- os.Interrupt
+		synctest.Wait()
+		warnings := r.published.Load().warnings
+		if len(warnings) != 2 {
+			t.Fatalf("warnings: %q", warnings)
+		}
+		bpffs, table := warnings[0], warnings[1]
+		if !strings.Contains(bpffs, "in /sys/fs/bpf/headgate stays attached") || !strings.Contains(bpffs, "headgate --bpffs /sys/fs/bpf/headgate detach") {
+			t.Errorf("bpffs: %q", bpffs)
+		}
+		if !strings.Contains(table, "flow_table was changed there and counts only after") || !strings.Contains(table, "headgate detach") || strings.Contains(table, "next start") {
+			t.Errorf("flow_table: %q", table)
+		}
+	})
+}
+
 func TestAnInterfaceThatGoesAndComesIsAttachedAgain(t *testing.T) {
 	running(t, twoNodes, func(t *testing.T, r *rig) {
 		r.network.setLinks(netdev.Link{Index: 3, Name: "eth1", Up: true})

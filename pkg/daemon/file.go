@@ -26,7 +26,7 @@ type file struct {
 	log    *slog.Logger
 	now    func() time.Time
 	status api.FileStatus
-	later  []string // settings that differ from those at the start
+	later  []string // settings that differ from those at the start, and what makes them count
 }
 
 // apply puts the balancers of what was read into the store. What cannot go there together with
@@ -91,28 +91,33 @@ func (f *file) warnings() (out []string) {
 		out = append(out, fmt.Sprintf("%s changed nothing; the daemon keeps what it runs:", f.path))
 		out = append(out, f.status.Faults...)
 	}
-	for _, name := range f.later {
-		out = append(out, fmt.Sprintf("%s: %s was changed there and counts from the next start of the daemon", f.path, name))
+	for _, setting := range f.later {
+		out = append(out, fmt.Sprintf("%s: %s", f.path, setting))
 	}
 	return out
 }
 
-// differences names the settings, beside the balancers, that differ between two files.
+// differences names the settings, beside the balancers, that differ between the file of the start and
+// another, and says what makes them count.
 func differences(a, b *config.File) (out []string) {
+	const next = "counts from the next start of the daemon"
 	for _, d := range []struct {
 		name string
 		same bool
+		when string
 	}{
-		{"interfaces", slices.Equal(a.Interfaces, b.Interfaces)},
-		{"xdp_mode", a.XDPMode == b.XDPMode},
-		{"snat", slices.Equal(a.SNAT, b.SNAT)},
-		{"state_dir", a.StateDir == b.StateDir},
-		{"bpffs", a.BPFFS == b.BPFFS},
-		{"flow_table", a.FlowTable == b.FlowTable},
-		{"api", a.API == b.API},
+		{"interfaces", slices.Equal(a.Interfaces, b.Interfaces), next},
+		{"xdp_mode", a.XDPMode == b.XDPMode, next},
+		{"snat", slices.Equal(a.SNAT, b.SNAT), next},
+		{"state_dir", a.StateDir == b.StateDir, next},
+		{"bpffs", a.BPFFS == b.BPFFS, fmt.Sprintf(
+			"%s, but what is pinned in %s stays attached: stop the daemon and `headgate --bpffs %[2]s detach` first", next, a.BPFFS)},
+		{"flow_table", a.FlowTable == b.FlowTable,
+			"counts only after the daemon was stopped and `headgate detach`, which ends all flows: tables keep their size until then"},
+		{"api", a.API == b.API, next},
 	} {
 		if !d.same {
-			out = append(out, d.name)
+			out = append(out, fmt.Sprintf("%s was changed there and %s", d.name, d.when))
 		}
 	}
 	return out
