@@ -21,8 +21,13 @@ func completeNodes(e env) cli.BashCompleteFunc {
 		if err != nil {
 			return
 		}
+		ambiguous := api.Ambiguous(nodes)
 		for _, n := range nodes {
-			fmt.Fprintln(e.stdout, n.Name)
+			name := n.Name
+			if ambiguous[name] {
+				name = n.Config + "/" + n.Address
+			}
+			fmt.Fprintln(e.stdout, name)
 		}
 		for _, f := range c.Command.Flags {
 			if name := f.Names()[0]; !strings.HasPrefix(name, "help") {

@@ -35,16 +35,14 @@ func FindNode(nodes []Node, name string) (Node, error) {
 	}
 	want := lb.NodeName(key, label)
 	var found []Node
-	var known []string
 	for _, n := range nodes {
 		if n.Name == want || n.Config+"/"+n.Address == want {
 			found = append(found, n)
 		}
-		known = append(known, n.Name)
 	}
 	switch len(found) {
 	case 0:
-		return Node{}, NotFound("%s: no such node (have: %s)", name, some(known))
+		return Node{}, NotFound("%s: no such node (have: %s)", name, some(listed(nodes)))
 	case 1:
 		return found[0], nil
 	}
@@ -60,6 +58,32 @@ func FindNode(nodes []Node, name string) (Node, error) {
 	}
 	return Node{}, refuse(http.StatusBadRequest, "node", "%s: several nodes have this label: name one by its address (have: %s)",
 		name, some(addresses))
+}
+
+// listed gives each node's name, with its address where nodes at others have the same.
+func listed(nodes []Node) []string {
+	ambiguous := Ambiguous(nodes)
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		names[i] = n.Name
+		if ambiguous[n.Name] {
+			names[i] += " (" + n.Address + ")"
+		}
+	}
+	return names
+}
+
+// Ambiguous holds the names that nodes at different addresses have.
+func Ambiguous(nodes []Node) map[string]bool {
+	first, ambiguous := map[string]string{}, map[string]bool{} // name → address
+	for _, n := range nodes {
+		if address, seen := first[n.Name]; !seen {
+			first[n.Name] = n.Address
+		} else if address != n.Address {
+			ambiguous[n.Name] = true
+		}
+	}
+	return ambiguous
 }
 
 // FindConfig finds a config by name. The error lists the names there are.

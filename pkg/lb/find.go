@@ -37,7 +37,7 @@ func FindNode(balancers []Balancer, key ConfigKey, name string) (*Node, error) {
 	}
 	address, _ := netip.ParseAddrPort(name)
 	var found *Node
-	var labels, addresses []string
+	var addresses []string
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		if n.Address.IsValid() && n.Address == address {
@@ -47,16 +47,31 @@ func FindNode(balancers []Balancer, key ConfigKey, name string) (*Node, error) {
 			found = n
 			addresses = append(addresses, n.Address.String())
 		}
-		labels = append(labels, n.Label)
 	}
 	switch len(addresses) {
 	case 0:
-		return nil, fmt.Errorf("%s: no such node (have: %s)", NodeName(key, name), some(labels))
+		return nil, fmt.Errorf("%s: no such node (have: %s)", NodeName(key, name), some(distinct(c.Nodes)))
 	case 1:
 		return found, nil
 	}
 	return nil, fmt.Errorf("%s: %d nodes have this label: name one by its address, as in %s/%s (have: %s)",
 		NodeName(key, name), len(addresses), key, addresses[0], some(addresses))
+}
+
+// distinct gives each node's label, with its address where others have the same.
+func distinct(nodes []Node) []string {
+	times := make(map[string]int, len(nodes))
+	for i := range nodes {
+		times[nodes[i].Label]++
+	}
+	names := make([]string, len(nodes))
+	for i := range nodes {
+		names[i] = nodes[i].Label
+		if times[names[i]] > 1 {
+			names[i] += " (" + nodes[i].Address.String() + ")"
+		}
+	}
+	return names
 }
 
 // some lists names, but only as many as fit a line.

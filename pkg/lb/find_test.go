@@ -39,6 +39,13 @@ func TestAnAmbiguousLabelListsTheAddresses(t *testing.T) {
 	wantError(t, err, "web/80/web-1: 2 nodes have this label: name one by its address, as in web/80/192.0.2.11:8080 (have: 192.0.2.11:8080, 192.0.2.12:8080)")
 }
 
+func TestNodesWithTheSameLabelAreListedWithTheirAddresses(t *testing.T) {
+	bs := sample()
+	bs[0].Configs[0].Nodes[1].Label = "web-1"
+	_, err := FindNode(bs, ConfigKey{"web", 80, TCP}, "web-9")
+	wantError(t, err, "web/80/web-9: no such node (have: web-1 (192.0.2.11:8080), web-1 (192.0.2.12:8080), web-6)")
+}
+
 func TestLongListsAreCut(t *testing.T) {
 	b := Balancer{Label: "big", Configs: []Config{{Port: 80, Protocol: TCP}}}
 	for i := range 100 {
