@@ -80,7 +80,9 @@ func (b *backend) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResul
 		res.Generations = b.d.progress.now()
 		return res, err
 	}
-	res.Generations, err = b.update(plan)
+	if res.Generations, err = b.update(plan); err == nil {
+		b.d.engine.log.Info("applied a file that was handed in", append([]any{"file", req.Name}, counted(&res.Plan)...)...)
+	}
 	return res, err
 }
 

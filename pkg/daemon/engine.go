@@ -73,6 +73,7 @@ type engine struct {
 	rates    *rates
 	notify   notifier
 	log      *slog.Logger
+	herald   herald
 
 	targets  []netip.Addr // next hops are kept for
 	fresh    []netip.Addr // targets that are new with the changes on hold
@@ -219,6 +220,7 @@ func (e *engine) rereadFile() {
 // everySecond does what nothing announces: health as checks confirm it (its time is kept in the
 // maps for the next start), interfaces that could not be attached, ids whose last flow ended.
 func (e *engine) everySecond(now time.Time) {
+	e.herald.tick()
 	e.state.SetHealth(e.checks.Snapshot())
 	e.ports.update(e.network.Links())
 	if now.Sub(e.sampled) >= sampleInterval {
@@ -237,6 +239,7 @@ func (e *engine) settle(force bool) {
 		e.state.SetHops(e.network.Hops())
 	}
 	v := e.state.View()
+	e.herald.follow(v)
 	if force || e.hold == nil && v.Generation != e.applied {
 		e.apply(v)
 	}

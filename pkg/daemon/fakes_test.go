@@ -240,6 +240,7 @@ func newRig(t *testing.T, content string) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, quiet()),
 		file:  &file{path: r.path, start: read, store: r.store, log: quiet(), now: time.Now},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, notify: notifier{quiet()}, log: quiet(), reload: r.reload,
+		herald: herald{log: quiet()},
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

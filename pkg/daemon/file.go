@@ -34,15 +34,17 @@ type file struct {
 // is noted and logged.
 func (f *file) apply(read *config.File) error {
 	f.status = api.FileStatus{Path: f.path, ReadAt: f.now(), Faults: []string{}}
+	var plan api.Plan
 	_, err := f.store.Update(func(current []lb.Balancer) ([]lb.Balancer, error) {
 		next := merge(current, read.Balancers, false)
+		plan = api.Diff(current, next)
 		return next, check(next)
 	})
 	if err != nil {
 		f.faulty(err)
 		return err
 	}
-	f.log.Info("applied the file", "file", f.path)
+	f.log.Info("applied the file", append([]any{"file", f.path}, counted(&plan)...)...)
 	return nil
 }
 
@@ -55,6 +57,9 @@ func (f *file) reread() {
 		return
 	}
 	f.later = differences(f.start, read)
+	for _, setting := range f.later {
+		f.log.Warn(setting, "file", f.path)
+	}
 	_ = f.apply(read) // noted: the daemon keeps what it runs
 }
 

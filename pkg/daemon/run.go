@@ -199,16 +199,27 @@ func (d *daemon) assemble(context.Context) error {
 		return err
 	}
 	known.Remember(remembered(restored))
+	if d.datapath.TakenOver() {
+		d.tookOver()
+	}
 	d.progress, d.rates = newProgress(), &rates{}
 	d.engine = &engine{
 		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.Log),
 		file:   &file{path: d.File, start: d.config, store: d.store, log: d.Log, now: time.Now},
 		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, notify: d.notify, log: d.Log,
+		herald: herald{log: d.Log},
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks
 	return nil
+}
+
+// tookOver logs what there was before the start. A count that cannot be read is status's to say.
+func (d *daemon) tookOver() {
+	if nodes, err := d.reader.Nodes(); err == nil {
+		d.Log.Info(fmt.Sprintf("took over what is pinned in %s with %d flows", d.config.BPFFS, activeFlows(nodes)))
+	}
 }
 
 func remembered(restored []reconcile.Restored) map[lb.NodeKey]state.Known {
