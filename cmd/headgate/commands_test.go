@@ -98,6 +98,18 @@ func TestEmptyListingsAreListsToo(t *testing.T) {
 	}
 }
 
+func TestANodeInRejectIsNotSaidToHaveNeverBeenChecked(t *testing.T) {
+	daemonOn(t, busy())
+	for name, want := range map[string]string{
+		"web/80/web-2": "checked          not checked in mode reject\n",
+		"web/80/web-3": "checked          never\n",
+	} {
+		if o := command(t, "node", "show", name); !strings.Contains(o.out, want) {
+			t.Errorf("%s: %q, want %q in it", name, o.out, want)
+		}
+	}
+}
+
 func TestNodeSetSaysWhichGenerationItMade(t *testing.T) {
 	f := busy()
 	daemonOn(t, f)

@@ -59,8 +59,11 @@ func note(n api.Node) string {
 // printNode writes all there is about one node.
 func printNode(w io.Writer, n api.Node, now time.Time) error {
 	checked := "never"
-	if n.CheckedAt != nil {
+	switch {
+	case n.CheckedAt != nil:
 		checked = ago(now.Sub(*n.CheckedAt))
+	case n.Mode == "reject":
+		checked = "not checked in mode reject"
 	}
 	takes := n.Why
 	if takes == "" { // read from the maps
