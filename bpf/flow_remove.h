@@ -116,14 +116,15 @@ static __always_inline void count_spilled(__u64 hash, __u32 change, const bool v
 static __always_inline void clear_slot(const struct place *at, const bool v6)
 {
 	__u32 slot = at->ref & SLOT_MASK;
+	__u64 *word = (__u64 *)word_at(at->head, slot, v6);
 
 	bump_version(at, v6);
 	WRITE_ONCE(at->head->tags[slot], 0);
 	WRITE_ONCE(at->head->stamps[slot], FLOW_FREE);
-	if (word_at(at->head, slot, v6)->flags & HALF_SPILLED)
+	if (READ_ONCE(*word) >> WORD_FLAGS_SHIFT & HALF_SPILLED)
 		count_spilled(hash_slot(at->head, slot, v6), -1, v6);
-	WRITE_ONCE(word_at(at->head, slot, v6)->proto, 0);
-	bump_version(at, v6);
+	WRITE_ONCE(*word, (READ_ONCE(*word) & WORD_VERSIONS) + WORD_VERSION);
+	barrier();
 }
 
 /*

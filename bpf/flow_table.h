@@ -98,7 +98,19 @@ static __always_inline __u64 hash_tuple(const struct tuple *t, const bool v6)
 	return v6 ? hash_ipv6((const __u64 *)t, word) : hash_ipv4((__u64)t->src[0] | (__u64)t->dst[0] << 32, word);
 }
 
-#define WORD_KEY 0xffffffffffULL /* the part of a flow_word that is key: ports and protocol */
+/*
+ * A flow_word as one number. It is written and read whole: a load that spans several smaller stores
+ * waits until these have left the store buffer, and they leave in order, behind every cache miss.
+ */
+#define WORD_KEY 0xffffffffffULL    /* ports and protocol */
+#define WORD_FLAGS_SHIFT 40
+#define WORD_VERSION (1ULL << 48)   /* one version more; what runs over goes to unused */
+#define WORD_VERSIONS (0xffffULL << 48)
+
+static __always_inline __u64 key_word(__be16 sport, __be16 dport, __u8 proto)
+{
+	return sport | (__u32)dport << 16 | (__u64)proto << 32;
+}
 
 /* The hash of the key in a slot. */
 static __always_inline __u64 hash_slot(struct bucket_head *head, __u32 slot, const bool v6)
@@ -274,10 +286,10 @@ static __always_inline bool unchanged(const struct place *at, const bool v6)
 /* A slot of a locked bucket begins to change hands, or has done so. */
 static __always_inline void bump_version(const struct place *at, const bool v6)
 {
-	struct flow_word *word = word_at(at->head, at->ref & SLOT_MASK, v6);
+	__u64 *word = (__u64 *)word_at(at->head, at->ref & SLOT_MASK, v6);
 
 	barrier();
-	WRITE_ONCE(word->version, word->version + 1);
+	WRITE_ONCE(*word, READ_ONCE(*word) + WORD_VERSION);
 	barrier();
 }
 

@@ -138,16 +138,14 @@ static __always_inline void write_keys(const struct place *at, const struct tupl
 {
 	__u32 slot = at->ref & SLOT_MASK;
 	__u16 l4 = sum_change(sum_of_key(key, v6), sum_of_key(other, v6));
-	struct flow_word word = key->word;
+	__u64 *word = (__u64 *)word_at(at->head, slot, v6);
 
-	word.flags = flags;
-	word.version = word_at(at->head, slot, v6)->version;
+	WRITE_ONCE(*word, (READ_ONCE(*word) & WORD_VERSIONS) | *(const __u64 *)&key->word | (__u64)flags << WORD_FLAGS_SHIFT);
 	if (v6) {
 		struct flow6 *f = flow6_at(at->head, slot);
 
 		copy_addr(f->src, key->src, true);
 		copy_addr(f->dst, key->dst, true);
-		f->word = word;
 		copy_addr(f->nat_src, other->dst, true);
 		copy_addr(f->nat_dst, other->src, true);
 		*(__u32 *)&f->nat_sport = reversed_ports(other);
@@ -157,7 +155,6 @@ static __always_inline void write_keys(const struct place *at, const struct tupl
 
 		f->src = key->src[0];
 		f->dst = key->dst[0];
-		f->word = word;
 		f->nat_src = other->dst[0];
 		f->nat_dst = other->src[0];
 		*(__u32 *)&f->nat_sport = reversed_ports(other);

@@ -167,7 +167,9 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	c = bpf_map_lookup_elem(&creations, &zero);
 	if (!c)
 		return REASON_BAD_SERVICE;
-	__builtin_memcpy(&c->key, &run->p.key, sizeof(c->key));
+	copy_addr(c->key.src, run->p.key.src, v6);
+	copy_addr(c->key.dst, run->p.key.dst, v6);
+	c->key.word = run->p.key.word;
 	c->hash = run->hash;
 	c->now = run->now;
 	c->bytes = run->p.l3_bytes;

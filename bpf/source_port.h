@@ -69,9 +69,7 @@ static __always_inline bool set_source(struct reply_key *r, const struct node *n
 		return false;
 	copy_addr(r->key.src, node->addr, v6);
 	copy_addr(r->key.dst, source->addr, v6);
-	r->key.word.sport = node->port;
-	r->key.word.dport = bpf_htons(NAT_PORT_MIN + n % NAT_PORT_COUNT);
-	r->key.word.proto = proto;
+	*(__u64 *)&r->key.word = key_word(node->port, bpf_htons(NAT_PORT_MIN + n % NAT_PORT_COUNT), proto);
 	r->hash = hash_tuple(&r->key, v6);
 	return true;
 }

@@ -20,16 +20,19 @@ type benchLineBucket struct {
 
 type benchWorkload struct {
 	_         structs.HostLayout
-	Template  [10]uint64
+	Template  [8]uint64
+	Ethernet  [16]uint8
 	Counter   uint64
 	Mask      uint32
 	Scramble  uint32
 	AddressAt uint32
-	PortAt    uint32
+	PortsAt   uint32
+	Ports     uint32
 	Vary      uint32
 	PortMin   uint32
 	PortCount uint32
 	Packets   uint32
+	_         [4]byte
 	NextMark  uint64
 	Started   uint64
 	Ended     uint64

@@ -17,7 +17,7 @@ func (b *bed) run(program *ebpf.Program, w benchWorkload, n uint32) (float64, er
 	if err := b.harness.Maps["workloads"].Put(uint32(0), w); err != nil {
 		return 0, fmt.Errorf("set the workload: %w", err)
 	}
-	verdict, err := b.harness.Programs["harness"].Run(&ebpf.RunOptions{Data: make([]byte, 80), Repeat: n})
+	verdict, err := b.harness.Programs["harness"].Run(&ebpf.RunOptions{Data: make([]byte, frameBytes), Repeat: n})
 	if err != nil {
 		return 0, fmt.Errorf("run the harness: %w", err)
 	}

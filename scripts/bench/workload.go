@@ -12,6 +12,8 @@ const (
 	flagSYN = 0x02
 	flagACK = 0x10
 
+	frameBytes = 14 + 64
+
 	varyClient = 0
 	varyReply  = 1
 
@@ -38,25 +40,27 @@ func (p packet) workload(flows uint32, inOrder bool) benchWorkload {
 		w.Scramble = 1
 	}
 	frame := p.frame()
+	copy(w.Ethernet[:], frame[:14])
 	for i := range w.Template {
-		w.Template[i] = binary.NativeEndian.Uint64(frame[8*i:])
+		w.Template[i] = binary.NativeEndian.Uint64(frame[14+8*i:])
 	}
 	header, src, dst := uint32(20), uint32(14+12), uint32(14+16)
 	if p.src.Is6() {
 		header, src, dst = 40, 14+8+12, 14+24+12
 	}
-	w.AddressAt, w.PortAt = src, 14+header
+	w.AddressAt, w.PortsAt = src, 14+header
 	if p.vary == varyReply {
-		w.AddressAt, w.PortAt = dst, 14+header+2
+		w.AddressAt = dst
 	}
+	w.Ports = binary.NativeEndian.Uint32(frame[w.PortsAt:])
 	return w
 }
 
-// frame lays the packet out in the 80 bytes of the harness's template. Checksums are left out: the
+// frame lays the packet out in the bytes of the harness's template. Checksums are left out: the
 // program updates them by differences and does not look at their value, but a UDP checksum of 0
 // would mean that there is none.
 func (p packet) frame() []byte {
-	frame := make([]byte, 80)
+	frame := make([]byte, frameBytes)
 	copy(frame, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9})
 	ip := frame[14:]
 	header := 20
