@@ -54,10 +54,20 @@ func (r *Reader) dumpVIPs(yield emit) {
 	}
 }
 
+// dumpServices shows the services that have slots, and those without that a VIP leads to.
 func (r *Reader) dumpServices(yield emit) {
+	vips, err := r.vips()
+	if err != nil {
+		yield(Entry{}, fmt.Errorf("read vips: %w", err))
+		return
+	}
+	published := make(map[uint32]bool, len(vips))
+	for _, id := range vips {
+		published[id] = true
+	}
 	for id := range uint32(len(r.services)) {
 		raw := atomic.LoadUint64(&r.services[id].Word)
-		if raw == 0 {
+		if raw == 0 && !published[id] {
 			continue
 		}
 		w := decodeServiceWord(raw)
@@ -123,6 +133,13 @@ func (r *Reader) dumpNodes(yield emit) {
 	}
 }
 
+// The source ports of NAT, as in bpf/abi.h.
+const (
+	natPortMin   = 1536
+	natPortCount = 64000
+)
+
+// dumpLive shows the port that the counter stands for.
 func (r *Reader) dumpLive(yield emit) {
 	for id := range uint32(len(r.nodesLive)) {
 		l := &r.nodesLive[id]
@@ -130,7 +147,7 @@ func (r *Reader) dumpLive(yield emit) {
 		if active|next == 0 {
 			continue
 		}
-		if !yield(entry(id, "active %d next port %d", active, next), nil) {
+		if !yield(entry(id, "active %d next port %d", active, natPortMin+next%natPortCount), nil) {
 			return
 		}
 	}

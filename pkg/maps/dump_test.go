@@ -1,6 +1,7 @@
 package maps
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -38,13 +39,13 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 		fill(t, tb)
 		for name, want := range map[string]string{
 			"vips":          "203.0.113.10:80/tcp: service 5\n[2001:db8::10]:53/udp: service 6",
-			"services":      "5: slots 100+1, when empty refuse",
+			"services":      "5: slots 100+1, when empty refuse\n6: slots 0+0, when empty refuse",
 			"services_live": "",
 			"services_info": "5: 203.0.113.10:80/tcp web",
 			"slots":         "100: node 7 (service 5)",
 			"nodes": "7: 10.0.0.9:8080/tcp present mode drain health DOWN override up actions [dead,reset-tcp] " +
 				"hop 3>02:00:00:00:00:07 service 5 snats 2+3 idle tcp 1h0m0s udp 16s",
-			"nodes_live":  "7: active 0 next port 41",
+			"nodes_live":  "7: active 0 next port 1577",
 			"nodes_stats": "7: in 0 packets 0 bytes, out 0 packets 0 bytes, 0 flows",
 			"nodes_info":  "7: web-1 weight 50 checked 2027-01-15T08:00:00Z",
 			"snats":       "2: 10.0.0.1",
@@ -61,6 +62,19 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 			t.Errorf("meta: %s", got)
 		}
 	})
+}
+
+func TestTheNextPortGoesRound(t *testing.T) {
+	_, defines := abi(t)
+	first, count := defines["NAT_PORT_MIN"], defines["NAT_PORT_COUNT"]
+	if first != natPortMin || count != natPortCount {
+		t.Errorf("the program has %d ports from %d", count, first)
+	}
+	tb := NewFake(FakeSizes{})
+	must(t, tb.StartNode(7, 3*count+5))
+	if got, want := dumped(t, tb.Reader(), "nodes_live"), fmt.Sprintf("7: active 0 next port %d", first+5); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 func TestDumpOfFlowsShowsBothHalves(t *testing.T) {
@@ -111,7 +125,7 @@ func TestMapsSayWhatIsUsed(t *testing.T) {
 				t.Errorf("%+v", i)
 			}
 		}
-		for name, want := range map[string]uint64{"vips": 2, "services": 1, "slots": 1, "nodes": 1, "links": 1, "flows4": 0} {
+		for name, want := range map[string]uint64{"vips": 2, "services": 2, "slots": 1, "nodes": 1, "links": 1, "flows4": 0} {
 			if used[name] != want {
 				t.Errorf("%s: %d used, want %d", name, used[name], want)
 			}
