@@ -154,7 +154,7 @@ func busy() *fakeDaemon {
 				Nodes: []api.Node{
 					{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Mode: "accept", Weight: 50, Health: "UP",
 						TakesNew: true, Why: "takes new flows: UP", Lifecycle: api.Present, ID: 1, ActiveFlows: 12, Flows: 3000,
-						NewPerSecond: ref(3.14), BytesPerSecond: ref(1.5e6), CheckedAt: ref(now.Add(-2 * time.Second)), NextHop: "02:00:00:00:00:01 on eth0, via 192.0.2.11"},
+						NewPerSecond: ref(3.14), BytesPerSecond: ref(1.5e6), CheckedAt: ref(now.Add(-2 * time.Second)), NextHop: "02:00:00:00:00:01 on eth0, directly"},
 					{Name: "web/80/web-2", Config: "web/80", Label: "web-2", Address: "192.0.2.12:8080", Mode: "reject", Weight: 255, Health: "DOWN",
 						Reason: "admin", Why: "takes no new flows: mode reject", Lifecycle: api.Present, ID: 2, ActiveFlows: 1},
 					{Name: "web/80/web-3", Config: "web/80", Label: "web-3", Address: "[2001:db8:1:2:3:4:5:6]:8080", Mode: "accept", Weight: 1, Health: "Unknown",

@@ -13,6 +13,7 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
 )
 
 // backendOf makes the API's side of a rig.
@@ -316,6 +317,19 @@ func TestANodeWhoseNeighbourIsSilentDoesNotPassForOneThatTakesFlows(t *testing.T
 	}
 	if c.Status != configUp || len(c.Refusing) > 0 {
 		t.Errorf("its clients are not refused, yet %s, refusing %v", c.Status, c.Refusing)
+	}
+}
+
+func TestOnlyAGatewayLeadsToANode(t *testing.T) {
+	for _, tt := range []struct{ node, via, want string }{
+		{"192.0.2.11", "192.0.2.11", "02:01:00:00:00:00 on eth0, directly"},
+		{"fe80::1%eth0", "fe80::1", "02:01:00:00:00:00 on eth0, directly"},
+		{"192.0.2.11", "10.0.0.254", "02:01:00:00:00:00 on eth0, via 10.0.0.254"},
+	} {
+		h := netdev.NextHop{Resolved: true, IfName: "eth0", DstMAC: [6]byte{2, 1}, Via: netip.MustParseAddr(tt.via)}
+		if got := hop(netip.MustParseAddr(tt.node), h); got != tt.want {
+			t.Errorf("%s by %s: %q, want %q", tt.node, tt.via, got, tt.want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -142,15 +143,20 @@ func nodeOfView(svc *state.Service, n *state.Node) api.Node {
 		TakesNew: n.Takes, Why: n.Why, Lifecycle: api.Present,
 	}
 	if n.Hop.Resolved {
-		out.NextHop = hop(n.Hop)
+		out.NextHop = hop(n.Key.Address.Addr(), n.Hop)
 	} else {
 		out.Unreachable = n.Hop.Reason
 	}
 	return out
 }
 
-func hop(h netdev.NextHop) string {
-	return fmt.Sprintf("%s on %s, via %s", net.HardwareAddr(h.DstMAC[:]), h.IfName, h.Via)
+// hop is a next hop in words; only a gateway is one that leads there.
+func hop(node netip.Addr, h netdev.NextHop) string {
+	how := "via " + h.Via.String()
+	if h.Via == node.WithZone("") {
+		how = "directly"
+	}
+	return fmt.Sprintf("%s on %s, %s", net.HardwareAddr(h.DstMAC[:]), h.IfName, how)
 }
 
 // withRemoved adds the nodes that are gone from the view but have flows left.
