@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
@@ -65,10 +66,6 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 	case n.Mode == "reject":
 		checked = "not checked in mode reject"
 	}
-	takes := n.Why
-	if takes == "" { // read from the maps
-		takes = map[bool]string{true: "takes new flows", false: "takes no new flows"}[n.TakesNew]
-	}
 	hop := n.NextHop
 	if hop == "" {
 		hop = "unresolved"
@@ -80,7 +77,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"weight", strconv.Itoa(n.Weight)},
 		{"health", with(n.Health, n.Reason)},
 		{"checked", checked},
-		{"new flows", takes},
+		{"new flows", newFlows(n)},
 		{"next hop", with(hop, n.Unreachable)},
 		{"lifecycle", n.Lifecycle},
 		{"active flows", number(n.ActiveFlows)},
@@ -92,6 +89,15 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// newFlows says yes or no, and why; what is read from the maps has no reason.
+func newFlows(n api.Node) string {
+	answer, why := "no", strings.TrimPrefix(n.Why, "takes no new flows")
+	if n.TakesNew {
+		answer, why = "yes", strings.TrimPrefix(n.Why, "takes new flows")
+	}
+	return answer + why
 }
 
 // with adds a reason in brackets, when there is one.
