@@ -45,7 +45,7 @@ func apply(c *cli.Context, e env) error {
 	case "":
 		return usage(c, "apply needs a file: -f FILE")
 	case "-":
-		req.Name = "standard input"
+		req.Name = standardInput
 		req.Data, err = io.ReadAll(e.stdin)
 	default:
 		req.Data, err = os.ReadFile(req.Name)

@@ -193,6 +193,11 @@ func TestValidateNamesEveryFaultWithItsPlace(t *testing.T) {
 	if o := command(t, "validate", write(t, apply)); o.code != exitDone || !strings.HasSuffix(o.out, ": good for apply; run needs interfaces (1 balancer, 1 config, 1 node)\n") {
 		t.Errorf("%+v", o)
 	}
+	for content, want := range map[string]string{good: "standard input: good (1 bal", "x: 1": "standard input:1:1: x: unknown key"} {
+		if o := commandIn(t, env{stdin: strings.NewReader(content)}, "validate", "-"); !strings.HasPrefix(o.out+o.stderr, want) {
+			t.Errorf("%+v, want %q", o, want)
+		}
+	}
 	path := write(t, strings.NewReplacer("port: 80", "port: 0", `8080"`, `8080", weight: 256`, "interfaces", "interface").Replace(good))
 	o := command(t, "validate", path)
 	lines := strings.Split(strings.TrimSpace(o.stderr), "\n")
@@ -285,6 +290,14 @@ func TestVersionSaysWhatItIs(t *testing.T) {
 	for _, part := range []string{"headgate ", "commit ", "go1.", "clang 19", "kernel ", "1.2.3, pid 42"} {
 		if !strings.Contains(o.out, part) {
 			t.Errorf("%q lacks %q", o.out, part)
+		}
+	}
+	for _, flag := range []string{"--version", "-v"} {
+		if again := command(t, flag); again != o {
+			t.Errorf("%s: %+v, want %+v", flag, again, o)
+		}
+		if o := command(t, "status", flag); o.code != exitUsage || !strings.Contains(o.stderr, "stands alone") {
+			t.Errorf("status %s: %+v", flag, o)
 		}
 	}
 }

@@ -90,17 +90,24 @@ func newApp(e env) *cli.App {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Value: config.DefaultSocket, EnvVars: []string{"HEADGATE_SOCKET"}, Usage: "`PATH` of the daemon's socket"},
 			&cli.StringFlag{Name: "bpffs", Value: config.DefaultBPFFS, EnvVars: []string{"HEADGATE_BPFFS"}, Usage: "`DIR` of the pinned maps, read when no daemon answers"},
+			&cli.BoolFlag{DisableDefaultText: true, Name: "version", Aliases: []string{"v"}, Usage: "print what the command version prints"},
 		},
 		Before: func(c *cli.Context) error {
 			// A command that waits must not outlive the terminal that it was called from.
 			if c.Args().First() != "run" && e.endOnHangup != nil {
 				e.endOnHangup()
 			}
+			if c.Bool("version") && c.Args().Present() {
+				return usage(c, "--version stands alone (got %q)", c.Args().First())
+			}
 			return nil
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usage(c, "no command %q", c.Args().First())
+			}
+			if c.Bool("version") {
+				return printBuild(e.stdout, readBuild(c))
 			}
 			return cli.ShowAppHelp(c)
 		},

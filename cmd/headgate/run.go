@@ -34,7 +34,7 @@ func runCommand(e env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return daemon.Run(c.Context, daemon.Options{File: path, Version: readBuild().Version, Log: log, Reload: e.hangups})
+			return daemon.Run(c.Context, daemon.Options{File: path, Version: ownBuild().Version, Log: log, Reload: e.hangups})
 		},
 	}
 }

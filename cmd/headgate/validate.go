@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,15 +14,21 @@ func validateCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name:      "validate",
 		Usage:     "check a file without touching the system",
-		UsageText: text("validate FILE", "headgate validate /etc/headgate/headgate.yaml"),
+		UsageText: text("validate FILE", "headgate validate /etc/headgate/headgate.yaml", "headgate export | headgate validate -"),
 		Description: "Names every fault as FILE:LINE:COL: path: reason, and exits with 1 when there is one.\n" +
-			"A file that passes is applied by `headgate apply -f FILE`.",
+			"- is the standard input. A file that passes is applied by `headgate apply -f FILE`.",
 		Action: func(c *cli.Context) error {
-			path, err := oneArg(c, "the file")
+			path, err := oneArg(c, "the file (- is the standard input)")
 			if err != nil {
 				return err
 			}
-			file, err := config.Load(path)
+			var file *config.File
+			if path == "-" {
+				path = standardInput
+				file, err = parse(e.stdin)
+			} else {
+				file, err = config.Load(path)
+			}
 			if err != nil {
 				return err
 			}
@@ -29,6 +36,17 @@ func validateCommand(e env) *cli.Command {
 			return nil
 		},
 	}
+}
+
+// standardInput is what a file that is called - goes by.
+const standardInput = "standard input"
+
+func parse(stdin io.Reader) (*config.File, error) {
+	data, err := io.ReadAll(stdin)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", standardInput, err)
+	}
+	return config.Parse(standardInput, data)
 }
 
 // verdict says what a file without a fault is good for.

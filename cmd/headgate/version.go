@@ -45,8 +45,7 @@ func versionCommand(e env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			b := readBuild()
-			b.Daemon = readDaemon(c)
+			b := readBuild(c)
 			return printAs(e.stdout, form, b, func(w io.Writer) error { return printBuild(w, b) })
 		},
 	}
@@ -62,8 +61,15 @@ func printBuild(w io.Writer, b build) error {
 	return err
 }
 
-// readBuild says what this binary is.
-func readBuild() build {
+// readBuild says what this binary is, and which daemon runs.
+func readBuild(c *cli.Context) build {
+	b := ownBuild()
+	b.Daemon = readDaemon(c)
+	return b
+}
+
+// ownBuild says what this binary is.
+func ownBuild() build {
 	b := build{Version: version, Commit: "unknown", Go: runtime.Version(), Clang: compiler, Arch: runtime.GOARCH, Kernel: "unknown"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if b.Version == "" {
