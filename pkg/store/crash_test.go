@@ -150,8 +150,8 @@ func TestAFullDiskRefusesAChangeAndKeepsTheRest(t *testing.T) {
 
 	big := []lb.Balancer{balancer(1, 5), balancer(2, 2000)}
 	_, err := s.Update(func([]lb.Balancer) ([]lb.Balancer, error) { return big, nil })
-	if !errors.Is(err, unix.ENOSPC) {
-		t.Fatalf("%v does not say that the disk is full", err)
+	if !errors.Is(err, unix.ENOSPC) || !strings.HasSuffix(err.Error(), "no space left on device; nothing was changed") {
+		t.Fatalf("%v does not say that the disk is full and what that means", err)
 	}
 	if diff := cmp.Diff(want, s.Get(), compareOptions); diff != "" {
 		t.Error(diff)

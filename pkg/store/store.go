@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -83,7 +84,9 @@ func (s *Store) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (Desired, 
 		return old.clone(), nil
 	}
 	next := &Desired{old.Revision + 1, lb.Clone(balancers)}
-	if err := s.write(old, next); err != nil {
+	if err := s.write(old, next); errors.Is(err, syscall.ENOSPC) {
+		return Desired{}, fmt.Errorf("update store %s: %w; nothing was changed", s.path, err)
+	} else if err != nil {
 		return Desired{}, fmt.Errorf("update store %s: %w", s.path, err)
 	}
 	s.current.Store(next)
