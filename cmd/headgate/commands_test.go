@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got)\n%s", path, diff)
 	}
 	for line := range strings.Lines(got) {
-		if n := len([]rune(strings.TrimRight(line, "\n"))); n > maxColumns && !strings.HasPrefix(line, "  !") {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > usualColumns && !strings.HasPrefix(line, "  !") {
 			t.Errorf("%s: %d columns: %s", name, n, line)
 		}
 	}
@@ -113,10 +113,10 @@ func TestANodeInRejectIsNotSaidToHaveNeverBeenChecked(t *testing.T) {
 func TestNodeSetSaysWhichGenerationItMade(t *testing.T) {
 	f := busy()
 	daemonOn(t, f)
-	if o := command(t, "node", "set", "web/80/web-1", "--mode", "drain"); o.out != "web/80/web-1: generation 8, the data path runs 7\n" {
+	if o := command(t, "node", "set", "web/80/web-1", "--mode", "drain"); o.out != "web/80/web-1: mode drain (generation 8, applied 7: --wait waits for it)\n" {
 		t.Errorf("%+v", o)
 	}
-	if o := command(t, "node", "set", "web/80/web-1", "--weight", "9", "--wait"); o.out != "web/80/web-1: generation 8, the data path runs 8\n" {
+	if o := command(t, "node", "set", "web/80/web-1", "--weight", "9", "--wait"); o.out != "web/80/web-1: weight 9 (generation 8, applied)\n" {
 		t.Errorf("%+v", o)
 	}
 	want := []api.NodeChange{{Mode: ref("drain")}, {Weight: ref(9)}}

@@ -94,7 +94,7 @@ type outcome struct {
 	out, stderr string
 }
 
-// command runs a command in process.
+// command runs a command in process, on a terminal of the usual width.
 func command(t *testing.T, args ...string) outcome {
 	t.Helper()
 	return commandIn(t, env{stdin: strings.NewReader("")}, args...)
@@ -103,7 +103,7 @@ func command(t *testing.T, args ...string) outcome {
 func commandIn(t *testing.T, e env, args ...string) outcome {
 	t.Helper()
 	var out, stderr bytes.Buffer
-	e.stdout, e.stderr = &out, &stderr
+	e.stdout, e.stderr = terminal{&out, usualColumns}, &stderr
 	code := run(t.Context(), e, args)
 	return outcome{code, out.String(), stderr.String()}
 }

@@ -80,7 +80,7 @@ func printFlows(w io.Writer, form string, seq iter.Seq2[api.Flow, error]) error 
 	flush := func() error {
 		first := wide == nil
 		if first {
-			wide = widths("", cols, rows)
+			wide = widths(w, "", cols, rows)
 		}
 		err := writeRows(w, "", cols, wide, rows, first)
 		rows = rows[:0]

@@ -41,7 +41,7 @@ func main() {
 	// Caught from the first instruction on, since the default would end a daemon that is starting.
 	signal.Notify(hangups, syscall.SIGHUP)
 	e := env{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stdin),
+		stdin: os.Stdin, stdout: output(os.Stdout), stderr: os.Stderr, terminal: isTerminal(os.Stdin),
 		hangups: hangups, endOnHangup: func() { signal.Reset(syscall.SIGHUP) },
 	}
 	os.Exit(run(ctx, e, os.Args[1:]))

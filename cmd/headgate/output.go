@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/headgate/headgate/pkg/config"
 )
@@ -21,8 +24,38 @@ const (
 	asYAML  = "yaml"
 )
 
-// maxColumns is how wide a table may get.
-const maxColumns = 100
+// terminal is an output that shows only so many columns.
+type terminal struct {
+	io.Writer
+	columns int
+}
+
+// Where a terminal does not say how wide it is, and how narrow a table can get.
+const (
+	usualColumns = 100
+	leastColumns = 60
+)
+
+// output is f, and how wide it is when it is a terminal.
+func output(f *os.File) io.Writer {
+	if !isTerminal(f) {
+		return f
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return terminal{f, usualColumns}
+	}
+	return terminal{f, int(size.Col)}
+}
+
+// maxColumns is how wide a table on w may get: as wide as the terminal, and without bounds elsewhere,
+// where nobody could see what was cut.
+func maxColumns(w io.Writer) int {
+	if t, ok := w.(terminal); ok {
+		return max(t.columns, leastColumns)
+	}
+	return math.MaxInt
+}
 
 func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: asTable, Usage: "`FORMAT`: table, json or yaml"}
@@ -84,15 +117,15 @@ func columns(titles ...string) []column {
 	return cols
 }
 
-// writeTable writes rows under their titles, indented, in at most maxColumns. First prose gives way,
-// cut at its end, then the widest columns, with an ellipsis in the middle, since names differ at
-// their ends.
+// writeTable writes rows under their titles, indented. Where they are wider than maxColumns prose gives
+// way first, cut at its end, then the widest columns, with an ellipsis in the middle, since names
+// differ at their ends.
 func writeTable(w io.Writer, indent string, cols []column, rows [][]string) error {
-	return writeRows(w, indent, cols, widths(indent, cols, rows), rows, true)
+	return writeRows(w, indent, cols, widths(w, indent, cols, rows), rows, true)
 }
 
-// widths fits the columns of these rows.
-func widths(indent string, cols []column, rows [][]string) []int {
+// widths fits the columns of these rows to w.
+func widths(w io.Writer, indent string, cols []column, rows [][]string) []int {
 	wide := make([]int, len(cols))
 	total := len(indent) + 2*(len(cols)-1)
 	for i, c := range cols {
@@ -102,7 +135,7 @@ func widths(indent string, cols []column, rows [][]string) []int {
 		}
 		total += wide[i]
 	}
-	for ; total > maxColumns; total-- {
+	for most := maxColumns(w); total > most; total-- {
 		wide[givesWay(cols, wide)]--
 	}
 	return wide
@@ -126,13 +159,17 @@ func givesWay(cols []column, wide []int) int {
 }
 
 func writeRows(w io.Writer, indent string, cols []column, wide []int, rows [][]string, heading bool) error {
+	_, cut := w.(terminal) // a later row may be wider than those that decided the widths
 	var b strings.Builder
 	line := func(cells []string) {
 		var l strings.Builder
 		l.WriteString(indent)
 		for i, c := range cols {
-			s := c.fit(cells[i], wide[i])
-			pad := strings.Repeat(" ", wide[i]-utf8.RuneCountInString(s))
+			s := cells[i]
+			if cut {
+				s = c.fit(s, wide[i])
+			}
+			pad := strings.Repeat(" ", max(0, wide[i]-utf8.RuneCountInString(s)))
 			if c.right {
 				s, pad = pad, s
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +14,12 @@ func TestTablesFit100Columns(t *testing.T) {
 	var b strings.Builder
 	long := strings.Repeat("a", 60)
 	rows := [][]string{{"web/80/" + long, "[2001:db8:1111:2222:3333:4444:5555:6666]:65535", "12"}, {"ü→", "b", "7"}}
-	if err := writeTable(&b, "  ", columns("NODE", "ADDRESS", ">N"), rows); err != nil {
+	if err := writeTable(terminal{&b, 100}, "  ", columns("NODE", "ADDRESS", ">N"), rows); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
 	for _, line := range lines {
-		if n := len([]rune(line)); n > maxColumns || !strings.HasPrefix(line, "  ") || strings.HasSuffix(line, " ") {
+		if n := len([]rune(line)); n > 100 || !strings.HasPrefix(line, "  ") || strings.HasSuffix(line, " ") {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
@@ -27,6 +28,50 @@ func TestTablesFit100Columns(t *testing.T) {
 	}
 	if !strings.HasSuffix(lines[2], " 7") || len([]rune(lines[2])) != len([]rune(lines[1])) {
 		t.Errorf("numbers stand right: %q", lines[2])
+	}
+}
+
+func TestTablesAreCutOnANarrowTerminalAlone(t *testing.T) {
+	long, prose := strings.Repeat("a", 90), strings.Repeat("why ", 30)+"END"
+	table := func(w io.Writer) {
+		if err := writeTable(w, "", columns("NODE", "~NOTE"), [][]string{{long, prose}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for columns, widest := range map[int]int{1: leastColumns, 80: 80, 100: 100, 213: 213, 300: 90 + 2 + 123} {
+		var b strings.Builder
+		table(terminal{&b, columns})
+		got := 0
+		for line := range strings.Lines(b.String()) {
+			got = max(got, len([]rune(strings.TrimRight(line, "\n"))))
+		}
+		if got != widest || strings.Contains(b.String(), "…") != (columns < 215) {
+			t.Errorf("on %d columns: %d, want %d:\n%s", columns, got, widest, b.String())
+		}
+	}
+	var pipe strings.Builder
+	table(&pipe)
+	if !strings.Contains(pipe.String(), long+"  "+prose+"\n") {
+		t.Errorf("into a pipe:\n%s", pipe.String())
+	}
+}
+
+func TestAFlowThatIsWiderThanThoseBeforeIsWholeInAPipe(t *testing.T) {
+	long := "web/80/" + strings.Repeat("n", 60)
+	flows := func(yield func(api.Flow, error) bool) {
+		for i := range flowBatch + 1 {
+			f := api.Flow{NodeName: "web/80/web-1"}
+			if i == flowBatch {
+				f.NodeName = long
+			}
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+	var pipe strings.Builder
+	if err := printFlows(&pipe, asTable, flows); err != nil || !strings.Contains(pipe.String(), long+"  ") {
+		t.Errorf("%v", err)
 	}
 }
 
