@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -141,8 +142,28 @@ func nodeSet(c *cli.Context, e env) error {
 		defer cancel()
 		return untilDrained(ctx, e, client, name)
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: generation %d, the data path runs %d\n", name, gens.Desired, gens.Applied)
+	_, err = fmt.Fprintf(e.stdout, "%s: %s (%s)\n", name, changed(change), reached(gens))
 	return err
+}
+
+// changed says what was set.
+func changed(change api.NodeChange) string {
+	var words []string
+	if change.Mode != nil {
+		words = append(words, "mode "+*change.Mode)
+	}
+	if change.Weight != nil {
+		words = append(words, fmt.Sprintf("weight %d", *change.Weight))
+	}
+	return strings.Join(words, ", ")
+}
+
+// reached says how far a change has come.
+func reached(g api.Generations) string {
+	if g.Applied >= g.Desired {
+		return fmt.Sprintf("generation %d, applied", g.Desired)
+	}
+	return fmt.Sprintf("generation %d, applied %d: --wait waits for it", g.Desired, g.Applied)
 }
 
 // drainPoll is how often the flows of a draining node are counted.
