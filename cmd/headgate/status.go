@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/daemon"
 )
 
 // screen is about how many nodes status shows before it leaves out those that are well.
@@ -86,7 +87,7 @@ func printHeader(w io.Writer, st api.Status, now time.Time) {
 			st.Version, st.PID, span(now.Sub(*st.StartedAt)), st.Desired, st.Applied)
 	}
 	if st.File != nil {
-		fmt.Fprintf(w, "file        %s, read %s%s\n", st.File.Path, ago(now.Sub(st.File.ReadAt)), fileNote(st.File))
+		fmt.Fprintf(w, "file        %s, %s\n", st.File.Path, fileNote(st.File, now))
 	}
 	links := make([]string, len(st.Interfaces))
 	for i, l := range st.Interfaces {
@@ -102,11 +103,16 @@ func printHeader(w io.Writer, st api.Status, now time.Time) {
 	fmt.Fprintf(w, "flows       %s active\n", number(st.ActiveFlows))
 }
 
-func fileNote(f *api.FileStatus) string {
-	if len(f.Faults) == 0 {
-		return ""
+// fileNote says how the last reading of the file went.
+func fileNote(f *api.FileStatus, now time.Time) string {
+	read := "read " + ago(now.Sub(f.ReadAt))
+	switch {
+	case len(f.Faults) == 0:
+		return read
+	case strings.HasPrefix(f.Faults[0], daemon.Unread):
+		return fmt.Sprintf("tried %s: CANNOT BE READ, nothing is changed", ago(now.Sub(f.ReadAt)))
 	}
-	return fmt.Sprintf(": FAULTY (%s), nothing of it was applied", plural(len(f.Faults), "fault"))
+	return fmt.Sprintf("%s: FAULTY (%s), nothing of it was applied", read, plural(len(f.Faults), "fault"))
 }
 
 func reasons(counters []api.Reason) string {

@@ -224,6 +224,25 @@ func TestAFaultyFileChangesNothingAndStatusSaysSo(t *testing.T) {
 	})
 }
 
+func TestAFileThatCannotBeReadHasNoFault(t *testing.T) {
+	logged(t, twoNodes, func(t *testing.T, r *rig, j *journal) {
+		if err := os.Remove(r.path); err != nil {
+			t.Fatal(err)
+		}
+		r.rereadFile()
+		s := r.published.Load()
+		if len(s.warnings) != 1 || !strings.HasPrefix(s.warnings[0], r.path+" cannot be read, nothing is changed: ") {
+			t.Errorf("warnings: %q", s.warnings)
+		}
+		if lines := j.take(); len(lines) != 1 || !strings.Contains(lines[0], "cannot be read, nothing is changed: ") || strings.Contains(lines[0], "fault=") {
+			t.Errorf("the log says %q", lines)
+		}
+		if len(s.file.Faults) != 1 || r.store.Get().Revision != 1 {
+			t.Errorf("%+v, revision %d", s.file, r.store.Get().Revision)
+		}
+	})
+}
+
 func TestAFileThatContradictsWhatItDoesNotNameChangesNothing(t *testing.T) {
 	running(t, twoNodes, func(t *testing.T, r *rig) {
 		r.write(t, strings.Replace(twoNodes, "label: web\n", "label: other\n", 1)) // with the VIP of web

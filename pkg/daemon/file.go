@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
@@ -51,9 +52,15 @@ func (f *file) apply(read *config.File) error {
 // reread reads the file again and applies it; a fault changes nothing.
 func (f *file) reread() {
 	read, err := config.Load(f.path)
-	if err != nil {
+	var faults config.Faults
+	switch {
+	case errors.As(err, &faults):
 		f.status.ReadAt = f.now()
 		f.faulty(err)
+		return
+	case err != nil:
+		f.status.ReadAt = f.now()
+		f.unread(err)
 		return
 	}
 	f.later = differences(f.start, read)
@@ -61,6 +68,15 @@ func (f *file) reread() {
 		f.log.Warn(setting, "file", f.path)
 	}
 	_ = f.apply(read) // noted: the daemon keeps what it runs
+}
+
+// Unread begins the only fault of a file that cannot be read.
+const Unread = "cannot be read, nothing is changed: "
+
+// unread remembers and logs that there is nothing to find faults in.
+func (f *file) unread(err error) {
+	f.status.Faults = []string{Unread + err.Error()}
+	f.log.Error(f.status.Faults[0], "file", f.path)
 }
 
 // faulty remembers and logs every fault.
@@ -92,7 +108,9 @@ func faultsOf(err error) []string {
 
 // warnings are what status says of the file.
 func (f *file) warnings() (out []string) {
-	if n := len(f.status.Faults); n > 0 {
+	if n := len(f.status.Faults); n == 1 && strings.HasPrefix(f.status.Faults[0], Unread) {
+		out = append(out, f.path+" "+f.status.Faults[0])
+	} else if n > 0 {
 		out = append(out, fmt.Sprintf("%s changed nothing; the daemon keeps what it runs:", f.path))
 		out = append(out, f.status.Faults...)
 	}
