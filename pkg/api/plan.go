@@ -90,12 +90,16 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 		}
 	}
 	key := func(n lb.Node) string { return n.Address.String() }
+	labels := map[string]int{} // how many nodes have it
+	for _, n := range to.Nodes {
+		labels[n.Label]++
+	}
 	for _, pair := range match(from.Nodes, to.Nodes, key) {
-		p.node(name, pair.from, pair.to)
+		p.node(name, labels, pair.from, pair.to)
 	}
 }
 
-func (p *Plan) node(config string, from, to *lb.Node) {
+func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
 	switch {
 	case from == nil:
 		p.step(Add, "node", config+"/"+to.Label, fmt.Sprintf("%s, weight %d, mode %s", to.Address, to.Weight, to.Mode))
@@ -106,7 +110,11 @@ func (p *Plan) node(config string, from, to *lb.Node) {
 		d.add("label", from.Label, to.Label)
 		d.add("weight", from.Weight, to.Weight)
 		d.add("mode", from.Mode, to.Mode)
-		p.changed("node", config+"/"+to.Label, d)
+		name := to.Label
+		if labels[name] > 1 {
+			name = to.Address.String()
+		}
+		p.changed("node", config+"/"+name, d)
 	}
 }
 

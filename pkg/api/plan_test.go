@@ -78,3 +78,17 @@ func TestClientsMovedAreTheDifferenceOfShares(t *testing.T) {
 		}
 	}
 }
+
+func TestThePlanTellsNodesWithTheSameLabelApart(t *testing.T) {
+	twin := node("web-1", "192.0.2.12:8080", 50, lb.Accept)
+	heavier, other := twin, n3
+	heavier.Weight, other.Weight = 75, 7
+	want := []Step{
+		{Change, "node", "web/80/192.0.2.12:8080", []string{"weight: 50 → 75"}},
+		{Change, "node", "web/80/web-3", []string{"weight: 100 → 7"}},
+	}
+	got := Diff(web(n1, twin, n3), web(n1, heavier, other)).Steps
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
