@@ -315,6 +315,14 @@ func TestANodeWhoseNeighbourIsSilentDoesNotPassForOneThatTakesFlows(t *testing.T
 	if n.TakesNew || n.Why != "takes no new flows: it is tried, but neighbour 192.0.2.11 on eth0 does not answer" {
 		t.Errorf("when it does not: %+v", n)
 	}
+	states, err := r.tables.Reader().Nodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := configsOf(states, listed, nil)[0]
+	if n := pinned.Nodes[0]; n.TakesNew || n.Why != "takes no new flows: it is tried, but no next hop" || pinned.Status != configUp {
+		t.Errorf("without a daemon: %s, %+v", pinned.Status, n)
+	}
 	if c.Status != configUp || len(c.Refusing) > 0 {
 		t.Errorf("its clients are not refused, yet %s, refusing %v", c.Status, c.Refusing)
 	}

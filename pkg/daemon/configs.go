@@ -34,8 +34,11 @@ func configsOf(states []maps.NodeState, keep func(maps.NodeState) bool, rate fun
 		if rate != nil {
 			n.NewPerSecond, n.BytesPerSecond = rate(s)
 		}
-		c.Nodes = append(c.Nodes, n)
 		c.Status = better(c.Status, n)
+		if n.TakesNew && n.Unreachable != "" && s.Status.Health != lb.Up {
+			n.TakesNew, n.Why = false, tried+n.Unreachable
+		}
+		c.Nodes = append(c.Nodes, n)
 	}
 	slices.SortFunc(configs, func(a, b api.Config) int { return cmp.Compare(a.Name, b.Name) })
 	return configs

@@ -103,7 +103,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 			if n.TakesNew {
 				tier = svc.Tier
 				if silent(&svc.Nodes[j]) {
-					n.TakesNew, n.Why = false, "takes no new flows: it is tried, but "+n.Unreachable
+					n.TakesNew, n.Why = false, tried+n.Unreachable
 				}
 			}
 			n.CheckedAt = moment(svc.Nodes[j].CheckedAt)
@@ -120,6 +120,9 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 // notInTable is why a node that should takes no new flows: there is no source address to reach it from,
 // no room for it, or the view was not written yet.
 const notInTable = "takes no new flows: the data path does not have it in its table (see the warnings of `headgate status`)"
+
+// tried begins why a node is no node that takes new flows although they are sent its way.
+const tried = "takes no new flows: it is tried, but "
 
 // silent says that a node cannot be reached and that no check has found otherwise: new flows are sent
 // its way, by the kernel, and most probably are lost there.
