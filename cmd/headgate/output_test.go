@@ -3,9 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/headgate/headgate/pkg/api"
 )
@@ -53,6 +58,30 @@ func TestTablesAreCutOnANarrowTerminalAlone(t *testing.T) {
 	table(&pipe)
 	if !strings.Contains(pipe.String(), long+"  "+prose+"\n") {
 		t.Errorf("into a pipe:\n%s", pipe.String())
+	}
+}
+
+func TestOnlyATerminalHasAWidth(t *testing.T) {
+	pty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pty.Close()
+	for columns, want := range map[uint16]int{0: usualColumns, 72: 72, 213: 213} {
+		if err := unix.IoctlSetWinsize(int(pty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+			t.Fatal(err)
+		}
+		if got := maxColumns(output(pty)); got != want {
+			t.Errorf("of a terminal of %d columns: %d, want %d", columns, got, want)
+		}
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if got := maxColumns(output(file)); got != math.MaxInt {
+		t.Errorf("of a file: %d", got)
 	}
 }
 
