@@ -101,7 +101,7 @@ struct flow6 {
 
 /*
  * The first cache line of a bucket: all that a miss, a choice of a free slot and most evictions read.
- * A hit does not: it finds what it needs in the flow's own line.
+ * Most hits do not wait for it: they find what they need in the flow's own line.
  */
 struct bucket_head {
 	__u16 tags[BUCKET_SLOTS];    /* of the key's hash, never 0; 0: free */

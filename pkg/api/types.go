@@ -109,7 +109,7 @@ type Node struct {
 	TakesNew       bool       `json:"takes_new_flows"`
 	Why            string     `json:"why,omitempty"` // it does or does not take new flows
 	NextHop        string     `json:"next_hop,omitempty"`
-	Unreachable    string     `json:"unreachable,omitempty"` // why there is no next hop
+	Unreachable    string     `json:"unreachable,omitempty"` // why packets do not reach the node, or its replies not us; empty: they do
 	Lifecycle      string     `json:"lifecycle"`             // present, or removed: only its last flows are left
 	ID             uint32     `json:"id"`                    // in the maps; 0: not there yet
 	ActiveFlows    uint64     `json:"active_flows"`
