@@ -37,7 +37,7 @@ test-kernels: ## the data path's tests on Debian's kernel KERNELS, 6.1 by defaul
 	@scripts/deps.sh qemu-system-x86 busybox-static cpio xz-utils
 	@scripts/kernels/run.sh $(KERNELS)
 
-demo: ## the whole thing at work, in a minute (needs root)
+demo: ## the whole thing at work, in less than a minute (needs root)
 	@$(GO) run ./scripts/demo
 
 bench: ## packets per second and ratios to the floor (needs root)

@@ -15,12 +15,6 @@ static __always_inline __u16 checksum_fold(__u64 sum)
 	return sum;
 }
 
-/* What a 32-bit word adds to a checksum's inverse when it changes from one value to another. */
-static __always_inline __u64 checksum_change(__be32 from, __be32 to)
-{
-	return (__u64)(__u32)~from + to;
-}
-
 /* Applies a folded sum of changes to a checksum field. */
 static __always_inline __u16 checksum_apply(__u16 check, __u32 delta)
 {

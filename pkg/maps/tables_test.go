@@ -22,21 +22,28 @@ func everyTables(t *testing.T, test func(t *testing.T, tables Tables, r *Reader)
 		test(t, f, f.Reader())
 	})
 	t.Run("kernel", func(t *testing.T) {
-		if os.Getuid() != 0 {
-			t.Skip("making BPF maps takes root")
-		}
-		k, m, err := Scratch(64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { loader.CloseMaps(m) })
-		t.Cleanup(func() { k.Close() })
+		k := scratchKernel(t)
 		test(t, k, k.Reader())
 	})
 	t.Run("faulty that never fails", func(t *testing.T) {
 		f := NewFake(FakeSizes{})
 		test(t, NewFaulty(f, 0, 1), f.Reader())
 	})
+}
+
+// scratchKernel is Tables over maps of the kernel that end with the test.
+func scratchKernel(t *testing.T) *Kernel {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("making BPF maps takes root")
+	}
+	k, m, err := Scratch(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { loader.CloseMaps(m) })
+	t.Cleanup(func() { k.Close() })
+	return k
 }
 
 var (
@@ -142,16 +149,12 @@ func TestRedirectThatIsLostReadsAsStale(t *testing.T) {
 }
 
 func TestKernelRefusesAnInterfaceThatIsNotThere(t *testing.T) {
-	everyTables(t, func(t *testing.T, tb Tables, _ *Reader) {
-		if _, ok := tb.(*Kernel); !ok {
-			t.Skip("only the kernel knows interfaces")
-		}
-		err := tb.WriteLink(3, Link{IfIndex: 1 << 20, MAC: [6]byte{2}})
-		if err == nil || !strings.Contains(err.Error(), "interface 1048576") {
-			t.Errorf("error %v, want one that names the interface", err)
-		}
-		same(t, "link", Link{})(tb.ReadLink(3))
-	})
+	k := scratchKernel(t)
+	err := k.WriteLink(3, Link{IfIndex: 1 << 20, MAC: [6]byte{2}})
+	if err == nil || !strings.Contains(err.Error(), "interface 1048576") {
+		t.Errorf("error %v, want one that names the interface", err)
+	}
+	same(t, "link", Link{})(k.ReadLink(3))
 }
 
 func TestFaultyFailsItsShareAndSaysSo(t *testing.T) {
