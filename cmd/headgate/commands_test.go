@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/headgate/headgate/pkg/api"
 )
@@ -252,9 +253,25 @@ func TestExportPrintsTheFile(t *testing.T) {
 	}
 }
 
+// bpffs mounts a bpf filesystem of the test's own: a machine need not have one.
+func bpffs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		t.Fatalf("mount a bpf filesystem (as root): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func TestDetachAsksFirst(t *testing.T) {
 	noDaemon(t)
-	t.Setenv("HEADGATE_BPFFS", "/sys/fs/bpf/hg-nothing-here")
+	dir := bpffs(t) + "/hg-nothing-here"
+	t.Setenv("HEADGATE_BPFFS", dir)
 	if o := command(t, "detach"); o.code != exitFailed || !strings.Contains(o.stderr, "--yes") {
 		t.Errorf("where nobody can be asked: %+v", o)
 	}
@@ -266,7 +283,7 @@ func TestDetachAsksFirst(t *testing.T) {
 	}
 	for _, args := range [][]string{{"detach"}, {"detach", "--yes"}} {
 		o := commandIn(t, env{stdin: strings.NewReader("Y\n"), terminal: true}, args...)
-		if o.code != exitDone || !strings.Contains(o.out, "nothing is pinned in /sys/fs/bpf/hg-nothing-here") {
+		if o.code != exitDone || !strings.Contains(o.out, "nothing is pinned in "+dir) {
 			t.Errorf("%v: %+v", args, o)
 		}
 	}
