@@ -14,20 +14,23 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/events"
 )
 
 // fakeDaemon answers the API with what a test has put in.
 type fakeDaemon struct {
-	mu      sync.Mutex
-	status  api.Status
-	flows   []api.Flow
-	counts  []api.FlowCount
-	maps    []api.Map
-	applied api.ApplyResult
-	asked   api.FlowQuery
-	request api.ApplyRequest
-	changes []api.NodeChange
-	drain   []uint64 // active flows of the first node, one Status after the other
+	mu       sync.Mutex
+	status   api.Status
+	flows    []api.Flow
+	counts   []api.FlowCount
+	maps     []api.Map
+	applied  api.ApplyResult
+	asked    api.FlowQuery
+	request  api.ApplyRequest
+	changes  []api.NodeChange
+	events   api.EventQuery
+	happened []events.Event
+	drain    []uint64 // active flows of the first node, one Status after the other
 }
 
 func (f *fakeDaemon) Status(context.Context) (api.Status, error) {
@@ -82,6 +85,17 @@ func (f *fakeDaemon) SetNode(_ context.Context, name string, change api.NodeChan
 func (f *fakeDaemon) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResult, error) {
 	f.request = req
 	return f.applied, nil
+}
+
+func (f *fakeDaemon) Events(_ context.Context, q api.EventQuery) iter.Seq2[events.Event, error] {
+	f.events = q
+	return func(yield func(events.Event, error) bool) {
+		for _, e := range events.Select(f.happened, q.Filter, q.Limit) {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (f *fakeDaemon) Export(context.Context) ([]byte, error)    { return []byte("balancers: []\n"), nil }

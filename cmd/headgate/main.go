@@ -119,6 +119,7 @@ func newApp(e env) *cli.App {
 			statusCommand(e),
 			nodeCommand(e),
 			flowsCommand(e),
+			eventsCommand(e),
 			mapsCommand(e),
 			detachCommand(e),
 			versionCommand(e),

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/headgate/headgate/pkg/events"
 )
 
 // Client asks a daemon over its unix socket. It is safe for concurrent use.
@@ -80,6 +82,11 @@ func (c *Client) Maps(ctx context.Context) ([]Map, error) {
 // DumpMap implements Look.
 func (c *Client) DumpMap(ctx context.Context, name string) iter.Seq2[Entry, error] {
 	return getLines[Entry](ctx, c, "/maps/"+url.PathEscape(name), nil)
+}
+
+// Events implements Eventful.
+func (c *Client) Events(ctx context.Context, q EventQuery) iter.Seq2[events.Event, error] {
+	return getLines[events.Event](ctx, c, "/events", q.values())
 }
 
 // SetNode changes a node and returns at once; see WaitApplied.

@@ -10,19 +10,24 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/headgate/headgate/pkg/events"
 )
 
 // fakeBackend is a daemon of two nodes. It remembers what it was asked.
 type fakeBackend struct {
-	mu      sync.Mutex
-	gens    Generations
-	applied chan struct{} // closed: the data path runs what is desired
-	change  NodeChange
-	request ApplyRequest
-	query   FlowQuery
-	flows   []Flow
-	failAt  int // Flows fails after so many; 0: never
-	err     error
+	happened   []events.Event
+	more       chan events.Event
+	eventQuery EventQuery
+	mu         sync.Mutex
+	gens       Generations
+	applied    chan struct{} // closed: the data path runs what is desired
+	change     NodeChange
+	request    ApplyRequest
+	query      FlowQuery
+	flows      []Flow
+	failAt     int // Flows fails after so many; 0: never
+	err        error
 }
 
 func (f *fakeBackend) Status(context.Context) (Status, error) {
@@ -87,6 +92,30 @@ func (f *fakeBackend) Apply(_ context.Context, req ApplyRequest) (ApplyResult, e
 	f.request = req
 	f.gens.Desired++
 	return ApplyResult{Generations: f.gens, DryRun: req.DryRun, Plan: Plan{Steps: []Step{{Action: Add, Kind: "node", Name: "n"}}}}, nil
+}
+
+// Events yields what a test has put in; a follower gets one more with each value of f.more.
+func (f *fakeBackend) Events(ctx context.Context, q EventQuery) iter.Seq2[events.Event, error] {
+	f.mu.Lock()
+	f.eventQuery = q
+	f.mu.Unlock()
+	return func(yield func(events.Event, error) bool) {
+		for _, e := range f.happened {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		for q.Follow {
+			select {
+			case <-ctx.Done():
+				return
+			case e := <-f.more:
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (f *fakeBackend) Export(context.Context) ([]byte, error) { return []byte("balancers: []\n"), nil }

@@ -22,6 +22,7 @@ const (
 type Backend interface {
 	Look
 	Control
+	Eventful
 }
 
 // Server answers the API over a unix socket.
@@ -43,6 +44,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		"/applied":         {"GET": s.applied},
 		"/flows":           {"GET": s.flows},
 		"/flows/count":     {"GET": s.countFlows},
+		"/events":          {"GET": s.events},
 		"/maps":            {"GET": s.maps},
 		"/maps/{name}":     {"GET": s.dumpMap},
 	} {

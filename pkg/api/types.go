@@ -5,6 +5,8 @@ import (
 	"iter"
 	"net/netip"
 	"time"
+
+	"github.com/headgate/headgate/pkg/events"
 )
 
 // Headers of every answer, and the prefix of every path.
@@ -40,6 +42,20 @@ type Control interface {
 	WaitApplied(ctx context.Context, generation uint64) error
 	// Generations says what is desired and what is applied at this moment.
 	Generations() Generations
+}
+
+// Eventful is what tells what happened. Only a running daemon does; see store.ReadArchive for without one.
+type Eventful interface {
+	// Events yields the latest events that match, oldest first, and with Follow those that come, until ctx
+	// ends.
+	Events(ctx context.Context, q EventQuery) iter.Seq2[events.Event, error]
+}
+
+// EventQuery selects events; its zero fields select all.
+type EventQuery struct {
+	events.Filter
+	Limit  int  // at most so many of those that were before; 0: all
+	Follow bool // and then those that come
 }
 
 // Generations of the desired state: every change makes a new one.

@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/lb"
 )
 
@@ -81,7 +84,8 @@ func (b *backend) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResul
 		return res, err
 	}
 	if res.Generations, err = b.update(plan); err == nil {
-		b.d.engine.log.Info("applied a file that was handed in", append([]any{"file", req.Name}, counted(&res.Plan)...)...)
+		b.d.engine.says.alert(slog.LevelInfo, events.Event{Kind: events.File, To: "applied",
+			Text: fmt.Sprintf("applied %s, which was handed in: %s", req.Name, counted(&res.Plan))})
 	}
 	return res, err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
@@ -72,7 +73,7 @@ type engine struct {
 	progress *progress
 	rates    *rates
 	notify   notifier
-	log      *slog.Logger
+	says     *chronicle
 	herald   herald
 
 	targets  []netip.Addr // next hops are kept for
@@ -220,7 +221,7 @@ func (e *engine) rereadFile() {
 // everySecond does what nothing announces: health as checks confirm it (its time is kept in the
 // maps for the next start), interfaces that could not be attached, ids whose last flow ended.
 func (e *engine) everySecond(now time.Time) {
-	e.herald.tick()
+	e.says.tick()
 	e.state.SetHealth(e.checks.Snapshot())
 	e.ports.update(e.network.Links())
 	if now.Sub(e.sampled) >= sampleInterval {
@@ -252,7 +253,10 @@ func (e *engine) apply(v *state.View) {
 	e.applied, e.warnings = v.Generation, done.Warnings
 	if err == nil {
 		if e.failure != nil {
-			e.log.Info("the data path is up to date again", "generation", v.Revision)
+			e.says.alert(slog.LevelInfo, events.Event{Kind: events.Applied, To: fmt.Sprint(v.Revision),
+				Text: fmt.Sprintf("the data path is up to date again with generation %d", v.Revision)})
+		} else if e.progress.now().Applied < v.Revision {
+			e.says.caughtUp(v.Revision)
 		}
 		e.failure, e.retry, e.backoff = nil, nil, 0
 		e.progress.applied(v.Revision)
@@ -260,7 +264,8 @@ func (e *engine) apply(v *state.View) {
 		return
 	}
 	if e.failure == nil || e.failure.Error() != err.Error() {
-		e.log.Error("write the table of the data path", "generation", v.Revision, "err", err)
+		e.says.alert(slog.LevelError, events.Event{Kind: events.Applied, To: "failed",
+			Text: fmt.Sprintf("write generation %d to the data path: %s", v.Revision, oneLine(err))})
 	}
 	e.failure = err
 	e.backoff = min(max(2*e.backoff, retryFirst), retryMost)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
@@ -209,6 +210,9 @@ func (a *fakeAttacher) Prune(keep []int) error {
 	return nil
 }
 
+// quietly is a chronicle that only a test reads.
+func quietly() *chronicle { return newChronicle(quiet(), events.NewLog(nil, nil)) }
+
 // rig is an engine over fakes, its reconciler and tables being the real ones in memory.
 type rig struct {
 	*engine
@@ -235,12 +239,13 @@ func newRig(t *testing.T, content string) *rig {
 		t.Fatal(err)
 	}
 	r.broken = &brokenTables{applier: reconcile.New(r.tables, reconcile.Options{Log: quiet()})}
+	says := quietly()
 	r.engine = &engine{
 		store: r.store, checks: r.checks, network: r.network, maps: r.broken, reader: r.tables.Reader(),
-		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, quiet()),
-		file:  &file{path: r.path, start: read, store: r.store, log: quiet(), now: time.Now},
-		state: state.New(nil), progress: newProgress(), rates: &rates{}, notify: notifier{quiet()}, log: quiet(), reload: r.reload,
-		herald: herald{log: quiet()},
+		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
+		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now},
+		state: state.New(nil), progress: newProgress(), rates: &rates{}, notify: notifier{quiet()}, reload: r.reload,
+		says: says, herald: herald{chronicle: says},
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/store"
 )
@@ -24,7 +25,7 @@ type file struct {
 	path   string
 	start  *config.File // as it was when the daemon started: its settings hold until the end
 	store  updater
-	log    *slog.Logger
+	says   *chronicle
 	now    func() time.Time
 	status api.FileStatus
 	later  []string // settings that differ from those at the start, and what makes them count
@@ -45,7 +46,7 @@ func (f *file) apply(read *config.File) error {
 		f.faulty(err)
 		return err
 	}
-	f.log.Info("applied the file", append([]any{"file", f.path}, counted(&plan)...)...)
+	f.says.alert(slog.LevelInfo, events.Event{Kind: events.File, To: "applied", Text: fmt.Sprintf("applied %s: %s", f.path, counted(&plan))})
 	return nil
 }
 
@@ -65,7 +66,7 @@ func (f *file) reread() {
 	}
 	f.later = differences(f.start, read)
 	for _, setting := range f.later {
-		f.log.Warn(setting, "file", f.path)
+		f.says.alert(slog.LevelWarn, events.Event{Kind: events.File, Text: fmt.Sprintf("%s: %s", f.path, setting)})
 	}
 	_ = f.apply(read) // noted: the daemon keeps what it runs
 }
@@ -76,15 +77,19 @@ const Unread = "cannot be read, nothing is changed: "
 // unread remembers and logs that there is nothing to find faults in.
 func (f *file) unread(err error) {
 	f.status.Faults = []string{Unread + err.Error()}
-	f.log.Error(f.status.Faults[0], "file", f.path)
+	f.refused(f.path + " " + f.status.Faults[0])
 }
 
 // faulty remembers and logs every fault.
 func (f *file) faulty(err error) {
 	f.status.Faults = faultsOf(err)
 	for _, fault := range f.status.Faults {
-		f.log.Error("nothing of the file is applied", "file", f.path, "fault", fault)
+		f.refused(fmt.Sprintf("nothing of %s is applied: %s", f.path, fault))
 	}
+}
+
+func (f *file) refused(text string) {
+	f.says.alert(slog.LevelError, events.Event{Kind: events.File, To: "refused", Text: text})
 }
 
 func faultsOf(err error) []string {

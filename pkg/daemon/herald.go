@@ -2,131 +2,150 @@ package daemon
 
 import (
 	"fmt"
-	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/schedule"
 	"github.com/headgate/headgate/pkg/state"
 )
 
-// newsMost is how many changes of nodes have a line each in the log until the next tick: a rack that
-// goes away is one line, not thousands.
-const newsMost = 20
-
-// herald logs what becomes of the nodes. It belongs to the engine's goroutine.
+// herald compares each view with the one before and has what differs written down. It belongs to the
+// engine's goroutine.
 type herald struct {
-	log        *slog.Logger
-	generation uint64                  // of the view that was seen last
-	revision   uint64                  // of that
-	seen       map[lb.NodeKey]standing // nil: none yet
-	said       int                     // lines since the last tick
-	held       map[string]int          // changes since the last tick that got no line, by what they are
+	chronicle  *chronicle
+	generation uint64 // of the view that was seen last
+	revision   uint64 // of that
+	nodes      map[lb.NodeKey]standing
+	tiers      map[maps.VIP]schedule.Tier
 }
 
-// standing is what the log follows of a node.
+// standing is what is followed of a node.
 type standing struct {
-	health lb.Health
-	mode   lb.Mode
-	weight int
+	label    string
+	health   lb.Health
+	override lb.Override
+	mode     lb.Mode
+	weight   int
 }
 
-// news is one change of a node.
-type news struct{ line, kind string }
-
-// follow logs what differs from the view before. The first view is the start's, and so no news.
+// follow writes down what differs from the view before. The first view is the start's, and so no news.
 func (h *herald) follow(v *state.View) {
-	if h.seen != nil && v.Generation == h.generation {
+	first := h.nodes == nil
+	if !first && v.Generation == h.generation {
 		return
 	}
-	first := h.seen == nil
-	before := h.seen
+	nodes, tiers := h.nodes, h.tiers
 	if first || v.Revision != h.revision {
-		h.seen = map[lb.NodeKey]standing{} // without those that are gone
+		h.nodes, h.tiers = map[lb.NodeKey]standing{}, map[maps.VIP]schedule.Tier{} // without those that are gone
 	}
-	h.generation, h.revision = v.Generation, v.Revision
-	var all []news
+	var all []events.Event
 	for i := range v.Services {
 		svc := &v.Services[i]
 		for j := range svc.Nodes {
 			n := &svc.Nodes[j]
-			now := standing{n.Effective, n.Mode, n.Weight}
-			was, known := before[n.Key]
-			h.seen[n.Key] = now
-			if first || was == now {
-				continue
+			now := standing{n.Label, n.Effective, n.Override, n.Mode, n.Weight}
+			was, known := nodes[n.Key]
+			h.nodes[n.Key] = now
+			if was != now && !first {
+				all = append(all, newsOfNode(svc, n, was, known)...)
 			}
-			if !known {
-				was = standing{lb.Unknown, n.Mode, n.Weight}
-			}
-			all = append(all, newsOf(svc, n, was)...)
+		}
+		was, known := tiers[vipOf(svc)]
+		h.tiers[vipOf(svc)] = svc.Tier
+		if known && was != svc.Tier {
+			all = append(all, newsOfTier(svc, was))
 		}
 	}
-	h.tell(all)
+	if !first && v.Revision != h.revision {
+		for key, was := range nodes {
+			if _, there := h.nodes[key]; !there {
+				all = append(all, removal(key, was))
+			}
+		}
+	}
+	h.generation, h.revision = v.Generation, v.Revision
+	h.chronicle.note(all...)
 }
 
-// newsOf puts into words how a node differs from what it was. That health is not known (any more) follows
-// from what people did, and so is no news.
-func newsOf(svc *state.Service, n *state.Node, was standing) (out []news) {
+// newsOfNode puts into words how a node differs from what it was. That health is not known (any more)
+// follows from what people did, and so is no news.
+func newsOfNode(svc *state.Service, n *state.Node, was standing, known bool) (out []events.Event) {
 	name := lb.NodeName(svc.Config, n.Label)
-	var set []string
+	event := func(kind events.Kind, from, to, format string, args ...any) {
+		out = append(out, events.Event{Kind: kind, Config: svc.Config.String(), Node: name, From: from, To: to,
+			Text: name + fmt.Sprintf(format, args...)})
+	}
+	if !known {
+		event(events.Added, "", string(n.Mode), ": added with address %s, weight %d, mode %s", n.Key.Address, n.Weight, n.Mode)
+		was = standing{n.Label, lb.Unknown, n.Override, n.Mode, n.Weight}
+	}
+	if set := settings(n, was); len(set) > 0 {
+		from, to := "", ""
+		if n.Mode != was.mode {
+			from, to = string(was.mode), string(n.Mode)
+		}
+		event(events.Changed, from, to, ": %s", strings.Join(set, ", "))
+	}
+	if n.Effective != was.health && n.Effective != lb.Unknown {
+		why := ""
+		if n.Reason != "" {
+			why = ": " + n.Reason
+		}
+		event(events.Health, string(was.health), string(n.Effective), " is %s%s", n.Effective, why)
+	}
+	return out
+}
+
+// settings says what people have set on a node.
+func settings(n *state.Node, was standing) (set []string) {
+	if n.Label != was.label {
+		set = append(set, fmt.Sprintf("label %s → %s", was.label, n.Label))
+	}
 	if n.Mode != was.mode {
 		set = append(set, fmt.Sprintf("mode %s → %s", was.mode, n.Mode))
 	}
 	if n.Weight != was.weight {
 		set = append(set, fmt.Sprintf("weight %d → %d", was.weight, n.Weight))
 	}
-	if len(set) > 0 {
-		out = append(out, news{fmt.Sprintf("%s: %s", name, strings.Join(set, ", ")), "set"})
+	if n.Override != was.override {
+		set = append(set, fmt.Sprintf("override %s → %s", was.override, n.Override))
 	}
-	if n.Effective != was.health && n.Effective != lb.Unknown {
-		line := fmt.Sprintf("%s is %s", name, n.Effective)
-		if n.Reason != "" {
-			line += ": " + n.Reason
-		}
-		out = append(out, news{line, string(n.Effective)})
-	}
-	return out
+	return set
 }
 
-// tell logs news line by line, or keeps them for the tick's summary when they would be too many.
-func (h *herald) tell(all []news) {
-	if h.said+len(all) <= newsMost {
-		h.said += len(all)
-		for _, n := range all {
-			h.log.Info(n.line)
-		}
-		return
-	}
-	if h.held == nil {
-		h.held = map[string]int{}
-	}
-	for _, n := range all {
-		h.held[n.kind]++
-	}
+func removal(key lb.NodeKey, was standing) events.Event {
+	name := lb.NodeName(key.Config, was.label)
+	return events.Event{Kind: events.Removed, Config: key.Config.String(), Node: name, From: string(was.mode),
+		Text: fmt.Sprintf("%s: removed (%s)", name, key.Address)}
 }
 
-// tick says what was held back, in one line.
-func (h *herald) tick() {
-	h.said = 0
-	if len(h.held) == 0 {
-		return
+// newsOfTier says who takes the new flows of a service from now on.
+func newsOfTier(svc *state.Service, was schedule.Tier) events.Event {
+	what := map[schedule.Tier]string{
+		schedule.Primary: "the primaries take new flows again",
+		schedule.Backup:  "the backups take new flows: too few primaries are eligible",
+		schedule.Open:    "nodes that are DOWN take new flows: nothing is eligible, and on_no_backend is open",
+		schedule.None:    "new flows are refused: nothing is eligible",
+	}[svc.Tier]
+	if svc.Tier == schedule.None && svc.OnNoBackend == lb.NoBackendDrop {
+		what = "new flows are dropped: nothing is eligible"
 	}
-	var words []string
-	for _, kind := range slices.Sorted(maps.Keys(h.held)) {
-		words = append(words, fmt.Sprintf("%d %s", h.held[kind], kind))
-	}
-	h.held = nil
-	h.log.Info("many nodes changed at once (`headgate status` shows them): " + strings.Join(words, ", "))
+	return events.Event{Kind: events.Tier, Config: svc.Config.String(), From: string(was), To: string(svc.Tier),
+		Text: fmt.Sprintf("%s (%s): %s", svc.Config, svc.VIP, what)}
 }
 
-// counted are the numbers of a plan's steps, for the log.
-func counted(p *api.Plan) []any {
+func vipOf(svc *state.Service) maps.VIP {
+	return maps.VIP{Addr: svc.VIP, Port: svc.Port, Protocol: svc.Protocol}
+}
+
+// counted says what the steps of a plan are, by their number.
+func counted(p *api.Plan) string {
 	count := map[string]int{}
 	for _, s := range p.Steps {
 		count[s.Action]++
 	}
-	return []any{"added", count[api.Add], "changed", count[api.Change], "removed", count[api.Remove]}
+	return fmt.Sprintf("%d added, %d changed, %d removed", count[api.Add], count[api.Change], count[api.Remove])
 }

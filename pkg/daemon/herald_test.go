@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
@@ -55,7 +56,7 @@ func logged(t *testing.T, content string, test func(t *testing.T, r *rig, j *jou
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r, j := newRig(t, content), &journal{}
-		r.log, r.file.log, r.herald.log = j.logger(), j.logger(), j.logger()
+		r.says.log = j.logger()
 		test(t, r, j)
 	})
 }
@@ -74,18 +75,21 @@ func TestTheLogSaysWhatBecomesOfNodes(t *testing.T) {
 			r.settle(false)
 		}
 		found(lb.Up, "")
-		wantLines(t, "a first check", j, `level=INFO msg="web/80/web-1 is UP"`)
+		wantLines(t, "a first check", j, `level=INFO msg="web/80/web-1 is UP" event=health config=web/80 node=web/80/web-1 from=Unknown to=UP`)
 		found(lb.Up, "")
 		wantLines(t, "the same again", j)
 		found(lb.Down, "connection refused")
-		wantLines(t, "a failed check", j, `level=INFO msg="web/80/web-1 is DOWN: connection refused"`)
+		wantLines(t, "a failed check", j,
+			`level=INFO msg="web/80/web-1 is DOWN: connection refused" event=health config=web/80 node=web/80/web-1 from=UP to=DOWN`,
+			`level=INFO msg="web/80 (203.0.113.10): new flows are refused: nothing is eligible" event=tier config=web/80 from=primary to=none`)
 		_, _ = r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
 			b[0].Configs[0].Nodes[1].Mode, b[0].Configs[0].Nodes[1].Weight = lb.Drain, 7
 			return b, nil
 		})
 		r.takeDesired()
 		r.settle(false)
-		wantLines(t, "what people set", j, `level=INFO msg="web/80/web-2: mode accept → drain, weight 100 → 7"`)
+		wantLines(t, "what people set", j,
+			`level=INFO msg="web/80/web-2: mode accept → drain, weight 100 → 7" event=changed config=web/80 node=web/80/web-2 from=accept to=drain`)
 	})
 }
 
@@ -103,7 +107,8 @@ func TestManyChangesAtOnceAreOneLine(t *testing.T) {
 		r.state.SetHealth(results)
 		r.settle(false)
 		r.everySecond(time.Now())
-		wantLines(t, "a rack that goes away", j, "level=INFO msg=\"many nodes changed at once (`headgate status` shows them): 23 DOWN\"")
+		wantLines(t, "a rack that goes away", j, "level=INFO msg=\"many things happened at once (`headgate events` lists them): 23 DOWN, 1 tier\"",
+			`level=INFO msg="attached to eth0 in native mode" event=interface`)
 		r.everySecond(time.Now())
 		wantLines(t, "nothing more", j)
 		results = map[lb.NodeKey]health.Result{}
@@ -113,7 +118,9 @@ func TestManyChangesAtOnceAreOneLine(t *testing.T) {
 		results[web1] = health.Result{Key: web1, Health: lb.Up, At: time.Now()}
 		r.state.SetHealth(results)
 		r.settle(false)
-		wantLines(t, "one node afterwards", j, `level=INFO msg="web/80/web-1 is UP"`)
+		wantLines(t, "one node afterwards", j,
+			`level=INFO msg="web/80/web-1 is UP" event=health config=web/80 node=web/80/web-1 from=DOWN to=UP`,
+			`level=INFO msg="web/80 (203.0.113.10): the primaries take new flows again" event=tier config=web/80 from=none to=primary`)
 	})
 }
 
@@ -123,13 +130,15 @@ func TestTheLogSaysWhatAFileBrings(t *testing.T) {
 		r.write(t, changed)
 		r.rereadFile()
 		wantLines(t, "on SIGHUP", j,
-			`level=WARN msg="interfaces was changed there and counts from the next start of the daemon" file=`+r.path,
-			`level=INFO msg="applied the file" file=`+r.path+` added=1 changed=1 removed=1`,
-			`level=INFO msg="web/80/web-2: weight 100 → 7"`)
+			`level=WARN msg="`+r.path+`: interfaces was changed there and counts from the next start of the daemon" event=file`,
+			`level=INFO msg="applied `+r.path+`: 1 added, 1 changed, 1 removed" event=file to=applied`,
+			`level=INFO msg="web/80/web-9: added with address 192.0.2.19:8080, weight 50, mode accept" event=added config=web/80 node=web/80/web-9 to=accept`,
+			`level=INFO msg="web/80/web-2: weight 100 → 7" event=changed config=web/80 node=web/80/web-2`,
+			`level=INFO msg="web/80/web-1: removed (192.0.2.11:8080)" event=removed config=web/80 node=web/80/web-1 from=accept`)
 		if _, err := backendOf(r).Apply(t.Context(), api.ApplyRequest{Name: "other.yaml", Data: []byte(strings.Replace(changed, "weight: 7", "weight: 8", 1))}); err != nil {
 			t.Fatal(err)
 		}
-		wantLines(t, "by apply", j, `level=INFO msg="applied a file that was handed in" file=other.yaml added=0 changed=1 removed=0`)
+		wantLines(t, "by apply", j, `level=INFO msg="applied other.yaml, which was handed in: 0 added, 1 changed, 0 removed" event=file to=applied`)
 	})
 }
 
@@ -141,7 +150,7 @@ func TestTheLogSaysWhatWasTakenOver(t *testing.T) {
 		Source: netip.MustParseAddrPort("10.0.0.1:1600")}); err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{Options: Options{Log: j.logger()}, config: r.file.start, reader: r.tables.Reader()}
+	d := &daemon{says: newChronicle(j.logger(), events.NewLog(nil, nil)), config: r.file.start, reader: r.tables.Reader()}
 	d.tookOver()
-	wantLines(t, "a restart", j, `level=INFO msg="took over what is pinned in /sys/fs/bpf/headgate with 1 flows"`)
+	wantLines(t, "a restart", j, `level=INFO msg="took over what is pinned in /sys/fs/bpf/headgate with 1 flows" event=daemon to="took over"`)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/netdev"
 )
 
@@ -23,7 +24,7 @@ type ports struct {
 	wanted   []*port
 	mode     string // as configured
 	attacher attacher
-	log      *slog.Logger
+	says     *chronicle
 }
 
 // port is one wanted interface.
@@ -35,8 +36,8 @@ type port struct {
 	trouble string // why it is not attached, or carries nothing
 }
 
-func newPorts(names []string, mode string, a attacher, log *slog.Logger) *ports {
-	p := &ports{mode: mode, attacher: a, log: log}
+func newPorts(names []string, mode string, a attacher, says *chronicle) *ports {
+	p := &ports{mode: mode, attacher: a, says: says}
 	for _, name := range names {
 		p.wanted = append(p.wanted, &port{name: name})
 	}
@@ -110,21 +111,24 @@ func (p *ports) prune() {
 		}
 	}
 	if err := p.attacher.Prune(keep); err != nil {
-		p.log.Warn("detach from interfaces no longer wanted", "err", err)
+		p.says.alert(slog.LevelWarn, events.Event{Kind: events.Interface, Text: fmt.Sprintf("detach from interfaces no longer wanted: %v", err)})
 	}
 }
 
 func (p *ports) report(now, before *port) {
+	say := func(level slog.Level, format string, args ...any) {
+		p.says.alert(level, events.Event{Kind: events.Interface, Text: fmt.Sprintf(format, args...)})
+	}
 	switch {
 	case now.index != 0 && now.index != before.index:
-		p.log.Info("attached", "interface", now.name, "mode", now.mode)
+		say(slog.LevelInfo, "attached to %s in %s mode", now.name, now.mode)
 		if now.warning != "" {
-			p.log.Warn(now.warning, "interface", now.name)
+			say(slog.LevelWarn, "%s", now.warning)
 		}
 	case now.trouble != "":
-		p.log.Warn(now.trouble, "interface", now.name)
+		say(slog.LevelWarn, "%s", now.trouble)
 	case before.trouble != "":
-		p.log.Info("interface is well again", "interface", now.name)
+		say(slog.LevelInfo, "interface %s is well again", now.name)
 	}
 }
 

@@ -14,7 +14,7 @@ func up(index int, name string) netdev.Link { return netdev.Link{Index: index, N
 
 func TestOnlyWantedInterfacesAreAttached(t *testing.T) {
 	a := &fakeAttacher{}
-	p := newPorts([]string{"eth0", "eth2"}, loader.ModeAuto, a, quiet())
+	p := newPorts([]string{"eth0", "eth2"}, loader.ModeAuto, a, quietly())
 	if err := p.start([]netdev.Link{up(1, "lo"), up(2, "eth0"), up(3, "eth1"), up(4, "eth2")}); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestOnlyWantedInterfacesAreAttached(t *testing.T) {
 
 func TestAStartNamesEveryInterfaceThatCannotBeAttached(t *testing.T) {
 	a := &fakeAttacher{refuse: map[string]error{"eth0": errors.New("attach to eth0: no")}}
-	err := newPorts([]string{"eth0", "eth7"}, loader.ModeAuto, a, quiet()).start([]netdev.Link{up(2, "eth0")})
+	err := newPorts([]string{"eth0", "eth7"}, loader.ModeAuto, a, quietly()).start([]netdev.Link{up(2, "eth0")})
 	if err == nil || !strings.Contains(err.Error(), "attach to eth0: no") || !strings.Contains(err.Error(), "eth7") {
 		t.Errorf("%v", err)
 	}
@@ -36,7 +36,7 @@ func TestAStartNamesEveryInterfaceThatCannotBeAttached(t *testing.T) {
 
 func TestAnInterfaceThatCouldNotBeAttachedIsTriedAgain(t *testing.T) {
 	a := &fakeAttacher{}
-	p := newPorts([]string{"eth0"}, loader.ModeAuto, a, quiet())
+	p := newPorts([]string{"eth0"}, loader.ModeAuto, a, quietly())
 	links := []netdev.Link{up(2, "eth0")}
 	if err := p.start(links); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestAnInterfaceThatCouldNotBeAttachedIsTriedAgain(t *testing.T) {
 
 func TestAnInterfaceThatWasReplacedAtOnceIsAttachedAnew(t *testing.T) {
 	a := &fakeAttacher{}
-	p := newPorts([]string{"eth0"}, loader.ModeAuto, a, quiet())
+	p := newPorts([]string{"eth0"}, loader.ModeAuto, a, quietly())
 	if err := p.start([]netdev.Link{up(2, "eth0")}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestAnInterfaceThatWasReplacedAtOnceIsAttachedAnew(t *testing.T) {
 }
 
 func TestWhatIsWrongWithAnInterfaceIsSaid(t *testing.T) {
-	p := newPorts([]string{"eth0"}, loader.ModeAuto, &fakeAttacher{mode: loader.ModeGeneric}, quiet())
+	p := newPorts([]string{"eth0"}, loader.ModeAuto, &fakeAttacher{mode: loader.ModeGeneric}, quietly())
 	if err := p.start([]netdev.Link{{Index: 2, Name: "eth0"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestWhatIsWrongWithAnInterfaceIsSaid(t *testing.T) {
 	if !strings.Contains(w, "eth0 is down") || !strings.Contains(w, "generic mode") {
 		t.Errorf("%q", w)
 	}
-	p = newPorts([]string{"eth0"}, loader.ModeGeneric, &fakeAttacher{mode: loader.ModeGeneric}, quiet())
+	p = newPorts([]string{"eth0"}, loader.ModeGeneric, &fakeAttacher{mode: loader.ModeGeneric}, quietly())
 	if err := p.start([]netdev.Link{up(2, "eth0")}); err != nil || len(p.warnings()) > 0 {
 		t.Errorf("generic mode was asked for, yet %q, %v", p.warnings(), err)
 	}

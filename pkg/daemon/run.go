@@ -12,6 +12,7 @@ import (
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
@@ -41,7 +42,8 @@ func Run(ctx context.Context, o Options) error {
 	if err == nil {
 		d.ready = true
 		d.notify.ready(d.engine.summary())
-		d.Log.Info("ready", "file", d.File, "socket", d.config.API.Socket, "generation", d.progress.now().Applied)
+		d.says.alert(slog.LevelInfo, events.Event{Kind: events.Daemon, To: "started", Text: fmt.Sprintf(
+			"ready: version %s, file %s, socket %s, generation %d", d.Version, d.File, d.config.API.Socket, d.progress.now().Applied)})
 		<-d.group.ctx.Done()
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -63,6 +65,8 @@ type daemon struct {
 	reader   *maps.Reader
 	warnings []string // of the data path, from its start
 	store    desiredStore
+	says     *chronicle
+	keeper   *keeper
 	listener net.Listener
 	network  *netdev.Resolver
 	checks   *health.Manager
@@ -81,6 +85,7 @@ func (d *daemon) start(ctx context.Context) error {
 		d.openDatapath, // from here on nobody else holds the pins
 		d.listen,
 		d.openStore,
+		d.openArchive,
 		d.watchNetwork,
 		d.assemble,
 		d.applyFile,
@@ -104,8 +109,12 @@ func (d *daemon) start(ctx context.Context) error {
 func (d *daemon) stop() error {
 	if d.ready {
 		d.notify.stopping()
+		d.says.alert(slog.LevelInfo, events.Event{Kind: events.Daemon, To: "stopped", Text: "stopping; the data path goes on forwarding"})
 	}
 	errs := []error{d.group.stop()}
+	if d.keeper != nil {
+		d.keeper.keep() // what was said after it had ended
+	}
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		errs = append(errs, d.closers[i]())
 	}
@@ -113,9 +122,6 @@ func (d *daemon) stop() error {
 		// A first start that failed: its pins would only be in the way.
 		_, err := Detach(d.config.BPFFS)
 		errs = append(errs, err)
-	}
-	if d.ready {
-		d.Log.Info("stopped; the data path goes on forwarding")
 	}
 	return errors.Join(errs...)
 }
@@ -181,6 +187,26 @@ func (d *daemon) openStore(context.Context) error {
 	return nil
 }
 
+// openArchive goes on with the events that were kept. A log of events that cannot be read is no reason not
+// to balance: it is put aside.
+func (d *daemon) openArchive(context.Context) error {
+	archive, warning, err := store.OpenArchive(d.config.StateDir)
+	if err != nil {
+		return err
+	}
+	d.closeLater(archive.Close)
+	kept, err := archive.Load()
+	if err != nil {
+		return err
+	}
+	d.says = newChronicle(d.Log, events.NewLog(kept, nil))
+	d.keeper = &keeper{book: d.says.book, archive: archive, log: d.Log, kept: d.says.book.Last()}
+	if warning != "" {
+		d.says.alert(slog.LevelWarn, events.Event{Kind: events.Daemon, Text: warning})
+	}
+	return nil
+}
+
 // watchNetwork starts to follow links, routes and neighbours.
 func (d *daemon) watchNetwork(context.Context) (err error) {
 	if d.network, err = netdev.New(d.Log); err != nil {
@@ -205,10 +231,10 @@ func (d *daemon) assemble(context.Context) error {
 	d.progress, d.rates = newProgress(), &rates{}
 	d.engine = &engine{
 		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
-		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.Log),
-		file:   &file{path: d.File, start: d.config, store: d.store, log: d.Log, now: time.Now},
-		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, notify: d.notify, log: d.Log,
-		herald: herald{log: d.Log},
+		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
+		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now},
+		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, notify: d.notify,
+		says: d.says, herald: herald{chronicle: d.says},
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks
@@ -218,7 +244,8 @@ func (d *daemon) assemble(context.Context) error {
 // tookOver logs what there was before the start. A count that cannot be read is status's to say.
 func (d *daemon) tookOver() {
 	if nodes, err := d.reader.Nodes(); err == nil {
-		d.Log.Info(fmt.Sprintf("took over what is pinned in %s with %d flows", d.config.BPFFS, activeFlows(nodes)))
+		d.says.alert(slog.LevelInfo, events.Event{Kind: events.Daemon, To: "took over",
+			Text: fmt.Sprintf("took over what is pinned in %s with %d flows", d.config.BPFFS, activeFlows(nodes))})
 	}
 }
 
@@ -276,6 +303,7 @@ func (d *daemon) runParts(context.Context) error {
 	d.group.run("health checks", d.checks.Run)
 	d.group.run("engine", d.engine.run)
 	d.group.run("sweep", sweep.run)
+	d.group.run("events", d.keeper.run)
 	d.group.run("api", func(ctx context.Context) error { return server.Serve(ctx, d.listener) })
 	return nil
 }

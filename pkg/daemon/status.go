@@ -85,7 +85,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 		}
 		config := &configs[c]
 		config.Addresses = append(config.Addresses, svc.VIP.String())
-		vip := maps.VIP{Addr: svc.VIP, Port: svc.Port, Protocol: svc.Protocol}
+		vip := vipOf(svc)
 		tier := schedule.None // until a node takes new flows for it
 		for j := range svc.Nodes {
 			n := nodeOfView(svc, &svc.Nodes[j])

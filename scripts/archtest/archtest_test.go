@@ -16,7 +16,7 @@ const module = "github.com/headgate/headgate/"
 
 // levels: a package imports only those of lower levels.
 var levels = map[string]int{
-	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0,
+	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0, "pkg/events": 0,
 	"loader": 1, "pkg/netdev": 1, "pkg/config": 1, "pkg/store": 1,
 	"pkg/maps": 2, "pkg/health": 2,
 	"pkg/state":     3,
