@@ -120,7 +120,10 @@ func TestNodeSetSaysWhichGenerationItMade(t *testing.T) {
 	if o := command(t, "node", "set", "web/80/web-1", "--weight", "9", "--wait"); o.out != "web/80/web-1: weight 9 (generation 8, applied)\n" {
 		t.Errorf("%+v", o)
 	}
-	want := []api.NodeChange{{Mode: ref("drain")}, {Weight: ref(9)}}
+	if o := command(t, "node", "set", "web/80/web-1", "--override", "down"); o.out != "web/80/web-1: override down (generation 8, applied 7: --wait waits for it)\n" {
+		t.Errorf("%+v", o)
+	}
+	want := []api.NodeChange{{Mode: ref("drain")}, {Weight: ref(9)}, {Override: ref("down")}}
 	if diff := cmp.Diff(want, f.changes); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

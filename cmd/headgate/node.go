@@ -40,16 +40,18 @@ func nodeCommand(e env) *cli.Command {
 			},
 			{
 				Name:  "set",
-				Usage: "change mode or weight of a node",
-				UsageText: text("node set NODE [--mode M] [--weight N] [--wait] [--until-drained [--timeout D]]",
+				Usage: "change mode, weight or override of a node",
+				UsageText: text("node set NODE [--mode M] [--weight N] [--override O] [--wait] [--until-drained [--timeout D]]",
 					"headgate node set web/80/web-1 --weight 100 --wait",
 					"headgate node set web/80/web-1 --mode drain --until-drained --timeout 10m",
+					"headgate node set web/80/web-1 --override up",
 					"headgate node set dns/53/udp/ns-1 --mode reject"),
 				Description: "Existing flows stay where they are, whatever is set. It lasts until the file is applied again\n" +
 					"(at start, on SIGHUP, by apply) and says otherwise.",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "mode", Usage: "`MODE`: accept, reject (no new flows, no checks), drain (no new flows), backup"},
 					&cli.IntFlag{Name: "weight", DefaultText: "unchanged", Usage: "`N` from 1 to 255"},
+					&cli.StringFlag{Name: "override", Usage: "`O`: up or down, whatever the checks find; none, to go by the checks again"},
 					&cli.BoolFlag{DisableDefaultText: true, Name: "wait", Usage: "return once the data path runs it (or fail after 5 s)"},
 					&cli.BoolFlag{DisableDefaultText: true, Name: "until-drained", Usage: "return once the node's last flow ended"},
 					&cli.DurationFlag{Name: "timeout", DefaultText: "never", Usage: "give up --until-drained after `D`"},
@@ -116,12 +118,16 @@ func nodeSet(c *cli.Context, e env) error {
 		weight := c.Int("weight")
 		change.Weight = &weight
 	}
+	if c.IsSet("override") {
+		override := c.String("override")
+		change.Override = &override
+	}
 	drained := c.Bool("until-drained")
 	if d := c.Duration("timeout"); c.IsSet("timeout") && (!drained || d <= 0) {
 		return usage(c, "--timeout %v: must be more than 0, and needs --until-drained", d)
 	}
 	if change == (api.NodeChange{}) && !drained {
-		return usage(c, "node set needs something to set: --mode or --weight")
+		return usage(c, "node set needs something to set: --mode, --weight or --override")
 	}
 	client := api.NewClient(c.String("socket"))
 	gens, err := client.SetNode(c.Context, name, change)
@@ -154,6 +160,9 @@ func changed(change api.NodeChange) string {
 	}
 	if change.Weight != nil {
 		words = append(words, fmt.Sprintf("weight %d", *change.Weight))
+	}
+	if change.Override != nil {
+		words = append(words, "override "+*change.Override)
 	}
 	return strings.Join(words, ", ")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -31,9 +32,13 @@ func nodeRows(nodes []api.Node, whole bool) [][]string {
 // admin is the reason of a node's being DOWN because people said so.
 const admin = "admin"
 
+// healthOf is the health that counts, with who says so where it was not the checks.
 func healthOf(n api.Node) string {
-	if n.Reason == admin {
+	switch {
+	case n.Reason == admin:
 		return with(n.Health, admin)
+	case n.Override != "":
+		return with(strings.ToUpper(n.Override), "override")
 	}
 	return n.Health
 }
@@ -51,7 +56,7 @@ func note(n api.Node) string {
 		return "active"
 	case n.Mode == "drain" && n.ActiveFlows == 0:
 		return "drained"
-	case n.Health != "UP" && n.Health != "DOWN" && n.TakesNew:
+	case n.Health != "UP" && n.Health != "DOWN" && n.TakesNew && n.Override == "":
 		return "unchecked"
 	}
 	return ""
@@ -76,6 +81,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"mode", n.Mode},
 		{"weight", strconv.Itoa(n.Weight)},
 		{"health", with(n.Health, n.Reason)},
+		{"override", cmp.Or(n.Override, "none")},
 		{"checked", checked},
 		{"new flows", newFlows(n)},
 		{"next hop", with(hop, n.Unreachable)},

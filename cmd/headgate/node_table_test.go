@@ -6,6 +6,19 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 )
 
+func TestHealthThatPeopleSetIsToldFromHealthThatWasFound(t *testing.T) {
+	for want, n := range map[string]api.Node{
+		"UP":              {Health: "UP"},
+		"DOWN (admin)":    {Health: "DOWN", Reason: "admin", Override: "up"},
+		"UP (override)":   {Health: "DOWN", Reason: "connection refused", Override: "up"},
+		"DOWN (override)": {Health: "UP", Override: "down"},
+	} {
+		if got := healthOf(n); got != want {
+			t.Errorf("%+v: %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestNewFlowsAreAnsweredWithYesOrNo(t *testing.T) {
 	for want, n := range map[string]api.Node{
 		"yes: UP":               {TakesNew: true, Why: "takes new flows: UP"},

@@ -102,7 +102,11 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
 	switch {
 	case from == nil:
-		p.step(Add, "node", config+"/"+to.Label, fmt.Sprintf("%s, weight %d, mode %s", to.Address, to.Weight, to.Mode))
+		what := fmt.Sprintf("%s, weight %d, mode %s", to.Address, to.Weight, to.Mode)
+		if to.Override != lb.OverrideNone {
+			what += fmt.Sprintf(", override %s", to.Override)
+		}
+		p.step(Add, "node", config+"/"+to.Label, what)
 	case to == nil:
 		p.step(Remove, "node", config+"/"+from.Label, from.Address.String())
 	default:
@@ -110,6 +114,7 @@ func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
 		d.add("label", from.Label, to.Label)
 		d.add("weight", from.Weight, to.Weight)
 		d.add("mode", from.Mode, to.Mode)
+		d.add("override", from.Override, to.Override)
 		name := to.Label
 		if labels[name] > 1 {
 			name = to.Address.String()

@@ -12,7 +12,7 @@ import (
 )
 
 func node(label, address string, weight int, mode lb.Mode) lb.Node {
-	return lb.Node{Label: label, Address: netip.MustParseAddrPort(address), Weight: weight, Mode: mode}
+	return lb.Node{Label: label, Address: netip.MustParseAddrPort(address), Weight: weight, Mode: mode, Override: lb.OverrideNone}
 }
 
 func web(nodes ...lb.Node) []lb.Balancer {
@@ -28,16 +28,18 @@ var (
 
 func TestThePlanNamesEveryStep(t *testing.T) {
 	renamed := n2
-	renamed.Label, renamed.Weight = "web-two", 75
+	renamed.Label, renamed.Weight, renamed.Override = "web-two", 75, lb.OverrideDown
+	held := n3
+	held.Override = lb.OverrideUp
 	from := append(web(n1, n2), lb.Balancer{Label: "old", IPv4: netip.MustParseAddr("203.0.113.11")})
-	to := append(web(renamed, n3), lb.Balancer{Label: "new", IPv4: netip.MustParseAddr("203.0.113.12"), IPv6: netip.MustParseAddr("2001:db8::12")})
+	to := append(web(renamed, held), lb.Balancer{Label: "new", IPv4: netip.MustParseAddr("203.0.113.12"), IPv6: netip.MustParseAddr("2001:db8::12")})
 	to[0].Configs[0].OnDown, to[0].Configs[0].TCPIdle = lb.DownReset, time.Hour
 	want := Plan{
 		Steps: []Step{
 			{Change, "config", "web/80", []string{"on_down:  → reset", "tcp_idle: 0s → 1h"}},
 			{Remove, "node", "web/80/web-1", []string{"192.0.2.11:8080"}},
-			{Change, "node", "web/80/web-two", []string{"label: web-2 → web-two", "weight: 50 → 75"}},
-			{Add, "node", "web/80/web-3", []string{"192.0.2.13:8080, weight 100, mode backup"}},
+			{Change, "node", "web/80/web-two", []string{"label: web-2 → web-two", "weight: 50 → 75", "override: none → down"}},
+			{Add, "node", "web/80/web-3", []string{"192.0.2.13:8080, weight 100, mode backup, override up"}},
 			{Remove, "balancer", "old", nil},
 			{Add, "balancer", "new", []string{"VIPs 203.0.113.12 2001:db8::12"}},
 		},

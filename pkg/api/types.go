@@ -119,8 +119,9 @@ type Node struct {
 	Address        string     `json:"address"`
 	Mode           string     `json:"mode"`
 	Weight         int        `json:"weight"`
-	Health         string     `json:"health"`
-	Reason         string     `json:"reason,omitempty"` // of the health
+	Health         string     `json:"health"`             // found by checks; DOWN in mode reject
+	Reason         string     `json:"reason,omitempty"`   // of the health
+	Override       string     `json:"override,omitempty"` // up or down: set by people, wins over health
 	CheckedAt      *time.Time `json:"checked_at,omitempty"`
 	TakesNew       bool       `json:"takes_new_flows"`
 	Why            string     `json:"why,omitempty"` // it does or does not take new flows
@@ -150,8 +151,9 @@ type Reason struct {
 
 // NodeChange says what to set on a node; nil leaves it as it is.
 type NodeChange struct {
-	Mode   *string `json:"mode,omitempty"`
-	Weight *int    `json:"weight,omitempty"`
+	Mode     *string `json:"mode,omitempty"`
+	Weight   *int    `json:"weight,omitempty"`
+	Override *string `json:"override,omitempty"`
 }
 
 // ApplyRequest is a file to apply. Only its balancers count.

@@ -85,6 +85,7 @@ func (d *decoder) node(n *yaml.Node, path string) lb.Node {
 		}},
 		{"weight", numberField(d, &node.Weight, lb.WeightLimit)},
 		{"mode", textField(d, &node.Mode)},
+		{"override", textField(d, &node.Override)},
 	})
 	return node
 }

@@ -97,6 +97,7 @@ func exportNode(n *lb.Node) *yaml.Node {
 	m.Content[len(m.Content)-1].Style = yaml.DoubleQuotedStyle // an IPv6 one begins with a bracket
 	m.number("weight", n.Weight, lb.DefaultWeight)
 	m.textUnless("mode", string(n.Mode), string(lb.Accept))
+	m.textUnless("override", string(n.Override), string(lb.OverrideNone))
 	return m.Node
 }
 

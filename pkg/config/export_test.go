@@ -25,7 +25,7 @@ func TestExportReadsAsAPersonWouldWriteIt(t *testing.T) {
         check_interval: 2s
         nodes:
           - {label: web-1, address: "192.0.2.11:8080", weight: 100}
-          - {label: web-6, address: "[2001:db8:1::1]:8080", mode: backup}
+          - {label: web-6, address: "[2001:db8:1::1]:8080", mode: backup, override: down}
       - port: 53
         protocol: udp
         udp_idle: 1m
@@ -145,10 +145,11 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 			a = ipv6(10, uint32(k))
 		}
 		c.Nodes = append(c.Nodes, lb.Node{
-			Label:   rapid.StringMatching(`[a-zA-Z0-9._-]{3,32}`).Draw(t, "label"),
-			Address: netip.AddrPortFrom(a, uint16(number("port", lb.PortLimit))),
-			Weight:  number("weight", lb.WeightLimit),
-			Mode:    rapid.SampledFrom(lb.Modes).Draw(t, "mode"),
+			Label:    rapid.StringMatching(`[a-zA-Z0-9._-]{3,32}`).Draw(t, "label"),
+			Address:  netip.AddrPortFrom(a, uint16(number("port", lb.PortLimit))),
+			Weight:   number("weight", lb.WeightLimit),
+			Mode:     rapid.SampledFrom(lb.Modes).Draw(t, "mode"),
+			Override: rapid.SampledFrom(lb.Overrides).Draw(t, "override"),
 		})
 	}
 	c.SetDefaults()

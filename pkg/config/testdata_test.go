@@ -103,7 +103,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 				Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
 				TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 				Check: lb.Check{Type: lb.CheckNone, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1},
-				Nodes: []lb.Node{{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 50, Mode: lb.Accept}},
+				Nodes: []lb.Node{{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 50, Mode: lb.Accept, Override: lb.OverrideNone}},
 			}},
 		}},
 	}
@@ -123,13 +123,14 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 		TCPIdle: 10 * time.Minute, UDPIdle: 30 * time.Second,
 		Check: lb.Check{Type: lb.CheckConnection, Port: 8081, Interval: 2 * time.Second, Timeout: 250 * time.Millisecond, Attempts: 2, Rise: 4},
 		Nodes: []lb.Node{
-			{Label: "web-1", Address: addrPort("192.0.2.11:8080"), Weight: 100, Mode: lb.Accept},
-			{Label: "web-2", Address: addrPort("192.0.2.12:8080"), Weight: 1, Mode: lb.Drain},
+			{Label: "web-1", Address: addrPort("192.0.2.11:8080"), Weight: 100, Mode: lb.Accept, Override: lb.OverrideUp},
+			{Label: "web-2", Address: addrPort("192.0.2.12:8080"), Weight: 1, Mode: lb.Drain, Override: lb.OverrideDown},
 			{Label: "spare", Address: addrPort("[2001:db8:1::13]:8080"), Weight: 50, Mode: lb.Backup},
 			{Label: "spare", Address: addrPort("192.0.2.14:8080"), Weight: 255, Mode: lb.Reject},
 		},
 	}
 	dns := lb.Config{Port: 53, Nodes: []lb.Node{{Label: "ns-1", Address: addrPort("192.0.2.53:53"), Weight: 50}}}
+	web.SetDefaults()
 	udp := dns
 	udp.Protocol, udp.OnNoBackend = lb.UDP, lb.NoBackendDrop
 	dns.SetDefaults()

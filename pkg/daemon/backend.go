@@ -56,6 +56,12 @@ func set(node *lb.Node, name string, change api.NodeChange) error {
 		}
 		node.Weight = *w
 	}
+	if o := change.Override; o != nil {
+		if reason := lb.WordReason(lb.Override(*o), lb.Overrides); reason != "" {
+			refusal.Reasons = append(refusal.Reasons, api.Refusal{Field: "override", Reason: name + ": override " + reason})
+		}
+		node.Override = lb.Override(*o)
+	}
 	if len(refusal.Reasons) > 0 {
 		return refusal
 	}

@@ -58,7 +58,7 @@ func TestSetNodeRefusesWithEveryReasonAndChangesNothing(t *testing.T) {
 			"web/80/web-9": {api.NodeChange{}, []string{"have: web-1, web-2"}},
 			"web":          {api.NodeChange{}, []string{"BALANCER/PORT/NODE"}},
 			"web/80/web-1": {api.NodeChange{Mode: ref("up"), Weight: ref(256)}, []string{"accept, reject, drain, backup", "from 1 to 255, not 256"}},
-			"web/80/web-2": {api.NodeChange{Weight: ref(0)}, []string{"from 1 to 255, not 0"}},
+			"web/80/web-2": {api.NodeChange{Weight: ref(0), Override: ref("on")}, []string{"from 1 to 255, not 0", "none, up, down"}},
 		} {
 			_, err := b.SetNode(t.Context(), name, tt.change)
 			var refused *api.Error

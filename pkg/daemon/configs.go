@@ -8,6 +8,7 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/schedule"
 )
 
 // configsOf makes configs of what the maps say: of all nodes, or of those that keep selects. rate
@@ -35,7 +36,7 @@ func configsOf(states []maps.NodeState, keep func(maps.NodeState) bool, rate fun
 			n.NewPerSecond, n.BytesPerSecond = rate(s)
 		}
 		c.Status = better(c.Status, n)
-		if n.TakesNew && n.Unreachable != "" && s.Status.Health != lb.Up {
+		if n.TakesNew && n.Unreachable != "" && schedule.Effective(s.Status.Health, s.Status.Override) != lb.Up {
 			n.TakesNew, n.Why = false, tried+n.Unreachable
 		}
 		c.Nodes = append(c.Nodes, n)
@@ -66,7 +67,7 @@ func better(status string, n api.Node) string {
 func nodeOf(config lb.ConfigKey, s maps.NodeState) api.Node {
 	n := api.Node{
 		Name: lb.NodeName(config, s.Label), Config: config.String(), Label: s.Label, Address: s.Address.String(),
-		Mode: string(s.Status.Mode), Weight: s.Weight, Health: string(s.Status.Health),
+		Mode: string(s.Status.Mode), Weight: s.Weight, Health: string(s.Status.Health), Override: override(s.Status.Override),
 		TakesNew: s.Status.Actions&maps.TakesNew != 0, Lifecycle: s.Status.Lifecycle.String(),
 	}
 	if s.Status.Mode == lb.Reject {

@@ -72,6 +72,47 @@ func TestAChangeIsInTheMapsAtOnce(t *testing.T) {
 	})
 }
 
+// What people set wins over what checks find, and both are shown.
+func TestOverrideIsInTheMapsAtOnceAndApartFromHealth(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		b := backendOf(r)
+		r.checks.result(web1, lb.Down, "refused")
+		for _, tt := range []struct {
+			override lb.Override
+			takes    bool
+		}{{lb.OverrideUp, true}, {lb.OverrideDown, false}, {lb.OverrideNone, false}} {
+			if _, err := b.SetNode(t.Context(), "web/80/web-1", api.NodeChange{Override: ref(string(tt.override))}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			n := r.inMaps(t, "192.0.2.11:8080")
+			if takes := n.Status.Actions&maps.TakesNew != 0; takes != tt.takes || n.Status.Override != tt.override || n.Status.Health != lb.Down {
+				t.Errorf("override %s: the maps say %+v", tt.override, n.Status)
+			}
+			st, err := b.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown, err := st.Node("web/80/web-1")
+			if err != nil || shown.Health != "DOWN" || shown.Reason != "refused" || shown.Override != override(tt.override) || shown.TakesNew != tt.takes {
+				t.Errorf("override %s: status says %+v (%v)", tt.override, shown, err)
+			}
+			dead, err := (&Pinned{looker: looker{r.tables.Reader()}}).reader.Nodes()
+			if got := configsOf(dead, nil, nil)[0].Nodes[0]; err != nil || got.Override != override(tt.override) || got.Health != "DOWN" {
+				t.Errorf("override %s: without a daemon %+v (%v)", tt.override, got, err)
+			}
+		}
+		r.setMode(lb.Drain)
+		if _, err := b.SetNode(t.Context(), "web/80/web-1", api.NodeChange{Override: ref("up")}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Actions != 0 {
+			t.Errorf("a node in drain does %v for its being held up", n.Status.Actions)
+		}
+	})
+}
+
 func TestHealthIsInTheMapsAtOnce(t *testing.T) {
 	running(t, twoNodes, func(t *testing.T, r *rig) {
 		if len(r.checks.targets) != 2 {

@@ -142,8 +142,11 @@ func best(status string, tier schedule.Tier) string {
 func nodeOfView(svc *state.Service, n *state.Node) api.Node {
 	out := api.Node{
 		Name: lb.NodeName(svc.Config, n.Label), Config: svc.Config.String(), Label: n.Label, Address: n.Key.Address.String(),
-		Mode: string(n.Mode), Weight: n.Weight, Health: string(n.Shown), Reason: n.Reason,
+		Mode: string(n.Mode), Weight: n.Weight, Health: string(n.Health), Reason: n.Reason, Override: override(n.Override),
 		TakesNew: n.Takes, Why: n.Why, Lifecycle: api.Present,
+	}
+	if n.Mode == lb.Reject {
+		out.Health = string(lb.Down)
 	}
 	if n.Hop.Resolved {
 		out.NextHop = hop(n.Key.Address.Addr(), n.Hop)
@@ -151,6 +154,14 @@ func nodeOfView(svc *state.Service, n *state.Node) api.Node {
 		out.Unreachable = n.Hop.Reason
 	}
 	return out
+}
+
+// override is what people set, empty when they set nothing.
+func override(o lb.Override) string {
+	if o == lb.OverrideNone {
+		return ""
+	}
+	return string(o)
 }
 
 // hop is a next hop in words; only a gateway is one that leads there.

@@ -53,9 +53,10 @@ func DefaultTimeout(interval time.Duration) time.Duration {
 	return interval / 2
 }
 
-// SetDefaults fills the mode of n where it is empty. The weight stays as it is.
+// SetDefaults fills the mode and the override of n where they are empty. The weight stays as it is.
 func (n *Node) SetDefaults() {
 	setDefault(&n.Mode, Accept)
+	setDefault(&n.Override, OverrideNone)
 }
 
 func setDefault[T comparable](v *T, def T) {

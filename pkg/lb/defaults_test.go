@@ -14,7 +14,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep,
 		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 		Check: Check{Type: CheckNone, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1},
-		Nodes: []Node{{Mode: Accept}},
+		Nodes: []Node{{Mode: Accept, Override: OverrideNone}},
 	}
 	if diff := cmp.Diff(want, b.Configs[0]); diff != "" {
 		t.Error(diff)
@@ -28,7 +28,7 @@ func TestDefaultsLeaveWhatIsSet(t *testing.T) {
 	set := Config{
 		Port: 1, Protocol: UDP, Algorithm: "other", OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
 		Check: Check{Type: CheckConnection, Port: 5, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9},
-		Nodes: []Node{{Label: "abc", Weight: 10, Mode: Drain}},
+		Nodes: []Node{{Label: "abc", Weight: 10, Mode: Drain, Override: OverrideUp}},
 	}
 	got := set
 	got.SetDefaults()

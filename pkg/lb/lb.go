@@ -40,12 +40,13 @@ type Check struct {
 }
 
 // Node is one backend of a config. Within a config the address identifies it: a node with another
-// address is another node, one with another label, weight or mode is the same.
+// address is another node, one with another label, weight, mode or override is the same.
 type Node struct {
-	Label   string
-	Address netip.AddrPort
-	Weight  int // 1 to 255
-	Mode    Mode
+	Label    string
+	Address  netip.AddrPort
+	Weight   int // 1 to 255
+	Mode     Mode
+	Override Override
 }
 
 // Protocol is the transport protocol of a config.
@@ -115,10 +116,10 @@ const (
 	Down    Health = "DOWN"
 )
 
-// Override is what people set to win over health.
+// Override is what people set to win over health. The checks go on, and say what they find.
 type Override string
 
-// Overrides.
+// Overrides. None of them makes a node in mode reject, drain or backup take new flows that its mode forbids.
 const (
 	OverrideNone Override = "none"
 	OverrideUp   Override = "up"

@@ -58,6 +58,7 @@ var (
 	OnDowns      = []OnDown{DownKeep, DownReset}
 	CheckTypes   = []CheckType{CheckNone, CheckConnection}
 	Modes        = []Mode{Accept, Reject, Drain, Backup}
+	Overrides    = []Override{OverrideNone, OverrideUp, OverrideDown}
 )
 
 // FormatDuration writes d as people do: 1h rather than 1h0m0s. time.ParseDuration reads it back.

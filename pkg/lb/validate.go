@@ -112,6 +112,7 @@ func (v *validator) config(path string, b *Balancer, c *Config) {
 		}
 		v.add(npath+".weight", WeightLimit.Reason(int64(n.Weight)))
 		v.add(npath+".mode", WordReason(n.Mode, Modes))
+		v.add(npath+".override", WordReason(n.Override, Overrides))
 	}
 }
 

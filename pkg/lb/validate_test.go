@@ -73,6 +73,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		{"weight 0", func(b bal) { b[0].Configs[0].Nodes[0].Weight = 0 }, node + ".weight: must be from 1 to 255, not 0"},
 		{"weight 256", func(b bal) { b[0].Configs[0].Nodes[0].Weight = 256 }, node + ".weight: must be from 1 to 255, not 256"},
 		{"mode", func(b bal) { b[0].Configs[0].Nodes[0].Mode = "none" }, node + `.mode: must be one of accept, reject, drain, backup, not "none"`},
+		{"override", func(b bal) { b[0].Configs[0].Nodes[0].Override = "reject" }, node + `.override: must be one of none, up, down, not "reject"`},
 		{"address missing", func(b bal) { b[0].Configs[0].Nodes[0].Address = netip.AddrPort{} }, node + ".address: is required"},
 		{"address twice", func(b bal) { b[0].Configs[0].Nodes[1].Address = b[0].Configs[0].Nodes[0].Address },
 			config + ".nodes[1].address: 192.0.2.11:8080 is already the address of nodes[0]: each needs its own"},

@@ -72,7 +72,7 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 		Label:    n.Label,
 		Weight:   n.Weight,
 		Mode:     n.Mode,
-		Override: lb.OverrideNone,
+		Override: n.Override,
 		Health:   lb.Unknown,
 	}
 	if isChecked(c, n) {

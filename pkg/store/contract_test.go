@@ -351,8 +351,8 @@ func full() []lb.Balancer {
 			TCPIdle: lb.DefaultTCPIdle + 1, UDPIdle: lb.DefaultUDPIdle + 1,
 			Check: lb.Check{Type: lb.CheckConnection, Port: 5353, Interval: lb.DefaultCheckInterval + 1, Timeout: lb.DefaultCheckTimeout - 1, Attempts: 7, Rise: 8},
 			Nodes: []lb.Node{
-				{Label: "ns-1", Address: netip.MustParseAddrPort("192.0.2.11:53"), Weight: 100, Mode: lb.Drain},
-				{Label: "ns-1", Address: netip.MustParseAddrPort("[2001:db8:1::11]:53"), Weight: 255, Mode: lb.Backup},
+				{Label: "ns-1", Address: netip.MustParseAddrPort("192.0.2.11:53"), Weight: 100, Mode: lb.Drain, Override: lb.OverrideDown},
+				{Label: "ns-1", Address: netip.MustParseAddrPort("[2001:db8:1::11]:53"), Weight: 255, Mode: lb.Backup, Override: lb.OverrideUp},
 			},
 		}},
 	}}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,7 +87,7 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 		return tx.Bucket(metaBucket).Put(stateKey, data)
 	})
 	_, err := Open(dir)
-	wantOpenError(t, err, ErrNewer, "schema 2, this one knows up to 1")
+	wantOpenError(t, err, ErrNewer, fmt.Sprintf("schema %d, this one knows up to %d", schema+1, schema))
 }
 
 func TestDamagedRecordsAreNamed(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // schema is the version of the records below. It goes up with each change that an older version
 // would not understand, and load then translates.
-const schema = 1
+const schema = 2
 
 // stateRecord is the only record in meta.
 type stateRecord struct {
@@ -52,6 +52,8 @@ type (
 		Address netip.AddrPort `json:"address"`
 		Weight  int            `json:"weight"`
 		Mode    string         `json:"mode"`
+		// Since schema 2. What an older record lacks has its default.
+		Override string `json:"override,omitempty"`
 	}
 )
 
@@ -66,7 +68,7 @@ func encodeBalancer(b lb.Balancer) ([]byte, error) {
 			CheckAttempts: c.Check.Attempts, CheckRise: c.Check.Rise,
 		}
 		for _, n := range c.Nodes {
-			cr.Nodes = append(cr.Nodes, nodeRecord{n.Label, n.Address, n.Weight, string(n.Mode)})
+			cr.Nodes = append(cr.Nodes, encodeNode(n))
 		}
 		r.Configs = append(r.Configs, cr)
 	}
@@ -89,11 +91,24 @@ func decodeBalancer(data []byte) (lb.Balancer, error) {
 			},
 		}
 		for _, n := range cr.Nodes {
-			c.Nodes = append(c.Nodes, lb.Node{Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: lb.Mode(n.Mode)})
+			c.Nodes = append(c.Nodes, decodeNode(n))
 		}
 		b.Configs = append(b.Configs, c)
 	}
+	b.SetDefaults()
 	return b, nil
+}
+
+func encodeNode(n lb.Node) nodeRecord {
+	return nodeRecord{
+		Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: string(n.Mode), Override: string(n.Override),
+	}
+}
+
+func decodeNode(n nodeRecord) lb.Node {
+	return lb.Node{
+		Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: lb.Mode(n.Mode), Override: lb.Override(n.Override),
+	}
 }
 
 // decodeState reads the state record. The version is looked at before anything else, because a newer
