@@ -6,23 +6,8 @@
  */
 #pragma once
 
-#include "checksum.h"
+#include "answer.h"
 #include "config.h"
-#include "parse.h"
-
-#define REFUSAL_TTL 64
-
-/* Of both ICMP versions; the kernel's own header would pull in the C library. */
-struct icmp_header {
-	__u8 type, code;
-	__u16 checksum;
-	__u32 unused;
-};
-
-#define ICMP_DEST_UNREACH 3
-#define ICMP_PORT_UNREACH 3
-#define ICMPV6_DEST_UNREACH 1
-#define ICMPV6_PORT_UNREACH 4
 
 /* Takes a token of this CPU's bucket. */
 static __always_inline bool may_refuse(void)
@@ -43,42 +28,6 @@ static __always_inline bool may_refuse(void)
 		return false;
 	b->tokens--;
 	return true;
-}
-
-/* The whole transport checksum of a short answer: pseudo header, then `words` 32-bit words. */
-static __always_inline __u16 transport_checksum(__u64 addresses, __u8 proto, __u16 bytes, const __be32 *l4, int words)
-{
-	return ~checksum_fold(addresses + bpf_htons(proto) + bpf_htons(bytes) + checksum_words(l4, words));
-}
-
-static __always_inline void swap_macs(struct ethhdr *eth)
-{
-	__u8 mac[ETH_ALEN];
-
-	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
-}
-
-/* An IPv4 header of ours over `bytes` of payload. */
-static __always_inline void write_ipv4(struct iphdr *ip, __be32 src, __be32 dst, __u8 proto, __u16 bytes)
-{
-	*ip = (struct iphdr){
-		.version = 4, .ihl = 5, .ttl = REFUSAL_TTL, .protocol = proto,
-		.tot_len = bpf_htons(sizeof(*ip) + bytes), .frag_off = bpf_htons(0x4000),
-		.saddr = src, .daddr = dst,
-	};
-	ip->check = ~checksum_fold(checksum_words((__be32 *)ip, sizeof(*ip) / 4));
-}
-
-static __always_inline void write_ipv6(struct ipv6hdr *ip, const __be32 *src, const __be32 *dst, __u8 proto, __u16 bytes)
-{
-	*(__be32 *)ip = bpf_htonl(6 << 28);
-	ip->payload_len = bpf_htons(bytes);
-	ip->nexthdr = proto;
-	ip->hop_limit = REFUSAL_TTL;
-	__builtin_memcpy(&ip->saddr, src, 16);
-	__builtin_memcpy(&ip->daddr, dst, 16);
 }
 
 /* ------------------------------------------------------------------ TCP */
