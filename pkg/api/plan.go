@@ -1,11 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
@@ -64,10 +64,7 @@ func (p *Plan) balancer(label string, from, to *lb.Balancer) {
 		p.step(Remove, "balancer", label)
 		to = &lb.Balancer{}
 	default:
-		var d differ
-		d.add("ipv4", address(from.IPv4), address(to.IPv4))
-		d.add("ipv6", address(from.IPv6), address(to.IPv6))
-		p.changed("balancer", label, d)
+		p.changed("balancer", label, changes(from, to, lb.BalancerFields))
 	}
 	key := func(c lb.Config) string { return c.Key(label).String() }
 	for _, pair := range match(from.Configs, to.Configs, key) {
@@ -84,7 +81,7 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 		p.step(Remove, "config", name)
 		to = &lb.Config{}
 	default:
-		p.changed("config", name, configChanges(from, to))
+		p.changed("config", name, changes(from, to, lb.ConfigFields))
 		if share := moved(from.Nodes, to.Nodes); share > 0 {
 			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share})
 		}
@@ -110,62 +107,29 @@ func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
 	case to == nil:
 		p.step(Remove, "node", config+"/"+from.Label, from.Address.String())
 	default:
-		var d differ
-		d.add("label", from.Label, to.Label)
-		d.add("weight", from.Weight, to.Weight)
-		d.add("mode", from.Mode, to.Mode)
-		d.add("override", from.Override, to.Override)
 		name := to.Label
 		if labels[name] > 1 {
 			name = to.Address.String()
 		}
-		p.changed("node", config+"/"+name, d)
+		p.changed("node", config+"/"+name, changes(from, to, lb.NodeFields))
 	}
 }
 
-func (p *Plan) changed(kind, name string, d differ) {
-	if len(d) > 0 {
-		p.step(Change, kind, name, d...)
+func (p *Plan) changed(kind, name string, changes []string) {
+	if len(changes) > 0 {
+		p.step(Change, kind, name, changes...)
 	}
 }
 
-func configChanges(from, to *lb.Config) (d differ) {
-	d.add("algorithm", from.Algorithm, to.Algorithm)
-	d.add("on_no_backend", from.OnNoBackend, to.OnNoBackend)
-	d.add("on_down", from.OnDown, to.OnDown)
-	d.add("tcp_idle", from.TCPIdle, to.TCPIdle)
-	d.add("udp_idle", from.UDPIdle, to.UDPIdle)
-	d.add("check", from.Check.Type, to.Check.Type)
-	d.add("check_port", from.Check.Port, to.Check.Port)
-	d.add("check_interval", from.Check.Interval, to.Check.Interval)
-	d.add("check_timeout", from.Check.Timeout, to.Check.Timeout)
-	d.add("check_attempts", from.Check.Attempts, to.Check.Attempts)
-	d.add("check_rise", from.Check.Rise, to.Check.Rise)
-	return d
-}
-
-// differ collects the fields that differ, in words.
-type differ []string
-
-func (d *differ) add(field string, from, to any) {
-	if from != to {
-		*d = append(*d, fmt.Sprintf("%s: %v → %v", field, plain(from), plain(to)))
+// changes says in words which fields differ.
+func changes[T any](from, to *T, table []lb.Field[T]) (out []string) {
+	for i := range table {
+		f := &table[i]
+		if a, b := f.Get(from), f.Get(to); a != b {
+			out = append(out, fmt.Sprintf("%s: %s → %s", f.Key, cmp.Or(a, "none"), cmp.Or(b, "none")))
+		}
 	}
-}
-
-// plain writes a value as the file does.
-func plain(v any) any {
-	if d, ok := v.(time.Duration); ok {
-		return lb.FormatDuration(d)
-	}
-	return v
-}
-
-func address(a netip.Addr) string {
-	if !a.IsValid() {
-		return "none"
-	}
-	return a.String()
+	return out
 }
 
 func vips(b lb.Balancer) string {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,8 +17,10 @@ func node(label, address string, weight int, mode lb.Mode) lb.Node {
 }
 
 func web(nodes ...lb.Node) []lb.Balancer {
-	return []lb.Balancer{{Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
-		Configs: []lb.Config{{Port: 80, Protocol: lb.TCP, Nodes: nodes}}}}
+	b := lb.Balancer{Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
+		Configs: []lb.Config{{Port: 80, Nodes: slices.Clone(nodes)}}}
+	b.SetDefaults()
+	return []lb.Balancer{b}
 }
 
 var (
@@ -33,10 +36,10 @@ func TestThePlanNamesEveryStep(t *testing.T) {
 	held.Override = lb.OverrideUp
 	from := append(web(n1, n2), lb.Balancer{Label: "old", IPv4: netip.MustParseAddr("203.0.113.11")})
 	to := append(web(renamed, held), lb.Balancer{Label: "new", IPv4: netip.MustParseAddr("203.0.113.12"), IPv6: netip.MustParseAddr("2001:db8::12")})
-	to[0].Configs[0].OnDown, to[0].Configs[0].TCPIdle = lb.DownReset, time.Hour
+	to[0].Configs[0].OnDown, to[0].Configs[0].TCPIdle = lb.DownReset, 2*time.Hour
 	want := Plan{
 		Steps: []Step{
-			{Change, "config", "web/80", []string{"on_down:  → reset", "tcp_idle: 0s → 1h"}},
+			{Change, "config", "web/80", []string{"on_down: keep → reset", "tcp_idle: 1h → 2h"}},
 			{Remove, "node", "web/80/web-1", []string{"192.0.2.11:8080"}},
 			{Change, "node", "web/80/web-two", []string{"label: web-2 → web-two", "weight: 50 → 75", "override: none → down"}},
 			{Add, "node", "web/80/web-3", []string{"192.0.2.13:8080, weight 100, mode backup, override up"}},

@@ -3,11 +3,9 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
@@ -162,54 +160,25 @@ func (d *decoder) word(n *yaml.Node, path string, allowed ...string) (string, bo
 	return s, true
 }
 
-// decimal is how a number is written. YAML knows others too (0x1f, 0o17, 1_000), and 010 means 8 to
-// some and 10 to others.
-var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-
-func (d *decoder) integer(n *yaml.Node, path string, limit lb.Limit) (int64, bool) {
-	if !d.written(n, path) {
-		return 0, false
-	}
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" {
-		d.add(n, path, "must be a number from %d to %d, not %s", limit.Min, limit.Max, kind(n))
-		return 0, false
-	}
-	v, err := strconv.ParseInt(n.Value, 10, 64)
-	if err != nil || !decimal.MatchString(n.Value) {
-		d.add(n, path, "must be a number from %d to %d in plain digits, not %s", limit.Min, limit.Max, n.Value)
-		return 0, false
-	}
-	if reason := limit.Reason(v); reason != "" {
-		d.add(n, path, "%s", reason)
-		return 0, false
-	}
-	return v, true
-}
-
-func (d *decoder) duration(n *yaml.Node, path string, span lb.Span) (time.Duration, bool) {
-	if !d.written(n, path) {
-		return 0, false
-	}
-	var v time.Duration
-	var err error
-	switch {
-	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str":
-		v, err = time.ParseDuration(n.Value)
-	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" && decimal.MatchString(n.Value):
-		v, err = time.ParseDuration(n.Value + "s")
+// scalar takes the text of a value that is written in that form; must says what it should be.
+func (d *decoder) scalar(n *yaml.Node, path string, form lb.Form, must string) (string, bool) {
+	var tags []string
+	switch form {
+	case lb.Number:
+		tags = []string{"!!int"}
+	case lb.Duration:
+		tags = []string{"!!str", "!!int"}
 	default:
-		d.add(n, path, "must be a duration such as 250ms, 2s or 1h, or whole seconds, not %s", kind(n))
-		return 0, false
+		return d.text(n, path)
 	}
-	if err != nil {
-		d.add(n, path, "must be a duration such as 250ms, 2s or 1h, or whole seconds, not %q", n.Value)
-		return 0, false
+	if !d.written(n, path) {
+		return "", false
 	}
-	if reason := span.Reason(v); reason != "" {
-		d.add(n, path, "%s", reason)
-		return 0, false
+	if n.Kind != yaml.ScalarNode || !slices.Contains(tags, n.ShortTag()) {
+		d.add(n, path, "must be %s, not %s", must, kind(n))
+		return "", false
 	}
-	return v, true
+	return n.Value, true
 }
 
 func (d *decoder) address(n *yaml.Node, path string) (netip.Addr, bool) {

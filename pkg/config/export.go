@@ -3,8 +3,6 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"strconv"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -41,13 +39,7 @@ func Export(balancers []lb.Balancer) ([]byte, error) {
 
 func exportBalancer(b *lb.Balancer) *yaml.Node {
 	m := newMapping()
-	m.text("label", b.Label)
-	if b.IPv4.IsValid() {
-		m.text("ipv4", b.IPv4.String())
-	}
-	if b.IPv6.IsValid() {
-		m.text("ipv6", b.IPv6.String())
-	}
+	putFields(m, b, &lb.Balancer{}, lb.BalancerFields)
 	if len(b.Configs) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		for i := range b.Configs {
@@ -59,25 +51,8 @@ func exportBalancer(b *lb.Balancer) *yaml.Node {
 }
 
 func exportConfig(c *lb.Config) *yaml.Node {
-	// What would hold if the file said nothing; the default timeout follows from the interval.
-	def := lb.Config{Check: lb.Check{Interval: c.Check.Interval}}
-	def.SetDefaults()
-	def.Check.Interval = lb.DefaultCheckInterval
-
 	m := newMapping()
-	m.number("port", int(c.Port), 0)
-	m.textUnless("protocol", string(c.Protocol), string(def.Protocol))
-	m.textUnless("algorithm", string(c.Algorithm), string(def.Algorithm))
-	m.textUnless("on_no_backend", string(c.OnNoBackend), string(def.OnNoBackend))
-	m.textUnless("on_down", string(c.OnDown), string(def.OnDown))
-	m.duration("tcp_idle", c.TCPIdle, def.TCPIdle)
-	m.duration("udp_idle", c.UDPIdle, def.UDPIdle)
-	m.textUnless("check", string(c.Check.Type), string(def.Check.Type))
-	m.number("check_port", int(c.Check.Port), int(def.Check.Port))
-	m.duration("check_interval", c.Check.Interval, def.Check.Interval)
-	m.duration("check_timeout", c.Check.Timeout, def.Check.Timeout)
-	m.number("check_attempts", c.Check.Attempts, def.Check.Attempts)
-	m.number("check_rise", c.Check.Rise, def.Check.Rise)
+	putFields(m, c, defaultsBeside(c), lb.ConfigFields)
 	if len(c.Nodes) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		for i := range c.Nodes {
@@ -88,17 +63,45 @@ func exportConfig(c *lb.Config) *yaml.Node {
 	return m.Node
 }
 
+// defaultsBeside are the defaults of a config of which the file says only what others follow from.
+func defaultsBeside(c *lb.Config) *lb.Config {
+	def := lb.Config{Check: lb.Check{Interval: c.Check.Interval}}
+	def.SetDefaults()
+	def.Check.Interval = lb.DefaultCheckInterval
+	return &def
+}
+
 // exportNode writes a node on one line.
 func exportNode(n *lb.Node) *yaml.Node {
 	m := newMapping()
 	m.Style = yaml.FlowStyle
-	m.text("label", n.Label)
-	m.text("address", n.Address.String())
-	m.Content[len(m.Content)-1].Style = yaml.DoubleQuotedStyle // an IPv6 one begins with a bracket
-	m.number("weight", n.Weight, lb.DefaultWeight)
-	m.textUnless("mode", string(n.Mode), string(lb.Accept))
-	m.textUnless("override", string(n.Override), string(lb.OverrideNone))
+	def := lb.Node{Weight: lb.DefaultWeight}
+	def.SetDefaults()
+	putFields(m, n, &def, lb.NodeFields)
 	return m.Node
+}
+
+// putFields writes the fields in which t differs from def.
+func putFields[T any](m mappingNode, t, def *T, table []lb.Field[T]) {
+	for i := range table {
+		f := &table[i]
+		if text := f.Get(t); text != f.Get(def) {
+			m.put(f.Key, value(f.Form, text))
+		}
+	}
+}
+
+// value is what a reader takes for a text, or a number. Quotes are left to the library, which sets them where a
+// reader would see anything else.
+func value(form lb.Form, text string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	switch form {
+	case lb.Number:
+		n.Tag = "!!int"
+	case lb.Endpoint:
+		n.Style = yaml.DoubleQuotedStyle // an IPv6 one begins with a bracket
+	}
+	return n
 }
 
 // mappingNode is a mapping that is being written.
@@ -108,25 +111,4 @@ func newMapping() mappingNode { return mappingNode{&yaml.Node{Kind: yaml.Mapping
 
 func (m mappingNode) put(key string, value *yaml.Node) {
 	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, value)
-}
-
-// text leaves quotes to the library, which sets them where a reader would see anything but a text.
-func (m mappingNode) text(key, value string) {
-	m.put(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value})
-}
-
-func (m mappingNode) textUnless(key, value, def string) {
-	if value != def {
-		m.text(key, value)
-	}
-}
-
-func (m mappingNode) number(key string, value, def int) {
-	if value != def {
-		m.put(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(value)})
-	}
-}
-
-func (m mappingNode) duration(key string, value, def time.Duration) {
-	m.textUnless(key, lb.FormatDuration(value), lb.FormatDuration(def))
 }

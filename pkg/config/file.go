@@ -116,7 +116,14 @@ func (d *decoder) socket(n *yaml.Node, path string) {
 
 // flows takes a number of entries and rounds it up to the next power of two.
 func (d *decoder) flows(n *yaml.Node, path string, to *uint32) {
-	if v, ok := d.integer(n, path, flowsLimit); ok {
-		*to = 1 << bits.Len32(uint32(v-1))
+	text, ok := d.scalar(n, path, lb.Number, flowsLimit.Must())
+	if !ok {
+		return
 	}
+	v, err := lb.ParseNumber(text, flowsLimit)
+	if err != nil {
+		d.add(n, path, "%s", err)
+		return
+	}
+	*to = 1 << bits.Len32(uint32(v-1))
 }

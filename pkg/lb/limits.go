@@ -17,6 +17,9 @@ func (l Limit) Reason(v int64) string {
 	return fmt.Sprintf("must be from %d to %d, not %d", l.Min, l.Max, v)
 }
 
+// Must says in words what a number inside is.
+func (l Limit) Must() string { return fmt.Sprintf("a number from %d to %d", l.Min, l.Max) }
+
 // Span is the allowed range of a duration, both ends included.
 type Span struct{ Min, Max time.Duration }
 

@@ -45,22 +45,17 @@ func (v *validator) collectVIPs() {
 
 func (v *validator) balancer(i int) {
 	b, path := &v.balancers[i], fmt.Sprintf("balancers[%d]", i)
-	v.add(path+".label", labelReason(b.Label, ""))
+	checkFields(v, path, b, BalancerFields)
 	if first, seen := v.labels[b.Label]; seen && b.Label != "" {
 		v.add(path+".label", fmt.Sprintf("%q is already the label of balancers[%d]: each needs its own", b.Label, first))
 	} else {
 		v.labels[b.Label] = i
 	}
-
 	if !b.IPv4.IsValid() && !b.IPv6.IsValid() {
 		v.add(path, "needs a virtual address: set ipv4, ipv6 or both")
 	}
-	if b.IPv4.IsValid() {
-		v.vip(path+".ipv4", i, b.IPv4, b.IPv4.Is4(), "IPv4")
-	}
-	if b.IPv6.IsValid() {
-		v.vip(path+".ipv6", i, b.IPv6, b.IPv6.Is6(), "IPv6")
-	}
+	v.ownVIP(path+".ipv4", i, b.IPv4)
+	v.ownVIP(path+".ipv6", i, b.IPv6)
 
 	ports := map[ConfigKey]int{}
 	for j := range b.Configs {
@@ -76,71 +71,48 @@ func (v *validator) balancer(i int) {
 	}
 }
 
-func (v *validator) vip(path string, i int, vip netip.Addr, familyOK bool, family string) {
-	reason := AddressReason(vip)
-	switch {
-	case reason != "":
-		v.add(path, reason)
-	case !familyOK:
-		v.add(path, fmt.Sprintf("%s is not an %s address", vip, family))
-	case v.vips[vip] != i:
-		first := v.vips[vip]
+// checkFields adds what is wrong with each field in itself.
+func checkFields[T any](v *validator, path string, t *T, fields []Field[T]) {
+	for i := range fields {
+		v.add(path+"."+fields[i].Key, fields[i].Reason(t))
+	}
+}
+
+// ownVIP refuses a VIP that an earlier balancer has.
+func (v *validator) ownVIP(path string, i int, vip netip.Addr) {
+	if first, seen := v.vips[vip]; seen && first != i {
 		v.add(path, fmt.Sprintf("%s is already the VIP of balancers[%d] (%s): each needs its own", vip, first, v.balancers[first].Label))
 	}
 }
 
 func (v *validator) config(path string, b *Balancer, c *Config) {
-	v.add(path+".port", PortLimit.Reason(int64(c.Port)))
-	v.add(path+".protocol", WordReason(c.Protocol, Protocols))
-	v.add(path+".algorithm", WordReason(c.Algorithm, Algorithms))
-	v.add(path+".on_no_backend", WordReason(c.OnNoBackend, OnNoBackends))
-	v.add(path+".on_down", WordReason(c.OnDown, OnDowns))
-	v.add(path+".tcp_idle", TCPIdleSpan.Reason(c.TCPIdle))
-	v.add(path+".udp_idle", UDPIdleSpan.Reason(c.UDPIdle))
-	v.check(path, &c.Check)
-
+	checkFields(v, path, c, ConfigFields)
+	if c.Check.Timeout >= c.Check.Interval && CheckIntervalSpan.Reason(c.Check.Interval) == "" && CheckTimeoutSpan.Reason(c.Check.Timeout) == "" {
+		v.add(path+".check_timeout", fmt.Sprintf("must be less than check_interval (%s), not %s",
+			FormatDuration(c.Check.Interval), FormatDuration(c.Check.Timeout)))
+	}
 	addresses := make(map[netip.AddrPort]int, len(c.Nodes))
 	for k := range c.Nodes {
 		n := &c.Nodes[k]
 		npath := fmt.Sprintf("%s.nodes[%d]", path, k)
-		v.add(npath+".label", labelReason(n.Label, "."))
+		checkFields(v, npath, n, NodeFields)
 		if first, seen := addresses[n.Address]; seen && n.Address.IsValid() {
 			v.add(npath+".address", fmt.Sprintf("%s is already the address of nodes[%d]: each needs its own", n.Address, first))
 		} else {
 			addresses[n.Address] = k
-			v.add(npath+".address", v.nodeAddressReason(b, n.Address))
+			v.add(npath+".address", v.nodeAddressReason(b, n.Address.Addr()))
 		}
-		v.add(npath+".weight", WeightLimit.Reason(int64(n.Weight)))
-		v.add(npath+".mode", WordReason(n.Mode, Modes))
-		v.add(npath+".override", WordReason(n.Override, Overrides))
 	}
 }
 
-func (v *validator) check(path string, c *Check) {
-	interval, timeout := CheckIntervalSpan.Reason(c.Interval), CheckTimeoutSpan.Reason(c.Timeout)
-	v.add(path+".check", WordReason(c.Type, CheckTypes))
-	v.add(path+".check_interval", interval)
-	v.add(path+".check_timeout", timeout)
-	if interval == "" && timeout == "" && c.Timeout >= c.Interval {
-		v.add(path+".check_timeout", fmt.Sprintf("must be less than check_interval (%s), not %s",
-			FormatDuration(c.Interval), FormatDuration(c.Timeout)))
-	}
-	v.add(path+".check_attempts", AttemptsLimit.Reason(int64(c.Attempts)))
-	v.add(path+".check_rise", RiseLimit.Reason(int64(c.Rise)))
-}
-
-func (v *validator) nodeAddressReason(b *Balancer, ap netip.AddrPort) string {
-	a := ap.Addr()
-	if reason := AddressReason(a); reason != "" {
-		return reason
-	}
-	if reason := PortLimit.Reason(int64(ap.Port())); reason != "" {
-		return "the port " + reason
-	}
+// nodeAddressReason says why a cannot be the address of a node of b, though it could be one's elsewhere.
+func (v *validator) nodeAddressReason(b *Balancer, a netip.Addr) string {
 	if i, isVIP := v.vips[a]; isVIP {
 		return fmt.Sprintf("%s is the VIP of balancer %q: its packets would come back here for ever", a, v.balancers[i].Label)
 	}
 	switch {
+	case AddressReason(a) != "":
+		return ""
 	case a.Is4() && !b.IPv4.IsValid() && b.IPv6.IsValid():
 		return fmt.Sprintf("%s is IPv4, but the balancer has no ipv4 VIP: set one, or write an IPv6 address", a)
 	case a.Is6() && !b.IPv6.IsValid() && b.IPv4.IsValid():

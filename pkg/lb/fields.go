@@ -1,0 +1,96 @@
+package lb
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// BalancerFields are the keys of a balancer, beside its configs.
+var BalancerFields = []Field[Balancer]{
+	of("label", "`LABEL`, its name: letters, digits, - and _", label(""), func(b *Balancer) *string { return &b.Label }),
+	of("ipv4", "`ADDRESS` that IPv4 clients connect to", or(vip(netip.Addr.Is4, "IPv4", netip.IPv4Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv4 }),
+	of("ipv6", "`ADDRESS` that IPv6 clients connect to", or(vip(netip.Addr.Is6, "IPv6", netip.IPv6Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv6 }),
+}
+
+// ConfigFields are the keys of a config, beside its nodes. The first two are its name.
+var ConfigFields = []Field[Config]{
+	of("port", "`PORT` that clients connect to", number[uint16](PortLimit), func(c *Config) *uint16 { return &c.Port }),
+	of("protocol", "`PROTOCOL`", word(Protocols), func(c *Config) *Protocol { return &c.Protocol }),
+	of("algorithm", "`HOW` new flows are spread over the nodes", word(Algorithms), func(c *Config) *Algorithm { return &c.Algorithm }),
+	only[Config]("stickiness", "`WHAT` brings a client back to its node", "none"),
+	only[Config]("forwarding", "`HOW` packets reach the nodes", "nat"),
+	of("on_no_backend", "`WHAT` happens to a new flow while no node takes any", word(OnNoBackends), func(c *Config) *OnNoBackend { return &c.OnNoBackend }),
+	of("on_down", "`WHAT` happens to the TCP connections of a node that goes DOWN", word(OnDowns), func(c *Config) *OnDown { return &c.OnDown }),
+	of("tcp_idle", "`TIME` without a packet after which a connection is forgotten", span(TCPIdleSpan), func(c *Config) *time.Duration { return &c.TCPIdle }),
+	of("udp_idle", "`TIME` without a datagram after which a session ends", span(UDPIdleSpan), func(c *Config) *time.Duration { return &c.UDPIdle }),
+	of("check", "`HOW` the nodes are checked", word(CheckTypes), func(c *Config) *CheckType { return &c.Check.Type }),
+	of("check_port", "`PORT` that is checked, if it is not the node's own", or(number[uint16](PortLimit)), func(c *Config) *uint16 { return &c.Check.Port }),
+	of("check_interval", "`TIME` from one check of a node to the next", span(CheckIntervalSpan), func(c *Config) *time.Duration { return &c.Check.Interval }),
+	of("check_timeout", "`TIME` that a check may take", span(CheckTimeoutSpan), func(c *Config) *time.Duration { return &c.Check.Timeout }),
+	of("check_attempts", "`N` failures in a row make a node DOWN", number[int](AttemptsLimit), func(c *Config) *int { return &c.Check.Attempts }),
+	of("check_rise", "`N` successes in a row make a node UP", number[int](RiseLimit), func(c *Config) *int { return &c.Check.Rise }),
+}
+
+// NodeFields are the keys of a node.
+var NodeFields = []Field[Node]{
+	of("label", "`LABEL`, its name: letters, digits, -, _ and .", label("."), func(n *Node) *string { return &n.Label }),
+	of("address", "`IP:PORT` where it serves", endpoint(), func(n *Node) *netip.AddrPort { return &n.Address }),
+	of("weight", "`N`: its share of new flows beside the others'", number[int](WeightLimit), func(n *Node) *int { return &n.Weight }),
+	of("mode", "`MODE`", word(Modes), func(n *Node) *Mode { return &n.Mode }),
+	of("override", "`HEALTH` that holds whatever the checks find", word(Overrides), func(n *Node) *Override { return &n.Override }),
+}
+
+// label is the name of a balancer or a node; more says which letters are allowed beside the usual ones.
+func label(more string) kind[string] {
+	return kind[string]{
+		form: Text, must: "a text", spoiled: "?",
+		parse: func(s string) (string, error) { return s, nil },
+		text:  func(s string) string { return s },
+		judge: func(s string) string { return labelReason(s, more) },
+	}
+}
+
+// vip is a virtual address of one family.
+func vip(is func(netip.Addr) bool, family string, unspecified netip.Addr) kind[netip.Addr] {
+	return kind[netip.Addr]{
+		form: Text, must: "a text",
+		// It is at fault, but says that the family is there; or else each node of that family would be blamed, too.
+		spoiled: unspecified,
+		parse: func(s string) (netip.Addr, error) {
+			a, err := netip.ParseAddr(s)
+			if err != nil {
+				return a, fmt.Errorf("%q is not an IP address", s)
+			}
+			return a, nil
+		},
+		text: netip.Addr.String,
+		judge: func(a netip.Addr) string {
+			if reason := AddressReason(a); reason != "" {
+				return reason
+			}
+			if !is(a) {
+				return fmt.Sprintf("%s is not an %s address", a, family)
+			}
+			return ""
+		},
+	}
+}
+
+// endpoint is the address and port of a node.
+func endpoint() kind[netip.AddrPort] {
+	return kind[netip.AddrPort]{
+		form: Endpoint, must: "a text",
+		parse: ParseNodeAddress,
+		text:  netip.AddrPort.String,
+		judge: func(ap netip.AddrPort) string {
+			if reason := AddressReason(ap.Addr()); reason != "" {
+				return reason
+			}
+			if reason := PortLimit.Reason(int64(ap.Port())); reason != "" {
+				return "the port " + reason
+			}
+			return ""
+		},
+	}
+}
