@@ -97,7 +97,10 @@ func (l *loader) balancer(id int) (lb.Balancer, Note, error) {
 	if err := l.read(l.balancers, id, &r); err != nil {
 		return lb.Balancer{}, Note{}, fmt.Errorf("balancer %d: %w", id, err)
 	}
-	b, note := r.restore(id)
+	b, note, err := r.restore(id)
+	if err != nil {
+		return lb.Balancer{}, Note{}, fmt.Errorf("balancer %d: %w", id, err)
+	}
 	b.Configs = make([]lb.Config, 0, len(r.Configs))
 	for _, id := range r.Configs {
 		c, cn, err := l.config(id)
@@ -115,16 +118,27 @@ func (l *loader) config(id int) (lb.Config, ConfigNote, error) {
 	if err := l.read(l.configs, id, &r); err != nil {
 		return lb.Config{}, ConfigNote{}, fmt.Errorf("config %d: %w", id, err)
 	}
-	c, note := r.restore(id)
+	c, note, err := r.restore(id)
+	if err != nil {
+		return lb.Config{}, ConfigNote{}, fmt.Errorf("config %d: %w", id, err)
+	}
 	c.Nodes = make([]lb.Node, 0, len(r.Nodes))
 	for _, id := range r.Nodes {
-		var r nodeRecord
-		if err := l.read(l.nodes, id, &r); err != nil {
+		n, err := l.node(id)
+		if err != nil {
 			return lb.Config{}, ConfigNote{}, fmt.Errorf("node %d: %w", id, err)
 		}
-		c.Nodes = append(c.Nodes, r.restore(id))
+		c.Nodes = append(c.Nodes, n)
 	}
 	return c, note, nil
+}
+
+func (l *loader) node(id int) (lb.Node, error) {
+	var r nodeRecord
+	if err := l.read(l.nodes, id, &r); err != nil {
+		return lb.Node{}, err
+	}
+	return r.restore(id)
 }
 
 // read reads the record of an id that nothing else has.

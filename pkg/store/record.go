@@ -1,14 +1,14 @@
 package store
 
 import (
-	"net/netip"
+	"fmt"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
 
 // schema is the version of the records below. It goes up with each change that an older version
-// would not understand, and migrate then translates.
+// would not understand, and prepare then translates.
 const schema = 2
 
 // stateRecord is the only record in meta.
@@ -19,55 +19,65 @@ type stateRecord struct {
 	Order    []int  `json:"order,omitempty"` // ids of the balancers as they were declared
 }
 
-// The records are types of their own, so that the vocabulary may change without the disk. Each is kept under
-// its id, and names those of what it holds in their order. What a record lacks has its default.
+// Each record is kept under its id, and names those of what it holds in their order.
 type (
 	balancerRecord struct {
-		Label   string     `json:"label"`
-		Tags    []string   `json:"tags,omitempty"`
-		IPv4    netip.Addr `json:"ipv4,omitzero"`
-		IPv6    netip.Addr `json:"ipv6,omitzero"`
-		Type    string     `json:"type,omitempty"`
-		Created time.Time  `json:"created"`
-		Updated time.Time  `json:"updated"`
-		Configs []int      `json:"configs,omitempty"`
+		Fields  values    `json:"fields"`
+		Tags    []string  `json:"tags,omitempty"`
+		Type    string    `json:"type,omitempty"`
+		Created time.Time `json:"created"`
+		Updated time.Time `json:"updated"`
+		Configs []int     `json:"configs,omitempty"`
 	}
 	configRecord struct {
-		configFields
+		Fields       values `json:"fields"`
 		HTTP         bool   `json:"http,omitempty"`
 		CipherSuite  string `json:"cipher_suite,omitempty"`
 		UDPCheckPort uint16 `json:"udp_check_port,omitempty"`
 		Nodes        []int  `json:"nodes,omitempty"`
 	}
-	configFields struct {
-		Port          uint16        `json:"port"`
-		Protocol      string        `json:"protocol"`
-		Algorithm     string        `json:"algorithm"`
-		OnNoBackend   string        `json:"on_no_backend"`
-		OnDown        string        `json:"on_down"`
-		TCPIdle       time.Duration `json:"tcp_idle_ns"`
-		UDPIdle       time.Duration `json:"udp_idle_ns"`
-		Check         string        `json:"check"`
-		CheckPort     uint16        `json:"check_port,omitempty"`
-		CheckInterval time.Duration `json:"check_interval_ns"`
-		CheckTimeout  time.Duration `json:"check_timeout_ns"`
-		CheckAttempts int           `json:"check_attempts"`
-		CheckRise     int           `json:"check_rise"`
-	}
 	nodeRecord struct {
-		Label   string         `json:"label"`
-		Address netip.AddrPort `json:"address"`
-		Weight  int            `json:"weight"`
-		Mode    string         `json:"mode"`
-		// What schema 1 did not have.
-		Override string `json:"override,omitempty"`
+		Fields values `json:"fields"`
 	}
 )
+
+// values are what a thing declares, by the keys of the vocabulary and written as there. A key that a record
+// lacks, because it is younger, has its default.
+type values map[string]string
+
+func valuesOf[T any](t *T, table []lb.Field[T]) values {
+	v := make(values, len(table))
+	for i := range table {
+		if text := table[i].Get(t); text != "" {
+			v[table[i].Key] = text
+		}
+	}
+	return v
+}
+
+// restore puts values into t. Those that the vocabulary does not know, or does not allow, are an error.
+func restore[T any](v values, t *T, table []lb.Field[T]) error {
+	known := 0
+	for i := range table {
+		text, there := v[table[i].Key]
+		if !there {
+			continue
+		}
+		known++
+		if err := table[i].Set(t, text); err != nil {
+			return fmt.Errorf("%s %w", table[i].Key, err)
+		}
+	}
+	if known != len(v) {
+		return fmt.Errorf("has %d fields, and %d of them are known", len(v), known)
+	}
+	return nil
+}
 
 // recordBalancer makes the record of a balancer, without what it holds.
 func recordBalancer(b *lb.Balancer, n *Note) balancerRecord {
 	r := balancerRecord{
-		Label: b.Label, Tags: b.Tags, IPv4: b.IPv4, IPv6: b.IPv6,
+		Fields: valuesOf(b, lb.BalancerFields), Tags: b.Tags,
 		Type: n.Type, Created: n.Created, Updated: n.Updated,
 	}
 	for i := range b.Configs {
@@ -76,15 +86,17 @@ func recordBalancer(b *lb.Balancer, n *Note) balancerRecord {
 	return r
 }
 
-func (r *balancerRecord) restore(id int) (lb.Balancer, Note) {
-	return lb.Balancer{ID: id, Label: r.Label, Tags: r.Tags, IPv4: r.IPv4, IPv6: r.IPv6},
-		Note{Type: r.Type, Created: r.Created, Updated: r.Updated}
+func (r *balancerRecord) restore(id int) (lb.Balancer, Note, error) {
+	b := lb.Balancer{ID: id, Tags: r.Tags}
+	err := restore(r.Fields, &b, lb.BalancerFields)
+	b.SetDefaults()
+	return b, Note{Type: r.Type, Created: r.Created, Updated: r.Updated}, err
 }
 
 func recordConfig(c *lb.Config, n ConfigNote) configRecord {
 	r := configRecord{
-		configFields: fieldsOf(c),
-		HTTP:         n.HTTP, CipherSuite: n.CipherSuite, UDPCheckPort: n.UDPCheckPort,
+		Fields: valuesOf(c, lb.ConfigFields),
+		HTTP:   n.HTTP, CipherSuite: n.CipherSuite, UDPCheckPort: n.UDPCheckPort,
 	}
 	for i := range c.Nodes {
 		r.Nodes = append(r.Nodes, c.Nodes[i].ID)
@@ -92,45 +104,18 @@ func recordConfig(c *lb.Config, n ConfigNote) configRecord {
 	return r
 }
 
-func (r *configRecord) restore(id int) (lb.Config, ConfigNote) {
-	c := r.configFields.config()
-	c.ID = id
-	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite, UDPCheckPort: r.UDPCheckPort}
-}
-
-func fieldsOf(c *lb.Config) configFields {
-	return configFields{
-		Port: c.Port, Protocol: string(c.Protocol), Algorithm: string(c.Algorithm),
-		OnNoBackend: string(c.OnNoBackend), OnDown: string(c.OnDown), TCPIdle: c.TCPIdle, UDPIdle: c.UDPIdle,
-		Check: string(c.Check.Type), CheckPort: c.Check.Port,
-		CheckInterval: c.Check.Interval, CheckTimeout: c.Check.Timeout,
-		CheckAttempts: c.Check.Attempts, CheckRise: c.Check.Rise,
-	}
-}
-
-func (f *configFields) config() lb.Config {
-	c := lb.Config{
-		Port: f.Port, Protocol: lb.Protocol(f.Protocol), Algorithm: lb.Algorithm(f.Algorithm),
-		OnNoBackend: lb.OnNoBackend(f.OnNoBackend), OnDown: lb.OnDown(f.OnDown), TCPIdle: f.TCPIdle, UDPIdle: f.UDPIdle,
-		Check: lb.Check{
-			Type: lb.CheckType(f.Check), Port: f.CheckPort,
-			Interval: f.CheckInterval, Timeout: f.CheckTimeout, Attempts: f.CheckAttempts, Rise: f.CheckRise,
-		},
-	}
+func (r *configRecord) restore(id int) (lb.Config, ConfigNote, error) {
+	c := lb.Config{ID: id}
+	err := restore(r.Fields, &c, lb.ConfigFields)
 	c.SetDefaults()
-	return c
+	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite, UDPCheckPort: r.UDPCheckPort}, err
 }
 
-func recordNode(n *lb.Node) nodeRecord {
-	return nodeRecord{
-		Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: string(n.Mode), Override: string(n.Override),
-	}
-}
+func recordNode(n *lb.Node) nodeRecord { return nodeRecord{valuesOf(n, lb.NodeFields)} }
 
-func (r *nodeRecord) restore(id int) lb.Node {
-	n := lb.Node{
-		ID: id, Label: r.Label, Address: r.Address, Weight: r.Weight, Mode: lb.Mode(r.Mode), Override: lb.Override(r.Override),
-	}
+func (r *nodeRecord) restore(id int) (lb.Node, error) {
+	n := lb.Node{ID: id}
+	err := restore(r.Fields, &n, lb.NodeFields)
 	n.SetDefaults()
-	return n
+	return n, err
 }

@@ -24,8 +24,26 @@ type (
 		Configs []configRecord1 `json:"configs,omitempty"`
 	}
 	configRecord1 struct {
-		configFields
-		Nodes []nodeRecord `json:"nodes,omitempty"`
+		Port          uint16        `json:"port"`
+		Protocol      string        `json:"protocol"`
+		Algorithm     string        `json:"algorithm"`
+		OnNoBackend   string        `json:"on_no_backend"`
+		OnDown        string        `json:"on_down"`
+		TCPIdle       time.Duration `json:"tcp_idle_ns"`
+		UDPIdle       time.Duration `json:"udp_idle_ns"`
+		Check         string        `json:"check"`
+		CheckPort     uint16        `json:"check_port,omitempty"`
+		CheckInterval time.Duration `json:"check_interval_ns"`
+		CheckTimeout  time.Duration `json:"check_timeout_ns"`
+		CheckAttempts int           `json:"check_attempts"`
+		CheckRise     int           `json:"check_rise"`
+		Nodes         []nodeRecord1 `json:"nodes,omitempty"`
+	}
+	nodeRecord1 struct {
+		Label   string         `json:"label"`
+		Address netip.AddrPort `json:"address"`
+		Weight  int            `json:"weight"`
+		Mode    string         `json:"mode"`
 	}
 )
 
@@ -82,12 +100,20 @@ func load1(tx *bolt.Tx) (*Desired, error) {
 
 func (r *balancerRecord1) restore() lb.Balancer {
 	b := lb.Balancer{Label: r.Label, IPv4: r.IPv4, IPv6: r.IPv6}
-	for i := range r.Configs {
-		c := r.Configs[i].config()
-		for k := range r.Configs[i].Nodes {
-			c.Nodes = append(c.Nodes, r.Configs[i].Nodes[k].restore(0))
+	for _, cr := range r.Configs {
+		c := lb.Config{
+			Port: cr.Port, Protocol: lb.Protocol(cr.Protocol), Algorithm: lb.Algorithm(cr.Algorithm),
+			OnNoBackend: lb.OnNoBackend(cr.OnNoBackend), OnDown: lb.OnDown(cr.OnDown), TCPIdle: cr.TCPIdle, UDPIdle: cr.UDPIdle,
+			Check: lb.Check{
+				Type: lb.CheckType(cr.Check), Port: cr.CheckPort,
+				Interval: cr.CheckInterval, Timeout: cr.CheckTimeout, Attempts: cr.CheckAttempts, Rise: cr.CheckRise,
+			},
+		}
+		for _, n := range cr.Nodes {
+			c.Nodes = append(c.Nodes, lb.Node{Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: lb.Mode(n.Mode)})
 		}
 		b.Configs = append(b.Configs, c)
 	}
+	b.SetDefaults()
 	return b
 }
