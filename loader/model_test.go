@@ -43,7 +43,7 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 	seen := runEpisodes(t, dptest.Options{Buckets4: 32, Buckets6: 32}, 0)
 	for _, reason := range []string{
 		"not_ip", "vlan", "truncated", "not_ours", "not_tcp_udp", "fragment", "no_config", "ttl_expired", "hop_unresolved",
-		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent",
+		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent", "nodes_full",
 	} {
 		if seen[reason] == 0 {
 			t.Errorf("not one packet ended as %s: the test proves less than it says", reason)
@@ -126,7 +126,7 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 		for family, net := range []string{"192.0.2.1%d", "2001:db8:b::1%d"} {
 			s := dptest.Service{ID: uint32(len(w.services)), Proto: proto}
 			s.VIP = netip.AddrPortFrom(netip.MustParseAddr([]string{"203.0.113.10", "2001:db8:f::10"}[family]), 80)
-			for range 2 {
+			for range 3 {
 				s.Slots = append(s.Slots, id)
 				w.setNode(dptest.Node{
 					ID: id, Proto: proto, Address: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(net, id)), 8080),
@@ -178,9 +178,7 @@ func (w *world) step() bool {
 		w.bed.SetActions(node.ID, node.Actions)
 		w.model.SetActions(node.ID, node.Actions)
 	case 1:
-		s := pick(w.rnd, w.services)
-		s.Slots, s.Drop = s.Slots[:w.rnd.IntN(len(s.Slots)+1)], w.rnd.IntN(2) == 0
-		w.setService(s)
+		w.setService(w.scheduled(pick(w.rnd, w.services)))
 	case 2:
 		hop := pick(w.rnd, []dptest.Hop{{}, {Link: 9, MAC: packet.MAC{1}}, {Link: 2, MAC: packet.MAC{2}}, {Link: 3, MAC: packet.MAC{4}}})
 		w.note("hop %d %v", node.ID, hop)
@@ -202,6 +200,33 @@ func (w *world) step() bool {
 		}
 	}
 	return w.compareFlows()
+}
+
+// scheduled gives a service some table of its nodes, for any of the algorithms.
+func (w *world) scheduled(s dptest.Service) dptest.Service {
+	ids := s.Slots
+	s.Slots, s.Drop = nil, w.rnd.IntN(2) == 0
+	s.Algorithm = dptest.Algorithm(w.rnd.IntN(4))
+	switch s.Algorithm {
+	case dptest.Sequence, dptest.Hash:
+		for range w.rnd.IntN(8) {
+			s.Slots = append(s.Slots, pick(w.rnd, ids))
+		}
+	default:
+		for _, own := range ids[:w.rnd.IntN(len(ids)+1)] {
+			s.Columns = append(s.Columns, dptest.Column{Threshold: w.rnd.Uint32(), Own: own, Alias: pick(w.rnd, ids)})
+		}
+	}
+	if w.rnd.IntN(2) == 0 {
+		s.Members = ids
+	}
+	for _, n := range slices.Clone(w.nodes) {
+		if slices.Contains(ids, n.ID) {
+			n.MaxConns, n.Weight = pick(w.rnd, []uint32{0, 1, 1, 2}), pick(w.rnd, []uint16{1, 2, 255})
+			w.setNode(n)
+		}
+	}
+	return s
 }
 
 // establish opens some connections in the proper way; random segments seldom do.

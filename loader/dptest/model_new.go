@@ -22,13 +22,15 @@ func (m *Model) newFlow(p *modelPacket) Outcome {
 		return m.refuse(p, "flow_unknown")
 	case p.ttl <= 1:
 		return Outcome{Pass, "ttl_expired", p.frame}
-	case len(service.Slots) == 0 && service.Drop:
+	case service.length() == 0 && service.Drop:
 		return Outcome{Drop, "no_backend_dropped", p.frame}
-	case len(service.Slots) == 0:
+	case service.length() == 0:
 		return m.refuse(p, "no_backend")
 	}
-	node := m.nodes[service.Slots[service.ticket%len(service.Slots)]]
-	service.ticket++
+	node, full := m.choose(service, p.tuple.Src.Addr())
+	if node == nil {
+		return m.refuse(p, full)
+	}
 	source, found := m.choosePort(p, node)
 	if !found {
 		return m.refuse(p, "no_port")

@@ -20,10 +20,11 @@ import (
 //	let NAME TEXT                    $NAME stands for TEXT from here on
 //	link INDEX IFINDEX MAC           an interface
 //	snat INDEX ADDRESS
-//	service ID PROTO VIP:PORT NODES [drop]     NODES: ids with commas, or -
+//	service ID PROTO VIP:PORT NODES [hash] [members IDS] [drop]   NODES: ids with commas, or -
+//	service ID PROTO VIP:PORT COLUMNS leastconn|tickets [members IDS] [drop]   COLUMNS: OWN or OWN:SHARE:ALIAS
 //	word ID NUMBER                   what service ID points to, whatever it is
 //	forget ID                        takes the service's port away
-//	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D] ACTIONS...
+//	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D] [max-conns N] [weight N] ACTIONS...
 //	actions ID ACTIONS...            of new, dead, reset, none
 //	hop ID LINK/MAC|unresolved
 //	age DURATION                     makes every flow so much older

@@ -140,29 +140,17 @@ func (a *args) node() Node {
 		case "udp-idle":
 			a.next()
 			n.UDPIdle = a.duration()
+		case "max-conns":
+			a.next()
+			n.MaxConns = uint32(a.number())
+		case "weight":
+			a.next()
+			n.Weight = uint16(a.number())
 		default:
 			n.Actions = a.actions()
 		}
 	}
 	return n
-}
-
-func (a *args) service() Service {
-	s := Service{ID: uint32(a.number()), Proto: a.proto(), VIP: a.addrPort()}
-	if list := a.next(); list != "-" {
-		for word := range strings.SplitSeq(list, ",") {
-			id, err := strconv.ParseUint(word, 10, 32)
-			if err != nil {
-				a.fail("want ids of nodes with commas, or -, not %q", list)
-			}
-			s.Slots = append(s.Slots, uint32(id))
-		}
-	}
-	if len(a.words) > 0 && a.words[0] == "drop" {
-		a.next()
-		s.Drop = true
-	}
-	return s
 }
 
 // command runs one that is not a packet.

@@ -159,22 +159,32 @@ const (
 	serviceLengthShift = 32
 	serviceLengthMask  = 1<<24 - 1
 	serviceFlagsShift  = 56
-	serviceFlagDrop    = 1
+
+	serviceFlagDrop       = 1
+	serviceAlgorithmShift = 1
+	serviceAlgorithmMask  = 3
+	serviceFlagLimited    = 32
 )
 
 func encodeServiceWord(w ServiceWord) uint64 {
-	x := uint64(w.Offset) | uint64(w.Length&serviceLengthMask)<<serviceLengthShift
+	flags := uint64(w.Algorithm&serviceAlgorithmMask) << serviceAlgorithmShift
 	if w.Drop {
-		x |= serviceFlagDrop << serviceFlagsShift
+		flags |= serviceFlagDrop
 	}
-	return x
+	if w.Limited {
+		flags |= serviceFlagLimited
+	}
+	return uint64(w.Offset) | uint64(w.Length&serviceLengthMask)<<serviceLengthShift | flags<<serviceFlagsShift
 }
 
 func decodeServiceWord(x uint64) ServiceWord {
+	flags := x >> serviceFlagsShift
 	return ServiceWord{
-		Offset: uint32(x),
-		Length: uint32(x >> serviceLengthShift & serviceLengthMask),
-		Drop:   x>>serviceFlagsShift&serviceFlagDrop != 0,
+		Offset:    uint32(x),
+		Length:    uint32(x >> serviceLengthShift & serviceLengthMask),
+		Algorithm: Algorithm(flags >> serviceAlgorithmShift & serviceAlgorithmMask),
+		Limited:   flags&serviceFlagLimited != 0,
+		Drop:      flags&serviceFlagDrop != 0,
 	}
 }
 

@@ -57,6 +57,9 @@ func TestServiceWordComesBack(t *testing.T) {
 			Offset: rapid.Uint32().Draw(t, "offset"),
 			Length: rapid.Uint32Range(0, serviceLengthMask).Draw(t, "length"),
 			Drop:   rapid.Bool().Draw(t, "drop"),
+
+			Algorithm: Algorithm(rapid.Uint8Range(0, 3).Draw(t, "algorithm")),
+			Limited:   rapid.Bool().Draw(t, "limited"),
 		}
 		if got := decodeServiceWord(encodeServiceWord(w)); got != w {
 			t.Fatalf("%+v comes back as %+v", w, got)
