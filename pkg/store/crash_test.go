@@ -109,7 +109,7 @@ func TestAStoreThatCannotBeMadeLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	for pages := 1; pages <= 5; pages++ {
 		size := fmt.Sprintf("size=%d", pages*os.Getpagesize())
-		if err := unix.Mount("headgate-test", dir, "tmpfs", 0, size); err != nil {
+		if err := unix.Mount("headgate-test", dir, "tmpfs", 0, size+",mode=0700"); err != nil {
 			t.Skipf("mounting a file system needs root: %v", err)
 		}
 		_, err := Open(dir)
@@ -132,7 +132,7 @@ func TestAStoreThatCannotBeMadeLeavesNothingBehind(t *testing.T) {
 // TestAFullDiskRefusesAChangeAndKeepsTheRest fills a small file system.
 func TestAFullDiskRefusesAChangeAndKeepsTheRest(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("headgate-test", dir, "tmpfs", 0, "size=2m"); err != nil {
+	if err := unix.Mount("headgate-test", dir, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
 		t.Skipf("mounting a file system needs root: %v", err)
 	}
 	defer func() {

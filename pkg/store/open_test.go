@@ -230,3 +230,28 @@ func wantOpenError(t *testing.T, err, is error, parts ...string) {
 		t.Errorf("more than one line: %v", err)
 	}
 }
+
+func TestADirectoryThatOthersMayWriteIsRefused(t *testing.T) {
+	for _, mode := range []os.FileMode{0o770, 0o707, 0o1777} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir)
+		if err == nil || !strings.Contains(err.Error(), "chmod go-w "+dir) {
+			t.Errorf("mode %04o: %v", mode, err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+			t.Errorf("mode %04o: %v was left there", mode, entries)
+		}
+	}
+	if os.Geteuid() == 0 {
+		dir := t.TempDir()
+		if err := os.Chown(dir, 12345, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "belongs to user 12345") {
+			t.Errorf("of another user: %v", err)
+		}
+	}
+}

@@ -42,11 +42,29 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	if err := ownedAlone(dir); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	s := &Store{path: path, now: time.Now}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	return s, nil
+}
+
+// ownedAlone refuses a directory in which others could replace what is kept there.
+func ownedAlone(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if writable := info.Mode().Perm() & 0o022; writable != 0 {
+		return fmt.Errorf("state_dir %s may be written by others (mode %04o): chmod go-w %[1]s, or choose another", dir, info.Mode().Perm())
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("state_dir %s belongs to user %d: give it to the daemon's user, or choose another", dir, stat.Uid)
+	}
+	return nil
 }
 
 // Get returns the desired state.
