@@ -16,8 +16,6 @@
 #define LINKS_MAX 256
 #define LINK_PROBES 8 /* a link sits in one of these slots from (ifindex mod LINKS_MAX) */
 #define SNATS_MAX 256
-#define NODES_MAX 32768 /* node ids are below; in scheduling tables they have 16 bits */
-#define POOL_WORDS 4194304 /* of all scheduling tables together */
 #define OURS_WORDS 1024 /* 65,536 bits */
 
 /*
@@ -133,46 +131,42 @@ struct vip_key {
 	__u8 family; /* 4 or 6 */
 };
 
-/*
- * What service.word holds; one 64-bit store replaces all of it, so no packet sees a mixture. The
- * table lies in slots: its first word is at the offset, and what that word is, the algorithm says.
- */
-#define SERVICE_OFFSET_BITS 32 /* first word of the table */
+/* What service.word holds; one 64-bit store replaces all of it, so no packet sees a mixture. */
+#define SERVICE_OFFSET_BITS 32 /* first slot of the table */
 #define SERVICE_LENGTH_SHIFT 32
-#define SERVICE_LENGTH_BITS 24 /* node ids, or columns; 0: nothing is eligible */
+#define SERVICE_LENGTH_BITS 24 /* slots; 0: nothing is eligible */
 #define SERVICE_FLAGS_SHIFT 56
 #define SERVICE_FLAG_DROP 1 /* nothing eligible: drop silently instead of refusing */
-#define SERVICE_ALGORITHM_SHIFT 1 /* of the flags: two bits, enum algorithm */
-#define SERVICE_ALGORITHM_MASK 3
-#define SERVICE_FLAG_LIMITED 32 /* nodes have max_conns: behind the table is a word with the number of words of node ids that follow */
+#define SERVICE_FLAG_STICK 8 /* clients stick to nodes, see stick_policy */
+#define SERVICE_FLAG_THROTTLE 16 /* clients open flows at a limited rate, see throttle_policy */
 
-/* How a node is chosen, and so what the words of a table are. */
-enum algorithm {
-	ALGORITHM_SEQUENCE = 0,  /* node ids in order, walked by tickets: exact round robin */
-	ALGORITHM_LEASTCONN = 1, /* columns: two draws by weight, and the one with fewer flows for its weight */
-	ALGORITHM_HASH = 2,      /* node ids by the hash of the client's address */
-	ALGORITHM_TICKETS = 3,   /* columns: tickets spread evenly over all weights */
+/* How long clients stick. One 64-bit word, replaced by one store. */
+struct stick_policy {
+	__u32 ttl;   /* jiffies from when an entry was made, or last used if it slides */
+	__u16 tier;  /* counts the changes between the backups and others: odd while the backups serve, never 0 */
+	__u8 slides; /* a new flow makes its entry as good as new */
+	__u8 unused;
 };
 
-/*
- * A word of slots holds four node ids, the first in its low bits, or a column of an alias table (A. J.
- * Walker's method): a draw that hits the column goes to its own node if the draw's low 32 bits are
- * below the threshold, else to its alias. Each column's own node is another.
- */
-#define SLOT_NODES 4
-#define COLUMN_OWN_SHIFT 32   /* below: the threshold */
-#define COLUMN_ALIAS_SHIFT 48
+/* How fast a client may open flows. One 64-bit word, replaced by one store. */
+struct throttle_policy {
+	__u32 group; /* services with the same one share what a client may open */
+	__u32 rate;  /* flows a second, from 1 to THROTTLE_RATE_MAX */
+};
+#define THROTTLE_RATE_MAX 20
 
 struct service {
 	__u64 word;
-	__u64 reserved[7];
+	__u64 reserved[3];
+	struct stick_policy stick;
+	struct throttle_policy throttle;
+	__u64 unused[2];
 };
 
 /* Written by the program only. */
 struct service_live {
-	__u64 ticket; /* counts choices, but those by hash */
-	__u64 cursor; /* member at which the last search for a node with room ended */
-	__u64 reserved[6];
+	__u64 ticket; /* round robin: counts choices */
+	__u64 reserved[7];
 };
 
 enum node_mode { MODE_ACCEPT = 0, MODE_REJECT = 1, MODE_DRAIN = 2, MODE_BACKUP = 3 };
@@ -185,6 +179,7 @@ enum node_action {
 	ACTION_NEW = 1,       /* takes new flows: a SYN on a half-open flow is a retransmission */
 	ACTION_DEAD = 2,      /* is DOWN: UDP flows are re-picked, so is a SYN on an established flow */
 	ACTION_RESET_TCP = 4, /* established TCP flows are answered with RST */
+	ACTION_STICK = 8,     /* takes new flows of clients that stick to it */
 };
 
 /* One 64-bit word, replaced by one store. */
@@ -194,7 +189,8 @@ struct node_status {
 	__u8 override_;  /* enum node_override, set by people */
 	__u8 lifecycle;  /* enum node_lifecycle */
 	__u8 actions;    /* enum node_action */
-	__u8 unused[3];
+	__u8 unused;
+	__u16 generation; /* of the id; stick entries of another one are dead */
 };
 
 /*
@@ -203,7 +199,7 @@ struct node_status {
  */
 #define HOP_LINK_SHIFT 48
 
-/* Key: node id. What changes while traffic runs is replaced by one store; address and service never do while flows live. */
+/* Key: node id. hop and status change while traffic runs; the rest never does while flows live. */
 struct node {
 	__u64 hop;
 	struct node_status status;
@@ -215,11 +211,41 @@ struct node {
 	__u32 tcp_idle; /* jiffies */
 	__u32 udp_idle; /* jiffies */
 	__u16 snat_first, snat_count; /* range of snats */
-	__u32 max_conns; /* active flows from which on it takes no new ones; 0: no limit */
-	__u16 weight;    /* what its active flows are divided by when they are compared */
-	__u16 unused;
-	__u32 reserved;
+	__u32 reserved[3];
 };
+
+/* Key of sticks: a client of a service. An IPv4 address fills the first four bytes, the rest is 0. */
+struct stick_key {
+	__u32 service;
+	__be32 client[4];
+};
+
+/*
+ * Where a client sticks. The first three fields are one 64-bit word, replaced by one store: who reads
+ * an entry sees one node and what it was when the entry was made.
+ */
+struct stick_entry {
+	__u32 node;
+	__u16 generation; /* of the node */
+	__u16 tier;       /* of the service, for an entry that the backups made; 0: good in all of them */
+	__u64 born;       /* jiffies */
+};
+
+/* Key of throttles: an IPv4 address, or the first 64 bits of an IPv6 address, in a group of services. */
+struct throttle_key {
+	__u64 client;
+	__u32 group;
+	__u32 family; /* 4 or 6 */
+};
+
+/*
+ * What a client has used of its rate: the moment until which all that it opened would have lasted at
+ * that rate, in 1/65,536 jiffies. It may lie up to a second ahead of now.
+ */
+struct throttle_entry {
+	__u64 until;
+};
+#define THROTTLE_TIME_SHIFT 16
 
 /* Written by the program; user space sets next_port once, when it gives the id to a node. */
 struct node_live {
@@ -302,7 +328,6 @@ enum reason {
 	REASON_REPLIED,   /* node to client */
 	/* refused with TCP RST or ICMP port unreachable: first is REASON_NO_BACKEND */
 	REASON_NO_BACKEND,
-	REASON_NODES_FULL,   /* every node that takes new flows has max_conns of them */
 	REASON_FLOW_UNKNOWN, /* TCP without SYN and without a flow */
 	REASON_NODE_DOWN,    /* on_down: reset */
 	REASON_TABLE_FULL,   /* nothing in the flow's two buckets may leave */
@@ -313,6 +338,7 @@ enum reason {
 	REASON_REFUSE_SILENT,      /* a refusal that must not be answered: of an RST, or to many */
 	REASON_TABLE_BUSY,         /* a bucket stayed locked; the sender will repeat */
 	REASON_BAD_SERVICE,        /* an index that user space wrote points nowhere */
+	REASON_THROTTLED,          /* its client opens flows faster than its balancer allows */
 	REASON_MAX,
 };
 
@@ -334,7 +360,6 @@ struct table_meta {
 	enum flow_class classes[0];
 	enum half_flag flags[0];
 	enum node_action actions[0];
-	enum algorithm algorithms[0];
 	__u32 schema; /* ABI_SCHEMA */
 	__u32 hz;     /* jiffies a second */
 	__u64 secret[3]; /* keys the hash */
@@ -352,6 +377,11 @@ _Static_assert(sizeof(struct bucket4) == 576, "bucket4");
 _Static_assert(sizeof(struct bucket6) == 1088, "bucket6");
 _Static_assert(sizeof(struct vip_key) == 20, "vip_key");
 _Static_assert(sizeof(struct service) == 64, "service");
+_Static_assert(sizeof(struct stick_policy) == 8, "stick_policy: one word");
+_Static_assert(sizeof(struct throttle_policy) == 8, "throttle_policy: one word");
+_Static_assert(sizeof(struct stick_key) == 20, "stick_key");
+_Static_assert(sizeof(struct stick_entry) == 16, "stick_entry");
+_Static_assert(sizeof(struct throttle_key) == 16, "throttle_key");
 _Static_assert(sizeof(struct service_live) == 64, "service_live");
 _Static_assert(sizeof(struct node_status) == 8, "node_status");
 _Static_assert(sizeof(struct node) == 64, "node: one cache line");
@@ -362,6 +392,4 @@ _Static_assert(sizeof(struct service_info) == 64, "service_info");
 _Static_assert(sizeof(struct link_entry) == 16, "link_entry");
 _Static_assert(sizeof(struct table_meta) == 64, "table_meta");
 _Static_assert(sizeof(struct sweep_frame) == 24, "sweep_frame");
-_Static_assert(NODES_MAX <= 1 << (64 / SLOT_NODES), "a slot holds any node id");
-_Static_assert(POOL_WORDS <= 1LL << SERVICE_OFFSET_BITS, "an offset names any word of slots");
 _Static_assert(REASON_MAX <= 64, "reason_counters holds every reason");

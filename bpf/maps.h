@@ -44,7 +44,7 @@ struct {
 	__type(value, struct service);
 } services SEC(".maps");
 
-/* Service id → tickets, and where a search for room ended. Written by the program. */
+/* Service id → tickets. Written by the program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -62,20 +62,20 @@ struct {
 	__type(value, struct service_info);
 } services_info SEC(".maps");
 
-/* Pool of scheduling tables, in words of four node ids or a column (SLOT_NODES). Written by user space. */
+/* Pool of scheduling tables: each slot names a node id. Written by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, POOL_WORDS);
+	__uint(max_entries, 4194304);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, __u32);
 } slots SEC(".maps");
 
 /* Node id → address, next hop, status. Written by user space. Id 0 is never used. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, NODES_MAX);
+	__uint(max_entries, 32768);
 	__type(key, __u32);
 	__type(value, struct node);
 } nodes SEC(".maps");
@@ -84,7 +84,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, NODES_MAX);
+	__uint(max_entries, 32768);
 	__type(key, __u32);
 	__type(value, struct node_live);
 } nodes_live SEC(".maps");
@@ -92,7 +92,7 @@ struct {
 /* Node id → traffic. Written by the program, per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, NODES_MAX);
+	__uint(max_entries, 32768);
 	__type(key, __u32);
 	__type(value, struct node_stats);
 } nodes_stats SEC(".maps");
@@ -101,10 +101,29 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, NODES_MAX);
+	__uint(max_entries, 32768);
 	__type(key, __u32);
 	__type(value, struct node_info);
 } nodes_info SEC(".maps");
+
+/*
+ * (service, client) → the node that the client sticks to. Written by the program; user space takes
+ * entries away. The least recently used one leaves when there is no room.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct stick_key);
+	__type(value, struct stick_entry);
+} sticks SEC(".maps");
+
+/* (group of services, client) → what the client has used of its rate. Written by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct throttle_key);
+	__type(value, struct throttle_entry);
+} throttles SEC(".maps");
 
 /* Addresses that NAT sends from. Written by user space; an entry never changes while flows use it. */
 struct {

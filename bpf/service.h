@@ -7,7 +7,9 @@
 #include "nexthop.h"
 #include "schedule.h"
 #include "stats.h"
+#include "sticky.h"
 #include "tcp_state.h"
+#include "throttle.h"
 
 /* What one run of the program carries from stage to stage. */
 struct run {
@@ -16,6 +18,7 @@ struct run {
 	__u64 hop;  /* the next one, once it is known */
 	__u32 now;
 	__u32 link; /* the way out, once it is known */
+	bool admitted; /* the packet's flow gave way while it lived: a new one takes its place */
 };
 
 static __always_inline bool is_syn(const struct packet *p)
@@ -82,6 +85,15 @@ static __always_inline int ends_here(struct place *at, int reason)
 	return reason;
 }
 
+/* A new flow takes the place of this one. */
+static __always_inline int gives_way(struct run *run, struct place *at, const bool v6)
+{
+	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+
+	run->admitted = (class == FLOW_HALF_OPEN || class == FLOW_UDP) && !is_expired(at, run->now, v6);
+	return ends_here(at, MISS);
+}
+
 /* Client to node: the hop is the node's. MISS: the flow gives way to a new one. */
 static __always_inline int forward(struct run *run, struct place *at, const bool v6)
 {
@@ -96,12 +108,12 @@ static __always_inline int forward(struct run *run, struct place *at, const bool
 	actions = READ_ONCE(node->status.actions);
 	if (is_tcp(p)) {
 		if (is_syn(p) && is_superseded(at, IPPROTO_TCP, true, run->now, v6))
-			return ends_here(at, MISS);
+			return gives_way(run, at, v6);
 		if (actions & ACTION_RESET_TCP)
 			return ends_here(at, reset_flow(run, at, v6));
 	} else if ((actions & ACTION_DEAD || run->now - at->half->seen > hz) &&
 		   is_superseded(at, IPPROTO_UDP, false, run->now, v6)) {
-		return ends_here(at, MISS);
+		return gives_way(run, at, v6);
 	}
 	return REASON_FORWARDED;
 }
@@ -123,51 +135,45 @@ static __always_inline int known_flow(struct run *run, struct place *at, const b
 }
 
 /*
- * Chooses the node of a new flow, c->node. Answers MISS, or why there is none. This and open_flow()
- * are functions of their own, verified once, and called one after the other: so neither's part of the
- * stack adds to the other's.
+ * Chooses a node for a flow and creates it. Answers as create_flow(), or why there is no node. A
+ * function of its own, verified once, that keeps its part of the stack to itself.
  */
-static __always_inline int pick_node(struct creation *c, __u32 service_id, const bool v6)
+static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, __u32 service_id, const bool v6)
 {
 	struct service *service = bpf_map_lookup_elem(&services, &service_id);
-	int chosen;
+	int chosen = 0, reason;
+	__u8 flags;
 
 	if (!c || !service)
 		return REASON_BAD_SERVICE;
-	chosen = choose_node(service_id, READ_ONCE(service->word), &c->key, v6);
-	if (chosen < 0)
-		return -chosen;
+	flags = READ_ONCE(service->word) >> SERVICE_FLAGS_SHIFT;
+	if (flags & SERVICE_FLAG_THROTTLE && !c->admitted && !may_open(c, service_id, v6))
+		return REASON_THROTTLED;
+	if (flags & SERVICE_FLAG_STICK)
+		chosen = find_stick(c, service_id, v6);
+	if (!chosen) {
+		chosen = choose_node(service_id);
+		if (chosen < 0)
+			return -chosen;
+		if (flags & SERVICE_FLAG_STICK)
+			chosen = make_stick(c, service_id, chosen, v6);
+	}
 	c->node = chosen;
-	return MISS;
-}
-
-__attribute__((noinline)) int pick_node4(struct creation *c, __u32 service_id)
-{
-	return pick_node(c, service_id, false);
-}
-
-__attribute__((noinline)) int pick_node6(struct creation *c, __u32 service_id)
-{
-	return pick_node(c, service_id, true);
-}
-
-/* Creates a flow to c->node. Answers as create_flow(). */
-static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, const bool v6)
-{
-	if (!c)
-		return REASON_BAD_SERVICE;
 	c->hop = hop_of_sender(ctx);
-	return create_flow(c, v6);
+	reason = create_flow(c, v6);
+	if (reason == REASON_NO_PORT && flags & SERVICE_FLAG_STICK)
+		drop_stick(c, service_id, v6);
+	return reason;
 }
 
-__attribute__((noinline)) int open_flow4(struct xdp_md *ctx, struct creation *c)
+__attribute__((noinline)) int open_flow4(struct xdp_md *ctx, struct creation *c, __u32 service)
 {
-	return open_flow(ctx, c, false);
+	return open_flow(ctx, c, service, false);
 }
 
-__attribute__((noinline)) int open_flow6(struct xdp_md *ctx, struct creation *c)
+__attribute__((noinline)) int open_flow6(struct xdp_md *ctx, struct creation *c, __u32 service)
 {
-	return open_flow(ctx, c, true);
+	return open_flow(ctx, c, service, true);
 }
 
 /* The first packet of a flow to a VIP. Answers as known_flow(), or REASON_NEW_FLOW. */
@@ -193,10 +199,8 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	c->hash = run->hash;
 	c->now = run->now;
 	c->bytes = run->p.l3_bytes;
-	reason = v6 ? pick_node6(c, service) : pick_node4(c, service);
-	if (reason != MISS)
-		return reason;
-	reason = v6 ? open_flow6(ctx, c) : open_flow4(ctx, c);
+	c->admitted = run->admitted;
+	reason = v6 ? open_flow6(ctx, c, service) : open_flow4(ctx, c, service);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
 		return reason;
 	if (!place_at(at, c->ref, v6) || !key_equals(at->head, at->ref & SLOT_MASK, &run->p.key, v6))

@@ -6,6 +6,7 @@ package loader
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/cilium/ebpf"
 )
@@ -14,6 +15,8 @@ import (
 type Options struct {
 	Dir              string       // of the pins, on a bpf filesystem
 	FlowsV4, FlowsV6 uint32       // entries of the flow tables when they are made; two for each flow
+	Sticks           uint32       // stick entries, clients of all configs that stick
+	Throttles        uint32       // clients whose rates are kept
 	Mode             string       // ModeAuto, ModeNative or ModeGeneric; "": ModeAuto
 	Log              *slog.Logger // nil: slog.Default()
 }
@@ -80,12 +83,15 @@ func (d *Datapath) load() (err error) {
 
 // compareSizes warns when the pinned tables are not as large as the configuration asks.
 func (d *Datapath) compareSizes() {
-	for name, entries := range map[string]uint32{"flows4": d.options.FlowsV4, "flows6": d.options.FlowsV6} {
-		have, want := d.coll.Maps[name].MaxEntries(), buckets(entries)
+	for name, want := range d.options.sizes() {
+		have, unit := d.coll.Maps[name].MaxEntries(), uint32(1)
+		if strings.HasPrefix(name, "flows") {
+			unit = bucketSlots
+		}
 		if have != want {
 			d.warnings = append(d.warnings, fmt.Sprintf(
-				"flow table %s keeps its %d entries, though %d are configured: tables change size only after `headgate detach`, which ends their flows",
-				name, have*bucketSlots, want*bucketSlots))
+				"table %s keeps its %d entries, though %d are configured: tables change size only after `headgate detach`, which ends all flows",
+				name, have*unit, want*unit))
 		}
 	}
 }

@@ -13,15 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type headgateAlgorithm uint32
-
-const (
-	headgateAlgorithmALGORITHM_SEQUENCE  headgateAlgorithm = 0
-	headgateAlgorithmALGORITHM_LEASTCONN headgateAlgorithm = 1
-	headgateAlgorithmALGORITHM_HASH      headgateAlgorithm = 2
-	headgateAlgorithmALGORITHM_TICKETS   headgateAlgorithm = 3
-)
-
 type headgateBucket4 struct {
 	_     structs.HostLayout
 	Head  headgateBucketHead
@@ -51,12 +42,15 @@ type headgateCreation struct {
 		Dst  [4]uint32
 		Word headgateFlowWord
 	}
-	Hash  uint64
-	Now   uint32
-	Bytes uint32
-	Hop   uint64
-	Node  uint32
-	Held  struct {
+	Hash     uint64
+	Now      uint32
+	Bytes    uint32
+	Admitted bool
+	_        [7]byte
+	Hop      uint64
+	Stale    uint64
+	Node     uint32
+	Held     struct {
 		_      structs.HostLayout
 		Bucket [4]uint32
 	}
@@ -170,10 +164,7 @@ type headgateNode struct {
 	UdpIdle   uint32
 	SnatFirst uint16
 	SnatCount uint16
-	MaxConns  uint32
-	Weight    uint16
-	Unused    uint16
-	Reserved  uint32
+	Reserved  [3]uint32
 }
 
 type headgateNodeAction uint32
@@ -182,6 +173,7 @@ const (
 	headgateNodeActionACTION_NEW       headgateNodeAction = 1
 	headgateNodeActionACTION_DEAD      headgateNodeAction = 2
 	headgateNodeActionACTION_RESET_TCP headgateNodeAction = 4
+	headgateNodeActionACTION_STICK     headgateNodeAction = 8
 )
 
 type headgateNodeInfo struct {
@@ -211,13 +203,14 @@ type headgateNodeStats struct {
 }
 
 type headgateNodeStatus struct {
-	_         structs.HostLayout
-	Mode      uint8
-	Health    uint8
-	Override  uint8
-	Lifecycle uint8
-	Actions   uint8
-	Unused    [3]uint8
+	_          structs.HostLayout
+	Mode       uint8
+	Health     uint8
+	Override   uint8
+	Lifecycle  uint8
+	Actions    uint8
+	Unused     uint8
+	Generation uint16
 }
 
 type headgateReason uint32
@@ -236,16 +229,16 @@ const (
 	headgateReasonREASON_FORWARDED          headgateReason = 10
 	headgateReasonREASON_REPLIED            headgateReason = 11
 	headgateReasonREASON_NO_BACKEND         headgateReason = 12
-	headgateReasonREASON_NODES_FULL         headgateReason = 13
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 14
-	headgateReasonREASON_NODE_DOWN          headgateReason = 15
-	headgateReasonREASON_TABLE_FULL         headgateReason = 16
-	headgateReasonREASON_NO_PORT            headgateReason = 17
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 18
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 19
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 20
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 21
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 22
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 13
+	headgateReasonREASON_NODE_DOWN          headgateReason = 14
+	headgateReasonREASON_TABLE_FULL         headgateReason = 15
+	headgateReasonREASON_NO_PORT            headgateReason = 16
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 17
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 18
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 19
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 20
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 21
+	headgateReasonREASON_THROTTLED          headgateReason = 22
 	headgateReasonREASON_MAX                headgateReason = 23
 )
 
@@ -263,7 +256,10 @@ type headgateRefusalBucket struct {
 type headgateService struct {
 	_        structs.HostLayout
 	Word     uint64
-	Reserved [7]uint64
+	Reserved [3]uint64
+	Stick    headgateStickPolicy
+	Throttle headgateThrottlePolicy
+	Unused   [2]uint64
 }
 
 type headgateServiceInfo struct {
@@ -277,13 +273,34 @@ type headgateServiceInfo struct {
 type headgateServiceLive struct {
 	_        structs.HostLayout
 	Ticket   uint64
-	Cursor   uint64
-	Reserved [6]uint64
+	Reserved [7]uint64
 }
 
 type headgateSnat struct {
 	_    structs.HostLayout
 	Addr [16]uint8
+}
+
+type headgateStickEntry struct {
+	_          structs.HostLayout
+	Node       uint32
+	Generation uint16
+	Tier       uint16
+	Born       uint64
+}
+
+type headgateStickKey struct {
+	_       structs.HostLayout
+	Service uint32
+	Client  [4]uint32
+}
+
+type headgateStickPolicy struct {
+	_      structs.HostLayout
+	Ttl    uint32
+	Tier   uint16
+	Slides uint8
+	Unused uint8
 }
 
 type headgateTableMeta struct {
@@ -292,13 +309,30 @@ type headgateTableMeta struct {
 	Classes     [0]headgateFlowClass
 	Flags       [0]headgateHalfFlag
 	Actions     [0]headgateNodeAction
-	Algorithms  [0]headgateAlgorithm
 	Schema      uint32
 	Hz          uint32
 	Secret      [3]uint64
 	Jiffies     uint64
 	MonotonicNs uint64
 	Reserved    [2]uint64
+}
+
+type headgateThrottleEntry struct {
+	_     structs.HostLayout
+	Until uint64
+}
+
+type headgateThrottleKey struct {
+	_      structs.HostLayout
+	Client uint64
+	Group  uint32
+	Family uint32
+}
+
+type headgateThrottlePolicy struct {
+	_     structs.HostLayout
+	Group uint32
+	Rate  uint32
 }
 
 type headgateVipKey struct {
@@ -330,6 +364,8 @@ const (
 	headgateMapServicesLive = "services_live"
 	headgateMapSlots        = "slots"
 	headgateMapSnats        = "snats"
+	headgateMapSticks       = "sticks"
+	headgateMapThrottles    = "throttles"
 	headgateMapTxPorts      = "tx_ports"
 	headgateMapVips         = "vips"
 	headgateProgHeadgate    = "headgate"
@@ -413,6 +449,8 @@ type headgateMapSpecs struct {
 	ServicesLive *ebpf.MapSpec `ebpf:"services_live"`
 	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	Snats        *ebpf.MapSpec `ebpf:"snats"`
+	Sticks       *ebpf.MapSpec `ebpf:"sticks"`
+	Throttles    *ebpf.MapSpec `ebpf:"throttles"`
 	TxPorts      *ebpf.MapSpec `ebpf:"tx_ports"`
 	Vips         *ebpf.MapSpec `ebpf:"vips"`
 }
@@ -470,6 +508,8 @@ type headgateMaps struct {
 	ServicesLive *ebpf.Map `ebpf:"services_live"`
 	Slots        *ebpf.Map `ebpf:"slots"`
 	Snats        *ebpf.Map `ebpf:"snats"`
+	Sticks       *ebpf.Map `ebpf:"sticks"`
+	Throttles    *ebpf.Map `ebpf:"throttles"`
 	TxPorts      *ebpf.Map `ebpf:"tx_ports"`
 	Vips         *ebpf.Map `ebpf:"vips"`
 }
@@ -493,6 +533,8 @@ func (m *headgateMaps) Close() error {
 		m.ServicesLive,
 		m.Slots,
 		m.Snats,
+		m.Sticks,
+		m.Throttles,
 		m.TxPorts,
 		m.Vips,
 	)

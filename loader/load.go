@@ -21,10 +21,25 @@ const (
 
 const bucketSlots = 8 // BUCKET_SLOTS of bpf/abi.h
 
+// Limits of a table of clients, in entries. A kernel keeps some of a smaller one free for each CPU.
+const (
+	ClientsMin = 1024
+	ClientsMax = 1 << 24
+)
+
 // buckets rounds a number of entries up to a power of two of buckets.
 func buckets(entries uint32) uint32 {
 	entries = min(max(entries, FlowsMin), FlowsMax)
 	return 1 << bits.Len32((entries-1)/bucketSlots)
+}
+
+// sizes are the entries of the maps whose size is the options' to say.
+func (o *Options) sizes() map[string]uint32 {
+	clients := func(n uint32) uint32 { return min(max(n, ClientsMin), ClientsMax) }
+	return map[string]uint32{
+		"flows4": buckets(o.FlowsV4), "flows6": buckets(o.FlowsV6),
+		"sticks": clients(o.Sticks), "throttles": clients(o.Throttles),
+	}
 }
 
 // Unpinned loads the program with tables of its own that end with the collection: for benchmarks. Of
@@ -39,8 +54,9 @@ func Unpinned(o Options) (*ebpf.Collection, error) {
 		return nil, err
 	}
 	meta := Meta{Schema: Schema, Hz: hz, Secret: newSecret()}
-	spec.Maps["flows4"].MaxEntries = buckets(o.FlowsV4)
-	spec.Maps["flows6"].MaxEntries = buckets(o.FlowsV6)
+	for name, entries := range o.sizes() {
+		spec.Maps[name].MaxEntries = entries
+	}
 	coll, err := load(spec, meta, nil)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,8 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 	seen := runEpisodes(t, dptest.Options{Buckets4: 32, Buckets6: 32}, 0)
 	for _, reason := range []string{
 		"not_ip", "vlan", "truncated", "not_ours", "not_tcp_udp", "fragment", "no_config", "ttl_expired", "hop_unresolved",
-		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent", "nodes_full",
+		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent",
+		"throttled",
 	} {
 		if seen[reason] == 0 {
 			t.Errorf("not one packet ended as %s: the test proves less than it says", reason)
@@ -126,10 +127,10 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 		for family, net := range []string{"192.0.2.1%d", "2001:db8:b::1%d"} {
 			s := dptest.Service{ID: uint32(len(w.services)), Proto: proto}
 			s.VIP = netip.AddrPortFrom(netip.MustParseAddr([]string{"203.0.113.10", "2001:db8:f::10"}[family]), 80)
-			for range 3 {
+			for range 2 {
 				s.Slots = append(s.Slots, id)
 				w.setNode(dptest.Node{
-					ID: id, Proto: proto, Address: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(net, id)), 8080),
+					ID: id, Service: s.ID, Proto: proto, Address: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(net, id)), 8080),
 					Actions: dptest.ActionNew, SNATFirst: uint16(2 * family), SNATCount: 2,
 					Hop:     dptest.Hop{Link: uint16(2 + id%2), MAC: packet.MAC{2, 0, 0, 0, 3, byte(id)}},
 					TCPIdle: worldTCPIdle, UDPIdle: worldUDPIdle,
@@ -171,14 +172,20 @@ func (w *world) step() bool {
 		return w.runPacket(w.frame(), pick(w.rnd, []int{dptest.Front, dptest.Back}))
 	}
 	node := pick(w.rnd, w.nodes)
-	switch w.rnd.IntN(6) {
+	switch w.rnd.IntN(8) {
 	case 0:
-		node.Actions = pick(w.rnd, []uint8{0, dptest.ActionNew, dptest.ActionDead, dptest.ActionDead | dptest.ActionResetTCP})
+		node.Actions = pick(w.rnd, []uint8{
+			0, dptest.ActionNew, dptest.ActionNew | dptest.ActionStick, dptest.ActionStick,
+			dptest.ActionDead, dptest.ActionDead | dptest.ActionResetTCP,
+		})
 		w.note("actions %d %d", node.ID, node.Actions)
 		w.bed.SetActions(node.ID, node.Actions)
 		w.model.SetActions(node.ID, node.Actions)
 	case 1:
-		w.setService(w.scheduled(pick(w.rnd, w.services)))
+		s := pick(w.rnd, w.services)
+		s.Slots, s.Drop = s.Slots[:w.rnd.IntN(len(s.Slots)+1)], w.rnd.IntN(2) == 0
+		w.policy(&s)
+		w.setService(s)
 	case 2:
 		hop := pick(w.rnd, []dptest.Hop{{}, {Link: 9, MAC: packet.MAC{1}}, {Link: 2, MAC: packet.MAC{2}}, {Link: 3, MAC: packet.MAC{4}}})
 		w.note("hop %d %v", node.ID, hop)
@@ -198,35 +205,31 @@ func (w *world) step() bool {
 		if got != want {
 			w.t.Errorf("the sweep closed %d, want %d", got, want)
 		}
+	case 6:
+		node.Generation, node.Backup = uint16(w.rnd.IntN(2)), w.rnd.IntN(2) == 0
+		w.setNode(node)
+	case 7:
+		if sticks := w.model.Sticks(); len(sticks) > 0 {
+			s := pick(w.rnd, sticks)
+			w.note("drop stick: %s", s)
+			w.bed.DropStick(s.Service, s.Client)
+			w.model.DropStick(s.Service, s.Client)
+		}
 	}
 	return w.compareFlows()
 }
 
-// scheduled gives a service some table of its nodes, for any of the algorithms.
-func (w *world) scheduled(s dptest.Service) dptest.Service {
-	ids := s.Slots
-	s.Slots, s.Drop = nil, w.rnd.IntN(2) == 0
-	s.Algorithm = dptest.Algorithm(w.rnd.IntN(4))
-	switch s.Algorithm {
-	case dptest.Sequence, dptest.Hash:
-		for range w.rnd.IntN(8) {
-			s.Slots = append(s.Slots, pick(w.rnd, ids))
-		}
-	default:
-		for _, own := range ids[:w.rnd.IntN(len(ids)+1)] {
-			s.Columns = append(s.Columns, dptest.Column{Threshold: w.rnd.Uint32(), Own: own, Alias: pick(w.rnd, ids)})
+// policy draws how the clients of a service stick, and how fast they may open flows.
+func (w *world) policy(s *dptest.Service) {
+	if w.rnd.IntN(3) > 0 {
+		s.Sticking = dptest.Sticking{
+			TTL: pick(w.rnd, []time.Duration{5 * time.Second, 30 * time.Second, time.Hour}), Slides: w.rnd.IntN(2) == 0,
+			Tier: uint16(2 + w.rnd.IntN(2)),
 		}
 	}
-	if w.rnd.IntN(2) == 0 {
-		s.Members = ids
+	if w.rnd.IntN(3) == 0 {
+		s.Throttle = dptest.Throttle{Rate: uint32(1 + w.rnd.IntN(5)), Group: 1 + s.ID/2}
 	}
-	for _, n := range slices.Clone(w.nodes) {
-		if slices.Contains(ids, n.ID) {
-			n.MaxConns, n.Weight = pick(w.rnd, []uint32{0, 1, 1, 2}), pick(w.rnd, []uint16{1, 2, 255})
-			w.setNode(n)
-		}
-	}
-	return s
 }
 
 // establish opens some connections in the proper way; random segments seldom do.
@@ -311,6 +314,9 @@ func (w *world) compareFlows() bool {
 	}
 	if diff := packet.DiffText(text(w.model.Flows()), text(w.bed.Flows())); diff != "" {
 		w.t.Errorf("other flows:\n%s", diff)
+	}
+	if got, want := w.bed.Sticks(), w.model.Sticks(); !slices.Equal(got, want) {
+		w.t.Errorf("stick entries are\n%v\nwant\n%v", got, want)
 	}
 	for _, fault := range w.bed.Check() {
 		w.t.Error(fault)

@@ -97,25 +97,40 @@ func OpenMaps(dir string) (*Maps, error) {
 	if _, err := os.Stat(filepath.Join(dir, mapsDir)); errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w: start `headgate run`, or name another directory with --bpffs", dir, ErrNotPinned)
 	}
+	// First of all: tables of another layout need not have the same maps.
+	if err := checkSchema(dir); err != nil {
+		return nil, err
+	}
 	m := &Maps{}
 	err := eachMap(m, func(name string, field **ebpf.Map) (err error) {
-		*field, err = ebpf.LoadPinnedMap(filepath.Join(dir, mapsDir, name), nil)
-		if err != nil {
-			return explain(fmt.Errorf("open map %s in %s: %w", name, dir, err))
-		}
-		return nil
+		*field, err = openMap(dir, name)
+		return err
 	})
 	if err != nil {
 		CloseMaps(m)
 		return nil, err
 	}
-	meta, err := readMeta(m.Meta)
+	return m, nil
+}
+
+// checkSchema refuses tables of another layout.
+func checkSchema(dir string) error {
+	m, err := openMap(dir, "meta")
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	meta, err := readMeta(m)
 	if err == nil && meta.Schema != Schema {
 		err = &SchemaError{Dir: dir, Pinned: meta.Schema}
 	}
+	return err
+}
+
+func openMap(dir, name string) (*ebpf.Map, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, mapsDir, name), nil)
 	if err != nil {
-		CloseMaps(m)
-		return nil, err
+		return nil, explain(fmt.Errorf("open map %s in %s: %w", name, dir, err))
 	}
 	return m, nil
 }

@@ -4,26 +4,32 @@ import "github.com/cilium/ebpf"
 
 // The structs of bpf/abi.h as Go reads them, made by bpf2go. pkg/maps gives them meaning.
 type (
-	Bucket4     = headgateBucket4
-	Bucket6     = headgateBucket6
-	BucketHead  = headgateBucketHead
-	Flow4       = headgateFlow4
-	Flow6       = headgateFlow6
-	FlowWord    = headgateFlowWord
-	Half        = headgateHalf
-	LinkEntry   = headgateLinkEntry
-	Node        = headgateNode
-	NodeInfo    = headgateNodeInfo
-	NodeLive    = headgateNodeLive
-	NodeStats   = headgateNodeStats
-	NodeStatus  = headgateNodeStatus
-	Reasons     = headgateReasonCounters
-	Service     = headgateService
-	ServiceInfo = headgateServiceInfo
-	ServiceLive = headgateServiceLive
-	SNAT        = headgateSnat
-	Meta        = headgateTableMeta
-	VIPKey      = headgateVipKey
+	Bucket4        = headgateBucket4
+	Bucket6        = headgateBucket6
+	BucketHead     = headgateBucketHead
+	Flow4          = headgateFlow4
+	Flow6          = headgateFlow6
+	FlowWord       = headgateFlowWord
+	Half           = headgateHalf
+	LinkEntry      = headgateLinkEntry
+	Node           = headgateNode
+	NodeInfo       = headgateNodeInfo
+	NodeLive       = headgateNodeLive
+	NodeStats      = headgateNodeStats
+	NodeStatus     = headgateNodeStatus
+	Reasons        = headgateReasonCounters
+	Service        = headgateService
+	ServiceInfo    = headgateServiceInfo
+	ServiceLive    = headgateServiceLive
+	SNAT           = headgateSnat
+	StickKey       = headgateStickKey
+	StickEntry     = headgateStickEntry
+	StickPolicy    = headgateStickPolicy
+	ThrottleKey    = headgateThrottleKey
+	ThrottleEntry  = headgateThrottleEntry
+	ThrottlePolicy = headgateThrottlePolicy
+	Meta           = headgateTableMeta
+	VIPKey         = headgateVipKey
 )
 
 // Maps are the program's maps, by name; bpf/maps.h says what each holds and who writes it.

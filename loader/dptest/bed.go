@@ -11,15 +11,15 @@ import (
 	"github.com/headgate/headgate/loader"
 )
 
-// HZ is what a Bed takes for the kernel's jiffies a second. Time passes only by Age, so it need not
-// be right.
-const HZ = 250
+// HZ is what a Bed takes for the kernel's jiffies a second: a hundred times as many as there are, so that
+// real time passes as good as not, and Age alone makes a difference.
+const HZ = 25000
 
 // Sizes of a Bed's tables; ids and indices are below these.
 const (
 	MaxNodes    = 32
 	MaxServices = 8
-	MaxSlots    = 64 // words of four node ids or a column, for each service
+	MaxSlots    = 64 // for each service
 )
 
 // Options of a Bed.
@@ -36,6 +36,8 @@ type Bed struct {
 	entry   *ebpf.Program // dirties the head-room, then runs the program
 	next    *ebpf.Map     // what entry goes on to
 	ours    [1024]uint64
+
+	families map[uint32]uint8 // by service
 }
 
 // Open loads the program with empty tables. It ends with the test. Without root, or on a kernel
@@ -89,6 +91,7 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 		"flows4": b.options.Buckets4, "flows6": b.options.Buckets6, "nodes": MaxNodes, "nodes_live": MaxNodes,
 		"nodes_stats": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
 		"services_info": MaxServices, "vips": 64, "slots": MaxServices * MaxSlots,
+		"sticks": maxClients, "throttles": maxClients,
 	} {
 		spec.Maps[name].MaxEntries = entries
 	}

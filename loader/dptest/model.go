@@ -22,6 +22,8 @@ type Model struct {
 	nodes    map[uint32]*Node
 	flows    map[Tuple]*modelFlow // by the client's tuple
 	replies  map[Tuple]*modelFlow // by the node's
+	sticks   map[clientKey]*modelStick
+	budgets  map[budgetKey]time.Duration // until when a client's flows last at its rate
 	now      time.Duration
 }
 
@@ -32,7 +34,7 @@ type modelLink struct {
 
 type modelService struct {
 	Service
-	ticket, cursor uint64
+	ticket int
 }
 
 // modelFlow is a flow; times are those of the Model.
@@ -47,6 +49,7 @@ func NewModel(b *Bed) *Model {
 		Admits: b.Admits,
 		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{},
 		nodes: map[uint32]*Node{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
+		sticks: map[clientKey]*modelStick{}, budgets: map[budgetKey]time.Duration{},
 	}
 }
 
@@ -69,11 +72,11 @@ func (m *Model) SetSNAT(index uint32, addr netip.Addr) { m.snats[index] = addr }
 
 // SetService is Bed.SetService.
 func (m *Model) SetService(s Service) {
-	next := &modelService{Service: s}
+	ticket := 0
 	if was := m.services[vipTuple(s)]; was != nil {
-		next.ticket, next.cursor = was.ticket, was.cursor
+		ticket = was.ticket
 	}
-	m.services[vipTuple(s)] = next
+	m.services[vipTuple(s)] = &modelService{s, ticket}
 }
 
 // SetNode is Bed.SetNode.
@@ -136,14 +139,16 @@ func (m *Model) Run(ifindex int, frame []byte) Outcome {
 		return Outcome{Pass, reason, frame}
 	}
 	p.ifindex = ifindex
+	admitted := false
 	if f := m.flows[p.tuple]; f != nil {
 		if outcome, done := m.forward(p, f); done {
 			return outcome
 		}
+		admitted = (f.Class == HalfOpen || f.Class == UDP) && !m.expired(f)
 	} else if f := m.replies[p.tuple]; f != nil {
 		return m.reply(p, f)
 	}
-	return m.newFlow(p)
+	return m.newFlow(p, admitted)
 }
 
 func (m *Model) forward(p *modelPacket, f *modelFlow) (Outcome, bool) {
@@ -167,7 +172,7 @@ func (m *Model) givesWay(p *modelPacket, f *modelFlow) bool {
 	if !p.tcp() {
 		return dead || m.expired(f)
 	}
-	return p.opens() && (dead || f.Class == Closing || f.Class == HalfOpen && actions&ActionNew == 0)
+	return p.opens() && (dead || f.Class == Closing || f.Class == HalfOpen && actions&(ActionNew|ActionStick) == 0)
 }
 
 func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {

@@ -12,8 +12,8 @@ const (
 	portTries    = 16
 )
 
-// newFlow decides about a packet that no flow takes.
-func (m *Model) newFlow(p *modelPacket) Outcome {
+// newFlow decides about a packet that no flow takes; admitted: one gave way that its client had opened.
+func (m *Model) newFlow(p *modelPacket, admitted bool) Outcome {
 	service := m.services[Tuple{Proto: p.tuple.Proto, Dst: p.tuple.Dst}]
 	switch {
 	case service == nil:
@@ -22,17 +22,21 @@ func (m *Model) newFlow(p *modelPacket) Outcome {
 		return m.refuse(p, "flow_unknown")
 	case p.ttl <= 1:
 		return Outcome{Pass, "ttl_expired", p.frame}
-	case service.length() == 0 && service.Drop:
-		return Outcome{Drop, "no_backend_dropped", p.frame}
-	case service.length() == 0:
-		return m.refuse(p, "no_backend")
+	case service.Rate != 0 && !admitted && !m.mayOpen(service, p.tuple.Src.Addr()):
+		return Outcome{Drop, "throttled", p.frame}
 	}
-	node, full := m.choose(service, p.tuple.Src.Addr())
-	if node == nil {
-		return m.refuse(p, full)
+	node, chosen := m.choose(service, p.tuple.Src.Addr())
+	switch {
+	case !chosen && service.Drop:
+		return Outcome{Drop, "no_backend_dropped", p.frame}
+	case !chosen:
+		return m.refuse(p, "no_backend")
 	}
 	source, found := m.choosePort(p, node)
 	if !found {
+		if service.TTL != 0 {
+			m.DropStick(service.ID, p.tuple.Src.Addr())
+		}
 		return m.refuse(p, "no_port")
 	}
 	f := m.create(p, node, source)

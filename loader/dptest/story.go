@@ -20,14 +20,17 @@ import (
 //	let NAME TEXT                    $NAME stands for TEXT from here on
 //	link INDEX IFINDEX MAC           an interface
 //	snat INDEX ADDRESS
-//	service ID PROTO VIP:PORT NODES [hash] [members IDS] [drop]   NODES: ids with commas, or -
-//	service ID PROTO VIP:PORT COLUMNS leastconn|tickets [members IDS] [drop]   COLUMNS: OWN or OWN:SHARE:ALIAS
+//	service ID PROTO VIP:PORT NODES [drop] [stick TTL] [slides] [tier N] [throttle RATE group N]
+//	                                 NODES: ids with commas, or -
 //	word ID NUMBER                   what service ID points to, whatever it is
 //	forget ID                        takes the service's port away
-//	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D] [max-conns N] [weight N] ACTIONS...
-//	actions ID ACTIONS...            of new, dead, reset, none
+//	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D]
+//	     [of SERVICE] [generation N] [backup] ACTIONS...
+//	actions ID ACTIONS...            of new, dead, reset, stick, none
+//	generation ID N                  of a node: stick entries of another one are dead
+//	unstick SERVICE CLIENT           takes a stick entry away
 //	hop ID LINK/MAC|unresolved
-//	age DURATION                     makes every flow so much older
+//	age DURATION                     makes every flow, and all that is known of clients, so much older
 //	sweep                            closes what has expired
 //	tokens N                         for refusals, on each CPU
 //	lock FAMILY BUCKET, unlock FAMILY BUCKET   as another CPU would
@@ -99,7 +102,9 @@ type telling struct {
 	services map[uint32]Service
 	locks    map[string]bool
 	table    map[Tuple]string // as it was told last
-	silent   bool             // in an included story
+	sticks   map[string]string
+	budgets  map[string]uint64 // by what they are of
+	silent   bool              // in an included story
 }
 
 func (t *telling) say(format string, args ...any) {
@@ -198,6 +203,7 @@ func (t *telling) packet(args []string, layers []string) error {
 		t.say("%s", line)
 	}
 	t.tellTable()
+	t.tellClients()
 	return nil
 }
 

@@ -113,6 +113,8 @@ func (a *args) actions() (actions uint8) {
 			actions |= ActionDead
 		case "reset":
 			actions |= ActionResetTCP
+		case "stick":
+			actions |= ActionStick
 		case "none":
 		default:
 			a.fail("unknown action %s", word)
@@ -140,17 +142,57 @@ func (a *args) node() Node {
 		case "udp-idle":
 			a.next()
 			n.UDPIdle = a.duration()
-		case "max-conns":
+		case "of":
 			a.next()
-			n.MaxConns = uint32(a.number())
-		case "weight":
+			n.Service = uint32(a.number())
+		case "generation":
 			a.next()
-			n.Weight = uint16(a.number())
+			n.Generation = uint16(a.number())
+		case "backup":
+			a.next()
+			n.Backup = true
 		default:
 			n.Actions = a.actions()
 		}
 	}
 	return n
+}
+
+func (a *args) service() Service {
+	s := Service{ID: uint32(a.number()), Proto: a.proto(), VIP: a.addrPort()}
+	if list := a.next(); list != "-" {
+		for word := range strings.SplitSeq(list, ",") {
+			id, err := strconv.ParseUint(word, 10, 32)
+			if err != nil {
+				a.fail("want ids of nodes with commas, or -, not %q", list)
+			}
+			s.Slots = append(s.Slots, uint32(id))
+		}
+	}
+	for len(a.words) > 0 {
+		a.policy(&s)
+	}
+	return s
+}
+
+// policy reads one of the words that may follow a service's nodes.
+func (a *args) policy(s *Service) {
+	switch word := a.next(); word {
+	case "drop":
+		s.Drop = true
+	case "stick":
+		s.TTL = a.duration()
+	case "slides":
+		s.Slides = true
+	case "tier":
+		s.Tier = uint16(a.number())
+	case "throttle":
+		s.Rate = uint32(a.number())
+	case "group":
+		s.Group = uint32(a.number())
+	default:
+		a.fail("unknown word %s", word)
+	}
 }
 
 // command runs one that is not a packet.
@@ -200,6 +242,12 @@ func (t *telling) setTables(word string, a *args) bool {
 	case "actions":
 		id, actions := uint32(a.number()), a.actions()
 		a.then(func() { t.bed.SetActions(id, actions) })
+	case "generation":
+		id, generation := uint32(a.number()), uint16(a.number())
+		a.then(func() { t.bed.SetGeneration(id, generation) })
+	case "unstick":
+		service, client := uint32(a.number()), a.addr()
+		a.then(func() { t.bed.DropStick(service, client) })
 	case "hop":
 		id, hop := uint32(a.number()), a.hop()
 		a.then(func() { t.bed.SetHop(id, hop) })
@@ -214,7 +262,7 @@ func (t *telling) disturb(word string, a *args) bool {
 	switch word {
 	case "age":
 		d := a.duration()
-		a.then(func() { t.bed.Age(d) })
+		a.then(func() { t.bed.Age(d); t.noteBudgets() })
 	case "sweep":
 		t.sweep()
 	case "tokens":
