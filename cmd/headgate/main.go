@@ -123,7 +123,6 @@ func newApp(e env) *cli.App {
 			mapsCommand(e),
 			detachCommand(e),
 			versionCommand(e),
-			manCommand(e),
 		},
 	}
 	finish(app.Commands)

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -39,38 +38,29 @@ func newMemoryStore() *memoryStore { return &memoryStore{changed: make(chan stru
 func (s *memoryStore) Get() store.Desired {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.desired
+	return store.Desired{Revision: s.desired.Revision, Balancers: lb.Clone(s.desired.Balancers)}
 }
 
 func (s *memoryStore) Watch() <-chan struct{} { return s.changed }
 
-func (s *memoryStore) Change(fn func(*store.Draft) error) (store.Desired, error) {
+func (s *memoryStore) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := store.NewDraft(s.desired, time.Now())
-	if err := errors.Join(fn(d), s.full); err != nil {
-		return store.Desired{}, err
+	next, err := fn(lb.Clone(s.desired.Balancers))
+	if err == nil {
+		err = s.full
 	}
-	next, err := d.Finish()
+	if err == nil {
+		s.desired = store.Desired{Revision: s.desired.Revision + 1, Balancers: next}
+	}
+	s.mu.Unlock()
 	if err != nil {
 		return store.Desired{}, err
 	}
-	s.desired = next
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
-	return next, nil
-}
-
-func (s *memoryStore) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error) {
-	return s.Change(func(d *store.Draft) error {
-		next, err := fn(lb.Clone(d.Balancers()))
-		if err == nil {
-			d.Replace(next)
-		}
-		return err
-	})
+	return s.Get(), nil
 }
 
 // fakeChecks gives the results that a test puts in.

@@ -9,8 +9,13 @@ import (
 )
 
 // duration turns jiffies of the tables' kernel into time.
-func (m *memory) duration(jiffies uint32) time.Duration {
-	return time.Duration(uint64(jiffies) * uint64(time.Second) / uint64(m.hz()))
+func (m *memory) duration(jiffies uint32) time.Duration { return m.duration64(uint64(jiffies)) }
+
+// duration64 is good for 290 years.
+func (m *memory) duration64(jiffies uint64) time.Duration {
+	const second = uint64(time.Second)
+	hz := uint64(m.hz())
+	return time.Duration(jiffies/hz*second + jiffies%hz*second/hz)
 }
 
 // jiffies turns time into jiffies, rounded up; what does not fit stays at the greatest time that
@@ -43,12 +48,17 @@ func (m *memory) since(then, now uint32) time.Duration {
 	return m.duration(now - then)
 }
 
-// jiffiesAt returns the kernel's jiffies at a moment of CLOCK_MONOTONIC in nanoseconds: counted on
-// from when the tables were made.
+// jiffiesAt returns the low half of the kernel's jiffies at a moment, as the flow table keeps them.
 func jiffiesAt(meta *loader.Meta, monotonic uint64) uint32 {
+	return uint32(jiffies64At(meta, monotonic))
+}
+
+// jiffies64At returns the kernel's jiffies at a moment of CLOCK_MONOTONIC in nanoseconds: counted on
+// from when the tables were made.
+func jiffies64At(meta *loader.Meta, monotonic uint64) uint64 {
 	const second = uint64(time.Second)
 	passed, hz := monotonic-meta.MonotonicNs, uint64(meta.Hz)
-	return uint32(meta.Jiffies + passed/second*hz + passed%second*hz/second)
+	return meta.Jiffies + passed/second*hz + passed%second*hz/second
 }
 
 // monotonic returns CLOCK_MONOTONIC in nanoseconds.

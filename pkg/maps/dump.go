@@ -71,18 +71,37 @@ func (r *Reader) dumpServices(yield emit) {
 			continue
 		}
 		w := decodeServiceWord(raw)
-		text := "drop"
-		if !w.Drop {
-			text = "refuse"
-		}
-		algorithm := w.Algorithm.String()
-		if w.Limited {
-			algorithm += " with limits"
-		}
-		if !yield(entry(id, "%s, %d entries, slots %d+%d, when empty %s", algorithm, w.Length, w.Offset, w.Words(), text), nil) {
+		text, err := r.policyText(id, w)
+		if !yield(entry(id, "slots %d+%d, when empty %s", w.Offset, w.Length, text), err) || err != nil {
 			return
 		}
 	}
+}
+
+// policyText says what a service does beside scheduling.
+func (r *Reader) policyText(id uint32, w ServiceWord) (string, error) {
+	text := "refuse"
+	if w.Drop {
+		text = "drop"
+	}
+	if w.Stick {
+		p, err := r.ReadStickPolicy(id)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(", clients stick for %s, tier %d", p.TTL, p.Tier)
+		if p.Slides {
+			text += ", sliding"
+		}
+	}
+	if w.Throttle {
+		p, err := r.ReadThrottlePolicy(id)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(", %d flows a second and client in group %d", p.Rate, p.Group)
+	}
+	return text, nil
 }
 
 func (r *Reader) dumpTickets(yield emit) {
@@ -105,31 +124,19 @@ func (r *Reader) dumpServicesInfo(yield emit) {
 	}
 }
 
-// dumpSlots shows the words that a service's table takes; the others are nobody's.
+// dumpSlots shows the slots that a service's word covers; the others are nobody's.
 func (r *Reader) dumpSlots(yield emit) {
 	for id := range uint32(len(r.services)) {
 		w := decodeServiceWord(atomic.LoadUint64(&r.services[id].Word))
-		table, members, err := ReadTable(r, w)
+		ids, err := r.ReadSlots(w.Offset, w.Length)
 		if err != nil {
 			yield(Entry{}, fmt.Errorf("service %d: %w", id, err))
 			return
 		}
-		at := w.Offset
-		for _, slot := range table {
-			if !yield(entry(at, "%s (service %d)", describeSlot(w.Algorithm, slot), id), nil) {
+		for i, node := range ids {
+			if !yield(entry(w.Offset+uint32(i), "node %d (service %d)", node, id), nil) {
 				return
 			}
-			at++
-		}
-		for i, ids := range members {
-			text := fmt.Sprintf("%d words of members", ids)
-			if i > 0 {
-				text = "members " + describeIDs(ids)
-			}
-			if !yield(entry(at, "%s (service %d)", text, id), nil) {
-				return
-			}
-			at++
 		}
 	}
 }
@@ -141,9 +148,9 @@ func (r *Reader) dumpNodes(yield emit) {
 			continue
 		}
 		s := n.Status
-		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] hop %s service %d snats %d+%d idle tcp %s udp %s max_conns %d flows divided by %d",
-			n.Address, n.Protocol, s.Lifecycle, s.Mode, s.Health, s.Override, s.Actions, n.Hop,
-			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP, n.Load.MaxConns, n.Load.Weight), err) || err != nil {
+		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] generation %d hop %s service %d snats %d+%d idle tcp %s udp %s",
+			n.Address, n.Protocol, s.Lifecycle, s.Mode, s.Health, s.Override, s.Actions, s.Generation, n.Hop,
+			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP), err) || err != nil {
 			return
 		}
 	}

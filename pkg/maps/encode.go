@@ -125,6 +125,8 @@ func encodeStatus(s Status) loader.NodeStatus {
 		Override:  indexOf(overrides, s.Override),
 		Lifecycle: uint8(s.Lifecycle),
 		Actions:   uint8(s.Actions),
+
+		Generation: s.Generation,
 	}
 }
 
@@ -136,6 +138,8 @@ func decodeStatus(word uint64) Status {
 		Override:  valueAt(overrides, s.Override),
 		Lifecycle: Lifecycle(s.Lifecycle),
 		Actions:   Actions(s.Actions),
+
+		Generation: s.Generation,
 	}
 }
 
@@ -156,35 +160,40 @@ func decodeHop(w uint64) (h Hop) {
 
 // Bits of service.word (SERVICE_*).
 const (
-	serviceLengthShift = 32
-	serviceLengthMask  = 1<<24 - 1
-	serviceFlagsShift  = 56
-
-	serviceFlagDrop       = 1
-	serviceAlgorithmShift = 1
-	serviceAlgorithmMask  = 3
-	serviceFlagLimited    = 32
+	serviceLengthShift  = 32
+	serviceLengthMask   = 1<<24 - 1
+	serviceFlagsShift   = 56
+	serviceFlagDrop     = 1
+	serviceFlagStick    = 8
+	serviceFlagThrottle = 16
 )
 
 func encodeServiceWord(w ServiceWord) uint64 {
-	flags := uint64(w.Algorithm&serviceAlgorithmMask) << serviceAlgorithmShift
-	if w.Drop {
-		flags |= serviceFlagDrop
+	x := uint64(w.Offset) | uint64(w.Length&serviceLengthMask)<<serviceLengthShift
+	for flag, set := range map[uint64]bool{serviceFlagDrop: w.Drop, serviceFlagStick: w.Stick, serviceFlagThrottle: w.Throttle} {
+		if set {
+			x |= flag << serviceFlagsShift
+		}
 	}
-	if w.Limited {
-		flags |= serviceFlagLimited
+	return x
+}
+
+func encodeStickPolicy(p StickPolicy, ttl uint32) loader.StickPolicy {
+	out := loader.StickPolicy{Ttl: ttl, Tier: p.Tier}
+	if p.Slides {
+		out.Slides = 1
 	}
-	return uint64(w.Offset) | uint64(w.Length&serviceLengthMask)<<serviceLengthShift | flags<<serviceFlagsShift
+	return out
 }
 
 func decodeServiceWord(x uint64) ServiceWord {
 	flags := x >> serviceFlagsShift
 	return ServiceWord{
-		Offset:    uint32(x),
-		Length:    uint32(x >> serviceLengthShift & serviceLengthMask),
-		Algorithm: Algorithm(flags >> serviceAlgorithmShift & serviceAlgorithmMask),
-		Limited:   flags&serviceFlagLimited != 0,
-		Drop:      flags&serviceFlagDrop != 0,
+		Offset:   uint32(x),
+		Length:   uint32(x >> serviceLengthShift & serviceLengthMask),
+		Drop:     flags&serviceFlagDrop != 0,
+		Stick:    flags&serviceFlagStick != 0,
+		Throttle: flags&serviceFlagThrottle != 0,
 	}
 }
 

@@ -32,6 +32,7 @@ func NewFake(sizes FakeSizes) *Fake {
 		table:   map[VIP]uint32{},
 		most:    uint32(or(sizes.VIPs, services)),
 		ports:   map[uint16]int{},
+		sticks:  map[loader.StickKey]loader.StickEntry{},
 		traffic: make([]Traffic, nodes),
 	}
 	return &Fake{ports: out, store: &store{
@@ -41,7 +42,7 @@ func NewFake(sizes FakeSizes) *Fake {
 			services:     make([]loader.Service, services),
 			servicesLive: make([]loader.ServiceLive, services),
 			servicesInfo: make([]loader.ServiceInfo, services),
-			slots:        make([]uint64, or(sizes.Slots, 65536)),
+			slots:        make([]slotCell, or(sizes.Slots, 65536)),
 			nodes:        make([]loader.Node, nodes),
 			nodesLive:    make([]loader.NodeLive, nodes),
 			nodesInfo:    make([]loader.NodeInfo, nodes),
@@ -53,6 +54,9 @@ func NewFake(sizes FakeSizes) *Fake {
 		outside: out,
 	}}
 }
+
+// fakeClients is the size of a Fake's tables of clients, for show: it holds as many as there are.
+const fakeClients = 1024
 
 // fakeMeta is what tables without a program are made with.
 func fakeMeta() loader.Meta {
@@ -79,11 +83,13 @@ func (f *Fake) CountReason(reason int, packets uint64) { f.ports.counts[reason] 
 
 // fakeOutside is the hash, redirect and per-CPU maps of a Fake.
 type fakeOutside struct {
-	table   map[VIP]uint32
-	most    uint32
-	ports   map[uint16]int
-	traffic []Traffic
-	counts  [64]uint64
+	table     map[VIP]uint32
+	most      uint32
+	ports     map[uint16]int
+	traffic   []Traffic
+	sticks    map[loader.StickKey]loader.StickEntry
+	throttles map[loader.ThrottleKey]loader.ThrottleEntry
+	counts    [64]uint64
 }
 
 func (o *fakeOutside) vips() (map[VIP]uint32, error) { return maps.Clone(o.table), nil }
@@ -118,6 +124,32 @@ func (o *fakeOutside) nodeTraffic(id uint32) (Traffic, error) { return o.traffic
 
 func (o *fakeOutside) clearTraffic(id uint32) error {
 	o.traffic[id] = Traffic{}
+	return nil
+}
+
+func (o *fakeOutside) eachStick(do func(loader.StickKey, loader.StickEntry) bool) error {
+	for key, e := range maps.Clone(o.sticks) {
+		if !do(key, e) {
+			break
+		}
+	}
+	return nil
+}
+
+func (o *fakeOutside) deleteStick(key loader.StickKey) error {
+	delete(o.sticks, key)
+	return nil
+}
+
+func (o *fakeOutside) sticksMax() uint32    { return fakeClients }
+func (o *fakeOutside) throttlesMax() uint32 { return fakeClients }
+
+func (o *fakeOutside) eachThrottle(do func(loader.ThrottleKey, loader.ThrottleEntry) bool) error {
+	for key, e := range o.throttles {
+		if !do(key, e) {
+			break
+		}
+	}
 	return nil
 }
 

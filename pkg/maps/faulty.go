@@ -86,10 +86,6 @@ func (f *Faulty) WriteSNATs(id uint32, r SNATRange) error {
 	return f.write("write node's snats", func() error { return f.Tables.WriteSNATs(id, r) })
 }
 
-func (f *Faulty) WriteLoad(id uint32, l Load) error {
-	return f.write("write node's load", func() error { return f.Tables.WriteLoad(id, l) })
-}
-
 func (f *Faulty) StartNode(id uint32, nextPort uint64) error {
 	return f.write("start node", func() error { return f.Tables.StartNode(id, nextPort) })
 }
@@ -114,6 +110,22 @@ func (f *Faulty) WriteService(id uint32, w ServiceWord) error {
 	return f.write("write services", func() error { return f.Tables.WriteService(id, w) })
 }
 
+func (f *Faulty) ReadStickPolicy(id uint32) (StickPolicy, error) {
+	return fails(f, "read stick policy", func() (StickPolicy, error) { return f.Tables.ReadStickPolicy(id) })
+}
+
+func (f *Faulty) WriteStickPolicy(id uint32, p StickPolicy) error {
+	return f.write("write stick policy", func() error { return f.Tables.WriteStickPolicy(id, p) })
+}
+
+func (f *Faulty) ReadThrottlePolicy(id uint32) (ThrottlePolicy, error) {
+	return fails(f, "read throttle policy", func() (ThrottlePolicy, error) { return f.Tables.ReadThrottlePolicy(id) })
+}
+
+func (f *Faulty) WriteThrottlePolicy(id uint32, p ThrottlePolicy) error {
+	return f.write("write throttle policy", func() error { return f.Tables.WriteThrottlePolicy(id, p) })
+}
+
 func (f *Faulty) ReadServiceInfo(id uint32) (ServiceInfo, error) {
 	return fails(f, "read services_info", func() (ServiceInfo, error) { return f.Tables.ReadServiceInfo(id) })
 }
@@ -122,15 +134,15 @@ func (f *Faulty) WriteServiceInfo(id uint32, i ServiceInfo) error {
 	return f.write("write services_info", func() error { return f.Tables.WriteServiceInfo(id, i) })
 }
 
-func (f *Faulty) ReadSlots(first, count uint32) ([]uint64, error) {
-	return fails(f, "read slots", func() ([]uint64, error) { return f.Tables.ReadSlots(first, count) })
+func (f *Faulty) ReadSlots(first, count uint32) ([]uint32, error) {
+	return fails(f, "read slots", func() ([]uint32, error) { return f.Tables.ReadSlots(first, count) })
 }
 
-func (f *Faulty) WriteSlots(first uint32, words []uint64) error {
+func (f *Faulty) WriteSlots(first uint32, ids []uint32) error {
 	if !f.hit() {
-		return f.Tables.WriteSlots(first, words)
+		return f.Tables.WriteSlots(first, ids)
 	}
-	if err := f.Tables.WriteSlots(first, words[:f.random.IntN(len(words)+1)]); err != nil {
+	if err := f.Tables.WriteSlots(first, ids[:f.random.IntN(len(ids)+1)]); err != nil {
 		return err
 	}
 	return fmt.Errorf("write slots: %w", ErrInjected)

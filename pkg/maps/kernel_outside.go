@@ -89,6 +89,49 @@ func (o *kernelOutside) clearTraffic(id uint32) error {
 	return nil
 }
 
+func (o *kernelOutside) eachStick(do func(loader.StickKey, loader.StickEntry) bool) error {
+	return eachOf(o.maps.Sticks, "sticks", do)
+}
+
+func (o *kernelOutside) deleteStick(key loader.StickKey) error {
+	err := o.maps.Sticks.Delete(key)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("map sticks, delete: %w", err)
+	}
+	return nil
+}
+
+func (o *kernelOutside) sticksMax() uint32    { return o.maps.Sticks.MaxEntries() }
+func (o *kernelOutside) throttlesMax() uint32 { return o.maps.Throttles.MaxEntries() }
+
+func (o *kernelOutside) eachThrottle(do func(loader.ThrottleKey, loader.ThrottleEntry) bool) error {
+	return eachOf(o.maps.Throttles, "throttles", do)
+}
+
+// batch is how many entries one system call reads of a hash map: more than a bucket of it ever holds.
+const batch = 4096
+
+// eachOf hands over the entries of a hash map, thousands at a time.
+func eachOf[K, V any](m *ebpf.Map, name string, do func(K, V) bool) error {
+	size := min(batch, m.MaxEntries())
+	var cursor ebpf.MapBatchCursor
+	keys, values := make([]K, size), make([]V, size)
+	for {
+		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("read map %s: %w", name, err)
+		}
+		for i := range n {
+			if !do(keys[i], values[i]) {
+				return nil
+			}
+		}
+		if err != nil { // it has no more
+			return nil
+		}
+	}
+}
+
 func (o *kernelOutside) reasons() ([]uint64, error) {
 	var cpus []loader.Reasons
 	if err := o.maps.Reasons.Lookup(uint32(0), &cpus); err != nil {
@@ -123,7 +166,7 @@ func (o *kernelOutside) sizes() (map[string]uint64, error) {
 		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "services": m.Services,
 		"services_live": m.ServicesLive, "services_info": m.ServicesInfo, "slots": m.Slots,
 		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
-		"snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "reasons": m.Reasons,
+		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "reasons": m.Reasons,
 		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta,
 	} {
 		info, err := one.Info()

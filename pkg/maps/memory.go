@@ -6,6 +6,12 @@ import (
 	"github.com/headgate/headgate/loader"
 )
 
+// slotCell is an entry of slots as it lies in memory: the kernel keeps array entries 8 bytes apart.
+type slotCell struct {
+	node uint32
+	_    uint32
+}
+
 // memory is all mmap-able maps as Go slices. Programs change them at any time, so everything that
 // they share is read and written by one atomic operation at a time.
 type memory struct {
@@ -14,7 +20,7 @@ type memory struct {
 	services     []loader.Service
 	servicesLive []loader.ServiceLive
 	servicesInfo []loader.ServiceInfo
-	slots        []uint64
+	slots        []slotCell
 	nodes        []loader.Node
 	nodesLive    []loader.NodeLive
 	nodesInfo    []loader.NodeInfo
@@ -37,6 +43,14 @@ type outside interface {
 
 	nodeTraffic(id uint32) (Traffic, error)
 	clearTraffic(id uint32) error
+	// eachStick hands over stick entries as long as do says so.
+	eachStick(do func(loader.StickKey, loader.StickEntry) bool) error
+	deleteStick(loader.StickKey) error
+	sticksMax() uint32
+	// eachThrottle does the same with what clients have used of their rates.
+	eachThrottle(do func(loader.ThrottleKey, loader.ThrottleEntry) bool) error
+	throttlesMax() uint32
+
 	reasons() ([]uint64, error)
 	refusalTokens() ([]uint64, error)
 	// sizes is how many bytes each map takes, as far as that is known.

@@ -44,12 +44,13 @@ const (
 	TakesNew Actions = 1 << iota // new flows may go there
 	Dead                         // UDP flows are picked anew
 	ResetTCP                     // established TCP flows are answered with RST
+	Sticks                       // new flows of clients that stick to it may go there
 )
 
 // String lists the bits.
 func (a Actions) String() string {
 	s := ""
-	for i, name := range []string{"new", "dead", "reset-tcp"} {
+	for i, name := range []string{"new", "dead", "reset-tcp", "stick"} {
 		if a>>i&1 == 0 {
 			continue
 		}
@@ -68,6 +69,8 @@ type Status struct {
 	Override  lb.Override
 	Lifecycle Lifecycle
 	Actions   Actions
+	// Generation is of the id: stick entries of another one are dead.
+	Generation uint16
 }
 
 // Hop is where a packet goes next. The zero Hop is unresolved.
@@ -101,13 +104,6 @@ type Node struct {
 	Service  uint32
 	Idle     Idle
 	SNATs    SNATRange
-	Load     Load
-}
-
-// Load is what a node's active flows are measured by.
-type Load struct {
-	MaxConns uint32 // from so many on it takes no new ones; 0: no limit
-	Weight   uint16 // they are divided by it when they are compared with those of others
 }
 
 // NodeInfo is what people need to know of a node when no daemon runs.
@@ -115,6 +111,29 @@ type NodeInfo struct {
 	Label     string // cut at 32 bytes
 	Weight    int
 	CheckedAt time.Time // of the last check's result; zero: none. Nanoseconds, no zone
+}
+
+// ServiceWord points to a table of slots.
+type ServiceWord struct {
+	Offset, Length uint32 // in slots; length 0: nothing is eligible
+	Drop           bool   // nothing eligible: drop silently instead of refusing
+	Stick          bool   // clients stick to nodes, as the policy says
+	Throttle       bool   // clients open flows at a limited rate, as the policy says
+}
+
+// StickPolicy says how long clients of a service stick to its nodes.
+type StickPolicy struct {
+	TTL    time.Duration // from when an entry was made, or last used if it slides
+	Slides bool
+	// Tier counts the changes between the backups and others: odd while the backups serve. An entry that
+	// they made is good in one tier only. 0 is none.
+	Tier uint16
+}
+
+// ThrottlePolicy says how fast a client may open flows.
+type ThrottlePolicy struct {
+	Group uint32 // services with the same one share what a client may open
+	Rate  int    // a second
 }
 
 // ServiceInfo says which VIP a service id stands for.

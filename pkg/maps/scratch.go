@@ -22,6 +22,7 @@ func Scratch(buckets uint32) (*Kernel, *loader.Maps, error) {
 	}
 	spec.Programs = nil
 	spec.Maps["flows4"].MaxEntries, spec.Maps["flows6"].MaxEntries = buckets, buckets
+	spec.Maps["sticks"].MaxEntries, spec.Maps["throttles"].MaxEntries = loader.ClientsMin, loader.ClientsMin
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make maps: %w", err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/headgate/headgate/loader"
 )
@@ -32,7 +33,6 @@ func (s *store) ReadNode(id uint32) (Node, error) {
 	}
 	tcp, udp := split64(atomic.LoadUint64(word64(&n.TcpIdle)))
 	first, count := split32(atomic.LoadUint32(word32(&n.SnatFirst)))
-	weight, _ := split32(atomic.LoadUint32(word32(&n.Weight)))
 	return Node{
 		Status:   decodeStatus(atomic.LoadUint64(word64(&n.Status))),
 		Hop:      decodeHop(atomic.LoadUint64(&n.Hop)),
@@ -41,7 +41,6 @@ func (s *store) ReadNode(id uint32) (Node, error) {
 		Service:  n.Service,
 		Idle:     Idle{TCP: s.duration(tcp), UDP: s.duration(udp)},
 		SNATs:    SNATRange{First: first, Count: count},
-		Load:     Load{MaxConns: atomic.LoadUint32(&n.MaxConns), Weight: weight},
 	}, nil
 }
 
@@ -50,8 +49,10 @@ func (s *store) WriteNode(id uint32, n Node) error {
 	if err != nil {
 		return err
 	}
-	// Nobody's until it is complete, so that a crash in between leaves no half a node.
-	atomic.StoreUint64(word64(&rec.Status), 0)
+	// Nobody's until it is complete, so that a crash in between leaves no half a node; but of its
+	// generation, or entries that stick to an earlier owner might be taken for its own.
+	nobody := encodeStatus(Status{Generation: n.Status.Generation})
+	atomic.StoreUint64(word64(&rec.Status), *word64(&nobody))
 	rec.Addr = encodeAddr(n.Address.Addr())
 	rec.Port = swap16(n.Address.Port())
 	rec.Family = familyOf(n.Address.Addr())
@@ -62,9 +63,6 @@ func (s *store) WriteNode(id uint32, n Node) error {
 		return err
 	}
 	if err := s.WriteSNATs(id, n.SNATs); err != nil {
-		return err
-	}
-	if err := s.WriteLoad(id, n.Load); err != nil {
 		return err
 	}
 	return s.WriteStatus(id, n.Status)
@@ -104,16 +102,6 @@ func (s *store) WriteSNATs(id uint32, r SNATRange) error {
 		return err
 	}
 	atomic.StoreUint32(word32(&n.SnatFirst), join32(r.First, r.Count))
-	return nil
-}
-
-func (s *store) WriteLoad(id uint32, l Load) error {
-	n, err := at("nodes", s.nodes, id)
-	if err != nil {
-		return err
-	}
-	atomic.StoreUint32(&n.MaxConns, l.MaxConns)
-	atomic.StoreUint32(word32(&n.Weight), join32(l.Weight, 0))
 	return nil
 }
 
@@ -175,11 +163,49 @@ func (s *store) WriteService(id uint32, w ServiceWord) error {
 	if err != nil {
 		return err
 	}
-	if w.Length > serviceLengthMask || uint64(w.Offset)+uint64(w.Words()) > uint64(len(s.slots)) {
+	if w.Length > serviceLengthMask || uint64(w.Offset)+uint64(w.Length) > uint64(len(s.slots)) {
 		return fmt.Errorf("services[%d]: slots %d+%d are beyond the end of the map (%d entries)",
-			id, w.Offset, w.Words(), len(s.slots))
+			id, w.Offset, w.Length, len(s.slots))
 	}
 	atomic.StoreUint64(&svc.Word, encodeServiceWord(w))
+	return nil
+}
+
+func (s *store) ReadStickPolicy(id uint32) (StickPolicy, error) {
+	svc, err := at("services", s.services, id)
+	if err != nil {
+		return StickPolicy{}, err
+	}
+	word := atomic.LoadUint64(word64(&svc.Stick))
+	p := *(*loader.StickPolicy)(unsafe.Pointer(&word))
+	return StickPolicy{TTL: s.duration(p.Ttl), Slides: p.Slides != 0, Tier: p.Tier}, nil
+}
+
+func (s *store) WriteStickPolicy(id uint32, p StickPolicy) error {
+	svc, err := at("services", s.services, id)
+	if err != nil {
+		return err
+	}
+	policy := encodeStickPolicy(p, s.jiffies(p.TTL))
+	atomic.StoreUint64(word64(&svc.Stick), *word64(&policy))
+	return nil
+}
+
+func (s *store) ReadThrottlePolicy(id uint32) (ThrottlePolicy, error) {
+	svc, err := at("services", s.services, id)
+	if err != nil {
+		return ThrottlePolicy{}, err
+	}
+	group, rate := split64(atomic.LoadUint64(word64(&svc.Throttle)))
+	return ThrottlePolicy{Group: group, Rate: int(rate)}, nil
+}
+
+func (s *store) WriteThrottlePolicy(id uint32, p ThrottlePolicy) error {
+	svc, err := at("services", s.services, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint64(word64(&svc.Throttle), join64(p.Group, uint32(p.Rate)))
 	return nil
 }
 
@@ -200,34 +226,32 @@ func (s *store) WriteServiceInfo(id uint32, info ServiceInfo) error {
 	return nil
 }
 
-func (s *store) slotRange(first, count uint32) ([]uint64, error) {
+func (s *store) slotRange(first, count uint32) ([]slotCell, error) {
 	if uint64(first)+uint64(count) > uint64(len(s.slots)) {
 		return nil, fmt.Errorf("slots[%d+%d]: beyond the end of the map (%d entries)", first, count, len(s.slots))
 	}
 	return s.slots[first : first+count], nil
 }
 
-func (s *store) ReadSlots(first, count uint32) ([]uint64, error) {
-	slots, err := s.slotRange(first, count)
+func (s *store) ReadSlots(first, count uint32) ([]uint32, error) {
+	cells, err := s.slotRange(first, count)
 	if err != nil {
 		return nil, err
 	}
-	words := make([]uint64, len(slots))
-	for i := range slots {
-		words[i] = atomic.LoadUint64(&slots[i])
+	ids := make([]uint32, len(cells))
+	for i := range cells {
+		ids[i] = atomic.LoadUint32(&cells[i].node)
 	}
-	return words, nil
+	return ids, nil
 }
 
-func (s *store) WriteSlots(first uint32, words []uint64) error {
-	slots, err := s.slotRange(first, uint32(len(words)))
+func (s *store) WriteSlots(first uint32, ids []uint32) error {
+	cells, err := s.slotRange(first, uint32(len(ids)))
 	if err != nil {
 		return err
 	}
-	for i, w := range words {
-		if atomic.LoadUint64(&slots[i]) != w { // leaves the lines alone that programs have in their caches
-			atomic.StoreUint64(&slots[i], w)
-		}
+	for i, id := range ids {
+		atomic.StoreUint32(&cells[i].node, id)
 	}
 	return nil
 }

@@ -179,12 +179,12 @@ func (w *world) tableOf() string {
 	if err != nil || len(services) != 1 {
 		w.t.Fatalf("services: %v, %v; want one", services, err)
 	}
-	ids, err := tableNodes(w.tables, services[0].Word)
+	slots, err := w.tables.ReadSlots(services[0].Word.Offset, services[0].Word.Length)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	names := ""
-	for _, id := range ids {
+	for _, id := range slots {
 		info, _ := w.tables.ReadNodeInfo(id)
 		names += info.Label
 	}
