@@ -3,13 +3,13 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
+
+	"github.com/headgate/headgate/pkg/httpd"
 )
 
 // Limits of the server.
@@ -62,41 +62,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Serve answers on the listener until the context ends, then lets requests in flight finish for at
-// most a second and cuts their connections. It closes the listener, and returns when no request is
-// worked on any more: what they read may be gone from then on.
+// Serve answers on the listener until the context ends; see httpd.Serve.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	var conns sync.WaitGroup
-	srv := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew:
-				conns.Add(1)
-			case http.StateClosed: // after the last request's handler has returned
-				conns.Done()
-			}
-		},
-	}
-	defer conns.Wait()
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
-	select {
-	case err := <-done:
-		_ = srv.Close()
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := srv.Shutdown(grace); err != nil {
-		_ = srv.Close() // the grace is over: requests in flight are cut
-	}
-	<-done
-	return nil
+	return httpd.Serve(ctx, l, s, s.log)
 }
 
 // handler gives the answer: a value for JSON, []byte for YAML as it is, or lines.

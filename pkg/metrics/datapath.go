@@ -1,0 +1,69 @@
+package metrics
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var (
+	packets = counter("packets_total",
+		"Packets by why they met their fate, which is passed (to the kernel), forwarded, refused (answered with an error) or dropped.",
+		"fate", "reason")
+	tableSize = gauge("flow_table_entries", "Entries that the flow table has room for; a flow takes two.", "family")
+	tableUsed = gauge("flow_table_used_entries",
+		"Entries in use by the class of their flow; half-open, closing and UDP flows give way when there is no room.",
+		"class", "family")
+	mapMemory = gauge("map_memory_bytes", "Memory of a BPF map, all CPUs together.", "map")
+	programs  = gauge("interface_attached", "1 if the program is attached to the interface, in this XDP mode.", "interface", "mode")
+)
+
+// dataPathCollector tells of the data path as a whole.
+type dataPathCollector struct{ Sources }
+
+// Describe implements prometheus.Collector.
+func (c *dataPathCollector) Describe(to chan<- *prometheus.Desc) {
+	describe(to, packets, tableSize, tableUsed, mapMemory, programs)
+}
+
+// Collect implements prometheus.Collector.
+func (c *dataPathCollector) Collect(to chan<- prometheus.Metric) {
+	c.reasons(to)
+	for _, t := range c.Maps.Fill() {
+		family := fmt.Sprintf("ipv%d", t.Family)
+		to <- tableSize.of(float64(t.Entries), family)
+		for class, n := range t.Used {
+			to <- tableUsed.of(float64(n), class.String(), family)
+		}
+	}
+	c.memory(to)
+	for _, i := range c.Interfaces() {
+		mode := i.Mode
+		if mode == "" {
+			mode = "none"
+		}
+		to <- programs.of(number(i.Mode != ""), i.Name, mode)
+	}
+}
+
+func (c *dataPathCollector) reasons(to chan<- prometheus.Metric) {
+	counts, err := c.Maps.Reasons()
+	if err != nil {
+		fail(to, err, packets)
+		return
+	}
+	for _, r := range counts {
+		to <- packets.of(float64(r.Packets), r.Fate, r.Name)
+	}
+}
+
+func (c *dataPathCollector) memory(to chan<- prometheus.Metric) {
+	sizes, err := c.Maps.Memory()
+	if err != nil {
+		fail(to, err, mapMemory)
+		return
+	}
+	for name, bytes := range sizes {
+		to <- mapMemory.of(float64(bytes), name)
+	}
+}

@@ -1,0 +1,145 @@
+package metrics
+
+import (
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// What the data path counts of a node.
+var (
+	nodePackets = counter("node_packets_total", "Packets of the node's flows; in: client to node, out: node to client.",
+		"address", "config", "direction", "lifecycle", "node")
+	nodeBytes = counter("node_bytes_total", "Bytes of the node's packets from the IP header on.",
+		"address", "config", "direction", "lifecycle", "node")
+	nodeFlows = counter("node_new_flows_total", "TCP connections and UDP sessions that were given to the node.",
+		"address", "config", "lifecycle", "node")
+	nodeActive = gauge("node_active_flows", "Flows of the node that are half-open, established or UDP.",
+		"address", "config", "lifecycle", "node")
+	nodePorts = gauge("node_source_ports_used_ratio",
+		"Share of NAT's source ports towards the node's address that active flows hold; at 1 new flows are refused with no_port.",
+		"address", "config", "lifecycle", "node")
+)
+
+// What people set on a node and what was found out about it.
+var (
+	nodeWeight = gauge("node_weight", "Weight of the node.", "address", "config", "node")
+	nodeMode   = gauge("node_mode", "1 for the mode that people set: accept, reject, drain or backup.",
+		"address", "config", "mode", "node")
+	nodeHealth = gauge("node_health", "1 for the health that checks found: UP, DOWN or Unknown.",
+		"address", "config", "health", "node")
+	nodeOverride = gauge("node_override", "1 for the health that people set instead: up or down. No series: none.",
+		"address", "config", "node", "override")
+	nodeEligible = gauge("node_eligible", "1 if the node takes new flows.", "address", "config", "node")
+	nodeResolved = gauge("node_next_hop_resolved", "1 if it is known how to reach the node.", "address", "config", "node")
+	nodeChecked  = gauge("node_last_check_timestamp_seconds", "End of the node's last check that had a result.",
+		"address", "config", "node")
+	nodeDuration = gauge("node_check_duration_seconds", "How long the node's last check took.", "address", "config", "node")
+)
+
+var (
+	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts}
+	declaredOfNode = []*family{nodeWeight, nodeMode, nodeHealth, nodeOverride, nodeEligible, nodeResolved, nodeChecked, nodeDuration}
+)
+
+// nodeCollector tells of every node.
+type nodeCollector struct{ Sources }
+
+// Describe implements prometheus.Collector.
+func (c *nodeCollector) Describe(to chan<- *prometheus.Desc) {
+	describe(to, countedOfNode...)
+	describe(to, declaredOfNode...)
+}
+
+// Collect implements prometheus.Collector.
+func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
+	for _, svc := range c.View().Services {
+		config := svc.Config.String()
+		for i := range svc.Nodes {
+			c.declared(to, config, &svc.Nodes[i])
+		}
+	}
+	states, err := c.Maps.Nodes()
+	if err != nil {
+		fail(to, err, countedOfNode...)
+		return
+	}
+	for _, t := range counted(states) {
+		t.collect(to)
+	}
+}
+
+// declared tells what the view says of a node.
+func (c *nodeCollector) declared(to chan<- prometheus.Metric, config string, n *state.Node) {
+	address := n.Key.Address.String()
+	id := labelled(nodeWeight.labels, address, config, n.Label)
+	to <- nodeWeight.at(float64(n.Weight), id)
+	to <- nodeEligible.at(number(n.Takes), id)
+	to <- nodeResolved.at(number(n.Hop.Resolved), id)
+	to <- nodeMode.of(1, address, config, string(n.Mode), n.Label)
+	to <- nodeHealth.of(1, address, config, string(n.Health), n.Label)
+	if n.Override != lb.OverrideNone && n.Override != "" {
+		to <- nodeOverride.of(1, address, config, n.Label, string(n.Override))
+	}
+	if r, checked := c.Checks.Result(n.Key); checked && !r.At.IsZero() {
+		to <- nodeChecked.at(float64(r.At.UnixNano())/1e9, id)
+		to <- nodeDuration.at(r.Duration.Seconds(), id)
+	}
+}
+
+// nodeTotal is what the maps have of a node. Several ids may stand for one: a node that was removed twice
+// while it had flows.
+type nodeTotal struct {
+	config, node, address, lifecycle string
+	active                           uint64
+	traffic                          maps.Traffic
+	ports                            float64 // share in use
+}
+
+// counted adds up what the maps have, in the order of ids.
+func counted(states []maps.NodeState) []*nodeTotal {
+	type key struct {
+		vip       maps.VIP
+		address   netip.AddrPort
+		lifecycle maps.Lifecycle
+	}
+	used := maps.PortsUsed(states)
+	totals := map[key]*nodeTotal{}
+	var out []*nodeTotal
+	for i := range states {
+		s := &states[i]
+		k := key{s.VIP, s.Address, s.Status.Lifecycle}
+		t := totals[k]
+		if t == nil {
+			t = &nodeTotal{
+				config: lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}.String(),
+				node:   s.Label, address: s.Address.String(), lifecycle: s.Status.Lifecycle.String(),
+				ports: used[s.ID].Share(),
+			}
+			totals[k] = t
+			out = append(out, t)
+		}
+		t.active += s.Active
+		t.traffic.Add(s.Traffic)
+	}
+	return out
+}
+
+func (t *nodeTotal) collect(to chan<- prometheus.Metric) {
+	id := labelled(nodeActive.labels, t.address, t.config, t.lifecycle, t.node)
+	to <- nodeActive.at(float64(t.active), id)
+	to <- nodeFlows.at(float64(t.traffic.Flows), id)
+	to <- nodePorts.at(t.ports, id)
+	for _, d := range []struct {
+		direction      string
+		packets, bytes uint64
+	}{{"in", t.traffic.PacketsIn, t.traffic.BytesIn}, {"out", t.traffic.PacketsOut, t.traffic.BytesOut}} {
+		id := labelled(nodePackets.labels, t.address, t.config, d.direction, t.lifecycle, t.node)
+		to <- nodePackets.at(float64(d.packets), id)
+		to <- nodeBytes.at(float64(d.bytes), id)
+	}
+}
