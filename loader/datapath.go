@@ -102,6 +102,15 @@ func (d *Datapath) Maps() *Maps { return &d.maps }
 // TakenOver says whether the tables were there before.
 func (d *Datapath) TakenOver() bool { return d.takenOver }
 
+// Tag returns the tag of the loaded program, as bpftool shows it.
+func (d *Datapath) Tag() (string, error) {
+	info, err := d.coll.Programs["headgate"].Info()
+	if err != nil {
+		return "", fmt.Errorf("read the program's tag: %w", err)
+	}
+	return info.Tag, nil
+}
+
 // Warnings are what the operator should know of the tables.
 func (d *Datapath) Warnings() []string { return d.warnings }
 

@@ -38,3 +38,29 @@ func readReasonNames() ([]string, error) {
 	}
 	return names[:len(names)-1], nil // REASON_MAX is no reason
 }
+
+// Fates of packets: what becomes of them for a reason.
+const (
+	Passed    = "passed"    // to the kernel
+	Forwarded = "forwarded" // to a node, or from it to its client
+	Refused   = "refused"   // answered with an error of ours
+	Dropped   = "dropped"
+)
+
+// firstOf are the reasons that begin the groups of enum reason, as finish() of the program has them.
+var firstOf = map[string]string{"new_flow": Forwarded, "no_backend": Refused, "no_backend_dropped": Dropped}
+
+// ReasonFates returns the fate that goes with each of ReasonNames.
+func ReasonFates() []string { return reasonFates() }
+
+var reasonFates = sync.OnceValue(func() []string {
+	fate := Passed
+	var fates []string
+	for _, name := range ReasonNames() {
+		if next, begins := firstOf[name]; begins {
+			fate = next
+		}
+		fates = append(fates, fate)
+	}
+	return fates
+})

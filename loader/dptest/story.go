@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/packet"
 )
 
@@ -263,10 +264,24 @@ func Judge(verdict Verdict, reason string, in, out []byte) (faults []string) {
 	if (verdict == Pass && reason != "hop_unresolved" || verdict == Drop) && string(out) != string(in) {
 		faults = append(faults, "changed, although nobody is to see it changed:\n"+packet.Diff(in, out))
 	}
+	if i := slices.Index(loader.ReasonNames(), reason); i >= 0 && !fits(verdict, loader.ReasonFates()[i]) {
+		faults = append(faults, fmt.Sprintf("%s, although packets with reason %s are said to be %s", verdict, reason, loader.ReasonFates()[i]))
+	}
 	if packet.Verify(in) == nil {
 		if err := packet.Verify(out); err != nil {
 			faults = append(faults, fmt.Sprintf("wrong checksum in\n%s%v", packet.Format(out), err))
 		}
 	}
 	return faults
+}
+
+// fits says whether a verdict is one of a fate.
+func fits(verdict Verdict, fate string) bool {
+	switch fate {
+	case loader.Passed:
+		return verdict == Pass
+	case loader.Dropped:
+		return verdict == Drop
+	}
+	return verdict == Tx || verdict == Redirect
 }

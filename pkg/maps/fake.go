@@ -78,6 +78,9 @@ func (f *Fake) LosePort(index uint16) { delete(f.ports.ports, index) }
 // SetTraffic sets what a node has carried.
 func (f *Fake) SetTraffic(id uint32, t Traffic) { f.ports.traffic[id] = t }
 
+// BreakTraffic has reading what nodes have carried fail from now on.
+func (f *Fake) BreakTraffic(err error) { f.ports.broken = err }
+
 // CountReason adds to the packets of a reason, by its number in the program's enum.
 func (f *Fake) CountReason(reason int, packets uint64) { f.ports.counts[reason] += packets }
 
@@ -90,6 +93,7 @@ type fakeOutside struct {
 	sticks    map[loader.StickKey]loader.StickEntry
 	throttles map[loader.ThrottleKey]loader.ThrottleEntry
 	counts    [64]uint64
+	broken    error // of nodeTraffic
 }
 
 func (o *fakeOutside) vips() (map[VIP]uint32, error) { return maps.Clone(o.table), nil }
@@ -120,7 +124,7 @@ func (o *fakeOutside) deleteTxPort(index uint16) error {
 	return nil
 }
 
-func (o *fakeOutside) nodeTraffic(id uint32) (Traffic, error) { return o.traffic[id], nil }
+func (o *fakeOutside) nodeTraffic(id uint32) (Traffic, error) { return o.traffic[id], o.broken }
 
 func (o *fakeOutside) clearTraffic(id uint32) error {
 	o.traffic[id] = Traffic{}

@@ -29,18 +29,31 @@ type table struct {
 	dump       func(yield func(Entry, error) bool)
 }
 
+// Memory is how many bytes each map takes, all CPUs together.
+func (r *Reader) Memory() (map[string]uint64, error) {
+	known, err := r.sizes()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]uint64{}
+	for _, t := range r.tables() {
+		out[t.name] = t.entries * t.stride
+		if bytes, ok := known[t.name]; ok {
+			out[t.name] = bytes
+		}
+	}
+	return out, nil
+}
+
 // Maps describes all maps, in the order of bpf/maps.h. It walks them to count what is in use.
 func (r *Reader) Maps() ([]MapInfo, error) {
-	memory, err := r.sizes()
+	memory, err := r.Memory()
 	if err != nil {
 		return nil, err
 	}
 	var out []MapInfo
 	for _, t := range r.tables() {
-		info := MapInfo{Name: t.name, What: t.what, Entries: t.entries, Bytes: t.entries * t.stride}
-		if bytes, ok := memory[t.name]; ok {
-			info.Bytes = bytes
-		}
+		info := MapInfo{Name: t.name, What: t.what, Entries: t.entries, Bytes: memory[t.name]}
 		used, err := r.used(t)
 		if err != nil {
 			return nil, err

@@ -73,7 +73,7 @@ func (o *kernelOutside) nodeTraffic(id uint32) (Traffic, error) {
 		return t, err
 	}
 	for _, c := range cpus {
-		t.add(Traffic{c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut, c.Flows})
+		t.Add(Traffic{c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut, c.Flows})
 	}
 	return t, nil
 }

@@ -111,6 +111,7 @@ func (r *Reader) nodeState(id uint32, n Node) (NodeState, error) {
 // ReasonCount is how many packets met a fate.
 type ReasonCount struct {
 	Name    string // as in loader.ReasonNames
+	Fate    string // as in loader.ReasonFates
 	Packets uint64 // of all CPUs
 }
 
@@ -120,11 +121,11 @@ func (r *Reader) Reasons() ([]ReasonCount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read reasons: %w", err)
 	}
-	names := loader.ReasonNames()
+	names, fates := loader.ReasonNames(), loader.ReasonFates()
 	out := make([]ReasonCount, 0, len(names))
 	for i, name := range names {
 		if i < len(counts) {
-			out = append(out, ReasonCount{Name: name, Packets: counts[i]})
+			out = append(out, ReasonCount{Name: name, Fate: fates[i], Packets: counts[i]})
 		}
 	}
 	return out, nil

@@ -8,8 +8,8 @@ type Traffic struct {
 	Flows                uint64 // created
 }
 
-// add sums up the counters of one CPU.
-func (t *Traffic) add(o Traffic) {
+// Add sums up, over CPUs or nodes.
+func (t *Traffic) Add(o Traffic) {
 	t.PacketsIn += o.PacketsIn
 	t.BytesIn += o.BytesIn
 	t.PacketsOut += o.PacketsOut
