@@ -21,6 +21,7 @@ type File struct {
 	BPFFS      string       // where maps, program and links are pinned; absolute
 	FlowTable  FlowTable
 	API        API
+	Metrics    Metrics
 	Balancers  []lb.Balancer // valid, with defaults
 }
 
@@ -31,6 +32,11 @@ type FlowTable struct{ V4, V6 uint32 }
 // API says where the daemon listens.
 type API struct {
 	Socket string // absolute path of the unix socket
+}
+
+// Metrics says where Prometheus finds the daemon's figures.
+type Metrics struct {
+	Listen string // IP:PORT or :PORT; empty: nowhere
 }
 
 // What xdp_mode may be.
@@ -45,6 +51,7 @@ const (
 	DefaultStateDir = "/var/lib/headgate"
 	DefaultBPFFS    = "/sys/fs/bpf/headgate"
 	DefaultSocket   = "/run/headgate/headgate.sock"
+	DefaultMetrics  = "127.0.0.1:9464"
 	DefaultFlowsV4  = 1 << 20
 	DefaultFlowsV6  = 1 << 18
 )
@@ -60,6 +67,7 @@ func Default() *File {
 		BPFFS:     DefaultBPFFS,
 		FlowTable: FlowTable{V4: DefaultFlowsV4, V6: DefaultFlowsV6},
 		API:       API{Socket: DefaultSocket},
+		Metrics:   Metrics{Listen: DefaultMetrics},
 	}
 }
 

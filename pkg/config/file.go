@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math/bits"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ func (d *decoder) fileFields() []field {
 		}},
 		{"api", func(n *yaml.Node, path string) {
 			d.mapping(n, path, []field{{"socket", d.socket}})
+		}},
+		{"metrics", func(n *yaml.Node, path string) {
+			d.mapping(n, path, []field{{"listen", func(n *yaml.Node, path string) { d.listen(n, path, &f.Metrics.Listen) }}})
 		}},
 		{"balancers", func(n *yaml.Node, path string) { d.sequence(n, path, d.balancer) }},
 	}
@@ -112,6 +116,27 @@ func (d *decoder) socket(n *yaml.Node, path string) {
 		return
 	}
 	d.file.API.Socket = s
+}
+
+// listen takes where to listen: IP:PORT, :PORT for all of the host's addresses, or "" for nowhere.
+func (d *decoder) listen(n *yaml.Node, path string, to *string) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && n.Value == "" {
+		*to = ""
+		return
+	}
+	s, ok := d.text(n, path)
+	if !ok {
+		return
+	}
+	address := s
+	if strings.HasPrefix(s, ":") {
+		address = "0.0.0.0" + s
+	}
+	if a, err := netip.ParseAddrPort(address); err != nil || a.Port() == 0 {
+		d.add(n, path, "%q must be IP:PORT, or :PORT for all addresses of this host, or \"\" for nowhere", s)
+		return
+	}
+	*to = s
 }
 
 // flows takes a number of entries and rounds it up to the next power of two.

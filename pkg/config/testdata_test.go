@@ -96,7 +96,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 	want := &File{
 		Interfaces: []string{"eth0"}, XDPMode: "auto",
 		StateDir: "/var/lib/headgate", BPFFS: "/sys/fs/bpf/headgate",
-		FlowTable: FlowTable{1048576, 262144}, API: API{"/run/headgate/headgate.sock"},
+		FlowTable: FlowTable{1048576, 262144}, API: API{"/run/headgate/headgate.sock"}, Metrics: Metrics{"127.0.0.1:9464"},
 		Balancers: []lb.Balancer{{
 			Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
 			Configs: []lb.Config{{
@@ -139,7 +139,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 		Interfaces: []string{"eth0", "eth1"}, XDPMode: "native",
 		SNAT:     []netip.Addr{addr("192.0.2.1"), addr("2001:db8:1::1")},
 		StateDir: "/srv/headgate", BPFFS: "/sys/fs/bpf/edge",
-		FlowTable: FlowTable{131072, 65536}, API: API{"/run/edge.sock"},
+		FlowTable: FlowTable{131072, 65536}, API: API{"/run/edge.sock"}, Metrics: Metrics{"[::1]:9100"},
 		Balancers: []lb.Balancer{
 			{Label: "web", IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), Configs: []lb.Config{web}},
 			{Label: "dns", IPv4: addr("203.0.113.53"), Configs: []lb.Config{udp, dns}},

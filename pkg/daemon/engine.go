@@ -16,6 +16,7 @@ import (
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/metrics"
 	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/state"
@@ -72,6 +73,7 @@ type engine struct {
 	state    *state.State
 	progress *progress
 	rates    *rates
+	rounds   *metrics.Rounds
 	notify   notifier
 	says     *chronicle
 	herald   herald
@@ -249,7 +251,9 @@ func (e *engine) settle(force bool) {
 
 func (e *engine) apply(v *state.View) {
 	e.hold = nil
+	began := time.Now()
 	done, err := e.maps.Apply(v, e.network.Links())
+	e.rounds.Done(time.Since(began), done.Writes, err)
 	e.applied, e.warnings = v.Generation, done.Warnings
 	if err == nil {
 		if e.failure != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/metrics"
 	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/state"
@@ -244,7 +245,7 @@ func newRig(t *testing.T, content string) *rig {
 		store: r.store, checks: r.checks, network: r.network, maps: r.broken, reader: r.tables.Reader(),
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now},
-		state: state.New(nil), progress: newProgress(), rates: &rates{}, notify: notifier{quiet()}, reload: r.reload,
+		state: state.New(nil), progress: newProgress(), rates: &rates{}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
 		says: says, herald: herald{chronicle: says},
 	}
 	if err := r.file.apply(read); err != nil {

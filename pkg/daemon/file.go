@@ -143,6 +143,7 @@ func differences(a, b *config.File) (out []string) {
 		{"flow_table", a.FlowTable == b.FlowTable,
 			"counts only after the daemon was stopped and `headgate detach`, which ends all flows: tables keep their size until then"},
 		{"api", a.API == b.API, next},
+		{"metrics", a.Metrics == b.Metrics, next},
 	} {
 		if !d.same {
 			out = append(out, fmt.Sprintf("%s was changed there and %s", d.name, d.when))

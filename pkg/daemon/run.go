@@ -16,6 +16,7 @@ import (
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/metrics"
 	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/state"
@@ -68,6 +69,7 @@ type daemon struct {
 	says     *chronicle
 	keeper   *keeper
 	listener net.Listener
+	scrapes  net.Listener // for metrics; nil: nobody asks
 	network  *netdev.Resolver
 	checks   *health.Manager
 	progress *progress
@@ -84,6 +86,7 @@ func (d *daemon) start(ctx context.Context) error {
 		d.findInterfaces,
 		d.openDatapath, // from here on nobody else holds the pins
 		d.listen,
+		d.listenForScrapes,
 		d.openStore,
 		d.openArchive,
 		d.watchNetwork,
@@ -233,7 +236,7 @@ func (d *daemon) assemble(context.Context) error {
 		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
 		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now},
-		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, notify: d.notify,
+		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, rounds: metrics.NewRounds(), notify: d.notify,
 		says: d.says, herald: herald{chronicle: d.says},
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
@@ -294,6 +297,9 @@ func (d *daemon) attach(context.Context) error {
 }
 
 func (d *daemon) runParts(context.Context) error {
+	if err := d.serveMetrics(); err != nil {
+		return err
+	}
 	server := api.NewServer(&backend{looker: looker{d.reader}, d: d}, d.Log)
 	// Tables that were taken over keep their size, whatever the file says.
 	sweep := &sweeper{sweep: d.datapath.Sweep, log: d.Log, tables: []table{
