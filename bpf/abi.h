@@ -16,6 +16,8 @@
 #define LINKS_MAX 256
 #define LINK_PROBES 8 /* a link sits in one of these slots from (ifindex mod LINKS_MAX) */
 #define SNATS_MAX 256
+#define NODES_MAX 32768 /* node ids are below; in scheduling tables they have 16 bits */
+#define POOL_WORDS 4194304 /* of all scheduling tables together */
 #define OURS_WORDS 1024 /* 65,536 bits */
 
 /*
@@ -131,14 +133,37 @@ struct vip_key {
 	__u8 family; /* 4 or 6 */
 };
 
-/* What service.word holds; one 64-bit store replaces all of it, so no packet sees a mixture. */
-#define SERVICE_OFFSET_BITS 32 /* first slot of the table */
+/*
+ * What service.word holds; one 64-bit store replaces all of it, so no packet sees a mixture. The
+ * table lies in slots: its first word is at the offset, and what that word is, the algorithm says.
+ */
+#define SERVICE_OFFSET_BITS 32 /* first word of the table */
 #define SERVICE_LENGTH_SHIFT 32
-#define SERVICE_LENGTH_BITS 24 /* slots; 0: nothing is eligible */
+#define SERVICE_LENGTH_BITS 24 /* node ids, or columns; 0: nothing is eligible */
 #define SERVICE_FLAGS_SHIFT 56
 #define SERVICE_FLAG_DROP 1 /* nothing eligible: drop silently instead of refusing */
+#define SERVICE_ALGORITHM_SHIFT 1 /* of the flags: two bits, enum algorithm */
+#define SERVICE_ALGORITHM_MASK 3
 #define SERVICE_FLAG_STICK 8 /* clients stick to nodes, see stick_policy */
 #define SERVICE_FLAG_THROTTLE 16 /* clients open flows at a limited rate, see throttle_policy */
+#define SERVICE_FLAG_LIMITED 32 /* nodes have max_conns: behind the table is a word with the number of words of node ids that follow */
+
+/* How a node is chosen, and so what the words of a table are. */
+enum algorithm {
+	ALGORITHM_SEQUENCE = 0,  /* node ids in order, walked by tickets: exact round robin */
+	ALGORITHM_LEASTCONN = 1, /* columns: two draws by weight, and the one with fewer flows for its weight */
+	ALGORITHM_HASH = 2,      /* node ids by the hash of the client's address */
+	ALGORITHM_TICKETS = 3,   /* columns: tickets spread evenly over all weights */
+};
+
+/*
+ * A word of slots holds four node ids, the first in its low bits, or a column of an alias table (A. J.
+ * Walker's method): a draw that hits the column goes to its own node if the draw's low 32 bits are
+ * below the threshold, else to its alias. Each column's own node is another.
+ */
+#define SLOT_NODES 4
+#define COLUMN_OWN_SHIFT 32   /* below: the threshold */
+#define COLUMN_ALIAS_SHIFT 48
 
 /* How long clients stick. One 64-bit word, replaced by one store. */
 struct stick_policy {
@@ -165,8 +190,9 @@ struct service {
 
 /* Written by the program only. */
 struct service_live {
-	__u64 ticket; /* round robin: counts choices */
-	__u64 reserved[7];
+	__u64 ticket; /* counts choices, but those by hash */
+	__u64 cursor; /* member at which the last search for a node with room ended */
+	__u64 reserved[6];
 };
 
 enum node_mode { MODE_ACCEPT = 0, MODE_REJECT = 1, MODE_DRAIN = 2, MODE_BACKUP = 3 };
@@ -199,7 +225,7 @@ struct node_status {
  */
 #define HOP_LINK_SHIFT 48
 
-/* Key: node id. hop and status change while traffic runs; the rest never does while flows live. */
+/* Key: node id. What changes while traffic runs is replaced by one store; address and service never do while flows live. */
 struct node {
 	__u64 hop;
 	struct node_status status;
@@ -211,7 +237,10 @@ struct node {
 	__u32 tcp_idle; /* jiffies */
 	__u32 udp_idle; /* jiffies */
 	__u16 snat_first, snat_count; /* range of snats */
-	__u32 reserved[3];
+	__u32 max_conns; /* active flows from which on it takes no new ones; 0: no limit */
+	__u16 weight;    /* what its active flows are divided by when they are compared */
+	__u16 unused;
+	__u32 reserved;
 };
 
 /* Key of sticks: a client of a service. An IPv4 address fills the first four bytes, the rest is 0. */
@@ -328,6 +357,7 @@ enum reason {
 	REASON_REPLIED,   /* node to client */
 	/* refused with TCP RST or ICMP port unreachable: first is REASON_NO_BACKEND */
 	REASON_NO_BACKEND,
+	REASON_NODES_FULL,   /* every node that takes new flows has max_conns of them */
 	REASON_FLOW_UNKNOWN, /* TCP without SYN and without a flow */
 	REASON_NODE_DOWN,    /* on_down: reset */
 	REASON_TABLE_FULL,   /* nothing in the flow's two buckets may leave */
@@ -360,6 +390,7 @@ struct table_meta {
 	enum flow_class classes[0];
 	enum half_flag flags[0];
 	enum node_action actions[0];
+	enum algorithm algorithms[0];
 	__u32 schema; /* ABI_SCHEMA */
 	__u32 hz;     /* jiffies a second */
 	__u64 secret[3]; /* keys the hash */
@@ -392,4 +423,6 @@ _Static_assert(sizeof(struct service_info) == 64, "service_info");
 _Static_assert(sizeof(struct link_entry) == 16, "link_entry");
 _Static_assert(sizeof(struct table_meta) == 64, "table_meta");
 _Static_assert(sizeof(struct sweep_frame) == 24, "sweep_frame");
+_Static_assert(NODES_MAX <= 1 << (64 / SLOT_NODES), "a slot holds any node id");
+_Static_assert(POOL_WORDS <= 1LL << SERVICE_OFFSET_BITS, "an offset names any word of slots");
 _Static_assert(REASON_MAX <= 64, "reason_counters holds every reason");

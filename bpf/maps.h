@@ -44,7 +44,7 @@ struct {
 	__type(value, struct service);
 } services SEC(".maps");
 
-/* Service id → tickets. Written by the program. */
+/* Service id → tickets, and where a search for room ended. Written by the program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -62,20 +62,20 @@ struct {
 	__type(value, struct service_info);
 } services_info SEC(".maps");
 
-/* Pool of scheduling tables: each slot names a node id. Written by user space. */
+/* Pool of scheduling tables, in words of four node ids or a column (SLOT_NODES). Written by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 4194304);
+	__uint(max_entries, POOL_WORDS);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64);
 } slots SEC(".maps");
 
 /* Node id → address, next hop, status. Written by user space. Id 0 is never used. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 32768);
+	__uint(max_entries, NODES_MAX);
 	__type(key, __u32);
 	__type(value, struct node);
 } nodes SEC(".maps");
@@ -84,7 +84,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 32768);
+	__uint(max_entries, NODES_MAX);
 	__type(key, __u32);
 	__type(value, struct node_live);
 } nodes_live SEC(".maps");
@@ -92,7 +92,7 @@ struct {
 /* Node id → traffic. Written by the program, per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 32768);
+	__uint(max_entries, NODES_MAX);
 	__type(key, __u32);
 	__type(value, struct node_stats);
 } nodes_stats SEC(".maps");
@@ -101,7 +101,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 32768);
+	__uint(max_entries, NODES_MAX);
 	__type(key, __u32);
 	__type(value, struct node_info);
 } nodes_info SEC(".maps");

@@ -135,45 +135,63 @@ static __always_inline int known_flow(struct run *run, struct place *at, const b
 }
 
 /*
- * Chooses a node for a flow and creates it. Answers as create_flow(), or why there is no node. A
- * function of its own, verified once, that keeps its part of the stack to itself.
+ * Chooses the node of a new flow, c->node. Answers MISS, or why there is none. This and open_flow()
+ * are functions of their own, verified once, and called one after the other: so neither's part of the
+ * stack adds to the other's.
  */
-static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, __u32 service_id, const bool v6)
+static __always_inline int pick_node(struct creation *c, __u32 service_id, const bool v6)
 {
 	struct service *service = bpf_map_lookup_elem(&services, &service_id);
-	int chosen = 0, reason;
+	int chosen = 0;
+	__u64 word;
 	__u8 flags;
 
 	if (!c || !service)
 		return REASON_BAD_SERVICE;
-	flags = READ_ONCE(service->word) >> SERVICE_FLAGS_SHIFT;
+	word = READ_ONCE(service->word);
+	flags = service_flags(word);
 	if (flags & SERVICE_FLAG_THROTTLE && !c->admitted && !may_open(c, service_id, v6))
 		return REASON_THROTTLED;
 	if (flags & SERVICE_FLAG_STICK)
 		chosen = find_stick(c, service_id, v6);
 	if (!chosen) {
-		chosen = choose_node(service_id);
+		chosen = choose_node(service_id, word, &c->key, v6);
 		if (chosen < 0)
 			return -chosen;
 		if (flags & SERVICE_FLAG_STICK)
 			chosen = make_stick(c, service_id, chosen, v6);
 	}
 	c->node = chosen;
+	return MISS;
+}
+
+__attribute__((noinline)) int pick_node4(struct creation *c, __u32 service_id)
+{
+	return pick_node(c, service_id, false);
+}
+
+__attribute__((noinline)) int pick_node6(struct creation *c, __u32 service_id)
+{
+	return pick_node(c, service_id, true);
+}
+
+/* Creates a flow to c->node. Answers as create_flow(). */
+static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, const bool v6)
+{
+	if (!c)
+		return REASON_BAD_SERVICE;
 	c->hop = hop_of_sender(ctx);
-	reason = create_flow(c, v6);
-	if (reason == REASON_NO_PORT && flags & SERVICE_FLAG_STICK)
-		drop_stick(c, service_id, v6);
-	return reason;
+	return create_flow(c, v6);
 }
 
-__attribute__((noinline)) int open_flow4(struct xdp_md *ctx, struct creation *c, __u32 service)
+__attribute__((noinline)) int open_flow4(struct xdp_md *ctx, struct creation *c)
 {
-	return open_flow(ctx, c, service, false);
+	return open_flow(ctx, c, false);
 }
 
-__attribute__((noinline)) int open_flow6(struct xdp_md *ctx, struct creation *c, __u32 service)
+__attribute__((noinline)) int open_flow6(struct xdp_md *ctx, struct creation *c)
 {
-	return open_flow(ctx, c, service, true);
+	return open_flow(ctx, c, true);
 }
 
 /* The first packet of a flow to a VIP. Answers as known_flow(), or REASON_NEW_FLOW. */
@@ -200,7 +218,12 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	c->now = run->now;
 	c->bytes = run->p.l3_bytes;
 	c->admitted = run->admitted;
-	reason = v6 ? open_flow6(ctx, c, service) : open_flow4(ctx, c, service);
+	reason = v6 ? pick_node6(c, service) : pick_node4(c, service);
+	if (reason != MISS)
+		return reason;
+	reason = v6 ? open_flow6(ctx, c) : open_flow4(ctx, c);
+	if (reason == REASON_NO_PORT)
+		drop_stick(c, service, v6);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
 		return reason;
 	if (!place_at(at, c->ref, v6) || !key_equals(at->head, at->ref & SLOT_MASK, &run->p.key, v6))

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "room.h"
 #include "source_port.h"
 
 #define STICK_TRIES 3 /* an entry may go, or come, between two steps */
@@ -44,7 +45,7 @@ static __always_inline struct node *node_of(__u32 id)
 	return bpf_map_lookup_elem(&nodes, &id);
 }
 
-/* Whether an entry's node is still what it was, and takes new flows of clients that stick to it. */
+/* Whether an entry's node is still what it was, and takes a new flow of a client that sticks to it. */
 static __always_inline bool node_holds(union stick_word w, __u32 service)
 {
 	struct node *node = node_of(w.node);
@@ -53,7 +54,8 @@ static __always_inline bool node_holds(union stick_word w, __u32 service)
 	if (!node)
 		return false;
 	s.word = READ_ONCE(*(const __u64 *)&node->status);
-	return s.status.actions & ACTION_STICK && s.status.generation == w.generation && node->service == service;
+	return s.status.actions & ACTION_STICK && s.status.generation == w.generation && node->service == service &&
+	       !is_full(node, w.node);
 }
 
 static __always_inline bool entry_holds(union stick_word w, __u64 born, union stick_rule rule, __u32 service)

@@ -13,6 +13,15 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type headgateAlgorithm uint32
+
+const (
+	headgateAlgorithmALGORITHM_SEQUENCE  headgateAlgorithm = 0
+	headgateAlgorithmALGORITHM_LEASTCONN headgateAlgorithm = 1
+	headgateAlgorithmALGORITHM_HASH      headgateAlgorithm = 2
+	headgateAlgorithmALGORITHM_TICKETS   headgateAlgorithm = 3
+)
+
 type headgateBucket4 struct {
 	_     structs.HostLayout
 	Head  headgateBucketHead
@@ -164,7 +173,10 @@ type headgateNode struct {
 	UdpIdle   uint32
 	SnatFirst uint16
 	SnatCount uint16
-	Reserved  [3]uint32
+	MaxConns  uint32
+	Weight    uint16
+	Unused    uint16
+	Reserved  uint32
 }
 
 type headgateNodeAction uint32
@@ -229,17 +241,18 @@ const (
 	headgateReasonREASON_FORWARDED          headgateReason = 10
 	headgateReasonREASON_REPLIED            headgateReason = 11
 	headgateReasonREASON_NO_BACKEND         headgateReason = 12
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 13
-	headgateReasonREASON_NODE_DOWN          headgateReason = 14
-	headgateReasonREASON_TABLE_FULL         headgateReason = 15
-	headgateReasonREASON_NO_PORT            headgateReason = 16
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 17
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 18
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 19
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 20
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 21
-	headgateReasonREASON_THROTTLED          headgateReason = 22
-	headgateReasonREASON_MAX                headgateReason = 23
+	headgateReasonREASON_NODES_FULL         headgateReason = 13
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 14
+	headgateReasonREASON_NODE_DOWN          headgateReason = 15
+	headgateReasonREASON_TABLE_FULL         headgateReason = 16
+	headgateReasonREASON_NO_PORT            headgateReason = 17
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 18
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 19
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 20
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 21
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 22
+	headgateReasonREASON_THROTTLED          headgateReason = 23
+	headgateReasonREASON_MAX                headgateReason = 24
 )
 
 type headgateReasonCounters struct {
@@ -273,7 +286,8 @@ type headgateServiceInfo struct {
 type headgateServiceLive struct {
 	_        structs.HostLayout
 	Ticket   uint64
-	Reserved [7]uint64
+	Cursor   uint64
+	Reserved [6]uint64
 }
 
 type headgateSnat struct {
@@ -309,6 +323,7 @@ type headgateTableMeta struct {
 	Classes     [0]headgateFlowClass
 	Flags       [0]headgateHalfFlag
 	Actions     [0]headgateNodeAction
+	Algorithms  [0]headgateAlgorithm
 	Schema      uint32
 	Hz          uint32
 	Secret      [3]uint64

@@ -7,6 +7,7 @@ set -eu
 packages=${*:-"
 	clang-19 llvm-19 libbpf-dev linux-libc-dev
 	nginx-light curl iperf3 wrk ncat ethtool nftables
+	strace systemd man-db
 "}
 
 missing=""

@@ -123,6 +123,7 @@ func newApp(e env) *cli.App {
 			mapsCommand(e),
 			detachCommand(e),
 			versionCommand(e),
+			manCommand(e),
 		},
 	}
 	finish(app.Commands)

@@ -19,7 +19,7 @@ const HZ = 25000
 const (
 	MaxNodes    = 32
 	MaxServices = 8
-	MaxSlots    = 64 // for each service
+	MaxSlots    = 64 // words of four node ids or a column, for each service
 )
 
 // Options of a Bed.

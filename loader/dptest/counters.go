@@ -14,6 +14,7 @@ type Counters struct {
 	Active   [MaxNodes]uint64
 	NextPort [MaxNodes]uint64
 	Tickets  [MaxServices]uint64
+	Cursors  [MaxServices]uint64
 }
 
 // Counters reads every counter.
@@ -36,7 +37,7 @@ func (b *Bed) Counters() Counters {
 	for id := range uint32(MaxServices) {
 		var live loader.ServiceLive
 		b.lookup("services_live", id, &live)
-		c.Tickets[id] = live.Ticket
+		c.Tickets[id], c.Cursors[id] = live.Ticket, live.Cursor
 	}
 	return c
 }
@@ -98,8 +99,11 @@ func (c Counters) Moved(before Counters) []string {
 		}
 	}
 	for id := range c.Tickets {
-		if d := c.Tickets[id] - before.Tickets[id]; d != 0 {
-			lines = append(lines, fmt.Sprintf("service %d ticket %+d", id, d))
+		var w moves
+		w.add("ticket", c.Tickets[id]-before.Tickets[id])
+		w.add("cursor", c.Cursors[id]-before.Cursors[id])
+		if w != "" {
+			lines = append(lines, fmt.Sprintf("service %d%s", id, w))
 		}
 	}
 	return lines

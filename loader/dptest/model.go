@@ -34,7 +34,7 @@ type modelLink struct {
 
 type modelService struct {
 	Service
-	ticket int
+	ticket, cursor uint64
 }
 
 // modelFlow is a flow; times are those of the Model.
@@ -72,11 +72,11 @@ func (m *Model) SetSNAT(index uint32, addr netip.Addr) { m.snats[index] = addr }
 
 // SetService is Bed.SetService.
 func (m *Model) SetService(s Service) {
-	ticket := 0
+	next := &modelService{Service: s}
 	if was := m.services[vipTuple(s)]; was != nil {
-		ticket = was.ticket
+		next.ticket, next.cursor = was.ticket, was.cursor
 	}
-	m.services[vipTuple(s)] = &modelService{s, ticket}
+	m.services[vipTuple(s)] = next
 }
 
 // SetNode is Bed.SetNode.

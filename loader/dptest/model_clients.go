@@ -54,33 +54,34 @@ func (m *Model) mayOpen(s *modelService, client netip.Addr) bool {
 	return true
 }
 
-// choose says which node takes a client's new flow; false when none does.
-func (m *Model) choose(s *modelService, client netip.Addr) (*Node, bool) {
+// nodeFor names the node of a client's new flow; when there is none, why.
+func (m *Model) nodeFor(s *modelService, client netip.Addr) (node *Node, reason string) {
 	key := clientKey{s.ID, client}
-	stick := m.sticks[key]
-	if s.TTL != 0 && stick != nil && m.holds(s, stick) {
+	if stick := m.sticks[key]; s.TTL != 0 && stick != nil && m.holds(s, stick) {
 		if s.Slides {
 			stick.born = m.now
 		}
-		return m.nodes[stick.Node], true
+		return m.nodes[stick.Node], ""
 	}
-	if len(s.Slots) == 0 {
-		return nil, false
+	if s.length() == 0 && s.Drop {
+		return nil, "no_backend_dropped"
 	}
-	node := m.nodes[s.Slots[s.ticket%len(s.Slots)]]
-	s.ticket++
-	if s.TTL != 0 {
+	if s.length() == 0 {
+		return nil, "no_backend"
+	}
+	node, reason = m.choose(s, client)
+	if s.TTL != 0 && node != nil {
 		entry := Stick{Service: s.ID, Client: client, Node: node.ID, Generation: node.Generation}
 		if node.Backup {
 			entry.Tier = s.Tier
 		}
 		m.sticks[key] = &modelStick{entry, m.now}
 	}
-	return node, true
+	return node, reason
 }
 
 func (m *Model) holds(s *modelService, e *modelStick) bool {
 	node := m.nodes[e.Node]
 	return m.now-e.born <= s.TTL && (e.Tier == 0 || e.Tier == s.Tier) &&
-		node.Service == s.ID && node.Generation == e.Generation && node.Actions&ActionStick != 0
+		node.Service == s.ID && node.Generation == e.Generation && node.Actions&ActionStick != 0 && !m.full(node)
 }

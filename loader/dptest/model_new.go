@@ -25,12 +25,12 @@ func (m *Model) newFlow(p *modelPacket, admitted bool) Outcome {
 	case service.Rate != 0 && !admitted && !m.mayOpen(service, p.tuple.Src.Addr()):
 		return Outcome{Drop, "throttled", p.frame}
 	}
-	node, chosen := m.choose(service, p.tuple.Src.Addr())
+	node, reason := m.nodeFor(service, p.tuple.Src.Addr())
 	switch {
-	case !chosen && service.Drop:
-		return Outcome{Drop, "no_backend_dropped", p.frame}
-	case !chosen:
-		return m.refuse(p, "no_backend")
+	case node == nil && reason == "no_backend_dropped":
+		return Outcome{Drop, reason, p.frame}
+	case node == nil:
+		return m.refuse(p, reason)
 	}
 	source, found := m.choosePort(p, node)
 	if !found {

@@ -21,11 +21,12 @@ import (
 //	let NAME TEXT                    $NAME stands for TEXT from here on
 //	link INDEX IFINDEX MAC           an interface
 //	snat INDEX ADDRESS
-//	service ID PROTO VIP:PORT NODES [drop] [stick TTL] [slides] [tier N] [throttle RATE group N]
-//	                                 NODES: ids with commas, or -
+//	service ID PROTO VIP:PORT NODES [hash] [members IDS] POLICY...   NODES: ids with commas, or -
+//	service ID PROTO VIP:PORT COLUMNS leastconn|tickets [members IDS] POLICY...   COLUMNS: OWN or OWN:SHARE:ALIAS
+//	     POLICY: drop, stick TTL, slides, tier N, throttle RATE, group N
 //	word ID NUMBER                   what service ID points to, whatever it is
 //	forget ID                        takes the service's port away
-//	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D]
+//	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D] [max-conns N] [weight N]
 //	     [of SERVICE] [generation N] [backup] ACTIONS...
 //	actions ID ACTIONS...            of new, dead, reset, stick, none
 //	generation ID N                  of a node: stick entries of another one are dead

@@ -142,6 +142,12 @@ func (a *args) node() Node {
 		case "udp-idle":
 			a.next()
 			n.UDPIdle = a.duration()
+		case "max-conns":
+			a.next()
+			n.MaxConns = uint32(a.number())
+		case "weight":
+			a.next()
+			n.Weight = uint16(a.number())
 		case "of":
 			a.next()
 			n.Service = uint32(a.number())
@@ -156,43 +162,6 @@ func (a *args) node() Node {
 		}
 	}
 	return n
-}
-
-func (a *args) service() Service {
-	s := Service{ID: uint32(a.number()), Proto: a.proto(), VIP: a.addrPort()}
-	if list := a.next(); list != "-" {
-		for word := range strings.SplitSeq(list, ",") {
-			id, err := strconv.ParseUint(word, 10, 32)
-			if err != nil {
-				a.fail("want ids of nodes with commas, or -, not %q", list)
-			}
-			s.Slots = append(s.Slots, uint32(id))
-		}
-	}
-	for len(a.words) > 0 {
-		a.policy(&s)
-	}
-	return s
-}
-
-// policy reads one of the words that may follow a service's nodes.
-func (a *args) policy(s *Service) {
-	switch word := a.next(); word {
-	case "drop":
-		s.Drop = true
-	case "stick":
-		s.TTL = a.duration()
-	case "slides":
-		s.Slides = true
-	case "tier":
-		s.Tier = uint16(a.number())
-	case "throttle":
-		s.Rate = uint32(a.number())
-	case "group":
-		s.Group = uint32(a.number())
-	default:
-		a.fail("unknown word %s", word)
-	}
 }
 
 // command runs one that is not a packet.

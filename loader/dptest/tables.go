@@ -22,20 +22,16 @@ const (
 	ActionStick    = 8
 )
 
-// Bits of a service's flags, see SERVICE_FLAG_DROP.
-const (
-	flagDrop     = 1
-	flagStick    = 8
-	flagThrottle = 16
-)
-
-// Service is a port of a VIP. Slots are the node ids of its scheduling table, in order.
+// Service is a port of a VIP, with its scheduling table.
 type Service struct {
-	ID    uint32
-	Proto uint8 // packet.ProtoTCP or packet.ProtoUDP
-	VIP   netip.AddrPort
-	Slots []uint32
-	Drop  bool // nothing eligible: drop silently
+	ID        uint32
+	Proto     uint8 // packet.ProtoTCP or packet.ProtoUDP
+	VIP       netip.AddrPort
+	Algorithm Algorithm
+	Slots     []uint32 // node ids in order: of Sequence and Hash
+	Columns   []Column // of LeastConn and Tickets
+	Members   []uint32 // all nodes, if any of them has MaxConns; else empty
+	Drop      bool     // nothing eligible: drop silently
 	Sticking
 	Throttle
 }
@@ -53,6 +49,8 @@ type Node struct {
 	SNATFirst, SNATCount uint16
 	NextPort             uint64
 	TCPIdle, UDPIdle     time.Duration // 0: an hour, 16 seconds
+	MaxConns             uint32        // 0: no limit
+	Weight               uint16        // of LeastConn; 0: 1
 }
 
 // Hop is a next hop: a link's index and a MAC. The zero Hop is unresolved.
@@ -81,7 +79,7 @@ func (b *Bed) Reset() {
 	clearAll[loader.NodeLive](b, "nodes_live")
 	clearAll[loader.Service](b, "services")
 	clearAll[loader.ServiceLive](b, "services_live")
-	clearAll[uint32](b, "slots")
+	clearAll[uint64](b, "slots")
 	clearAll[loader.SNAT](b, "snats")
 	clearAll[loader.LinkEntry](b, "links")
 	clearHash[loader.StickKey, loader.StickEntry](b, "sticks")
@@ -162,30 +160,17 @@ func (b *Bed) SetSNAT(index uint32, addr netip.Addr) {
 // SetService makes a service known, or replaces its table and policy.
 func (b *Bed) SetService(s Service) {
 	first := s.ID * MaxSlots
-	for i, node := range s.Slots {
-		b.update("slots", first+uint32(i), node)
+	for i, word := range s.words() {
+		b.update("slots", first+uint32(i), word)
 	}
 	b.update("services", s.ID, loader.Service{
-		Word:     uint64(first) | uint64(len(s.Slots))<<32 | s.flags()<<56,
+		Word:     uint64(first) | uint64(s.length())<<32 | uint64(s.flags())<<56,
 		Stick:    loader.StickPolicy{Ttl: jiffiesOf(s.TTL), Tier: s.Tier, Slides: number(s.Slides)},
 		Throttle: loader.ThrottlePolicy{Group: s.Group, Rate: s.Rate},
 	})
 	b.update("vips", vipKey(s), s.ID)
 	b.setOurs(s.VIP.Addr())
 	b.families[s.ID] = familyOf(s.VIP.Addr())
-}
-
-func (s *Service) flags() (flags uint64) {
-	if s.Drop {
-		flags |= flagDrop
-	}
-	if s.TTL != 0 {
-		flags |= flagStick
-	}
-	if s.Rate != 0 {
-		flags |= flagThrottle
-	}
-	return flags
 }
 
 func number(b bool) uint8 {
@@ -215,6 +200,9 @@ func (b *Bed) SetNode(n Node) {
 	if n.UDPIdle == 0 {
 		n.UDPIdle = 16 * time.Second
 	}
+	if n.Weight == 0 {
+		n.Weight = 1
+	}
 	status := loader.NodeStatus{Lifecycle: 1, Actions: n.Actions, Generation: n.Generation}
 	if n.Backup {
 		status.Mode = 3
@@ -223,6 +211,7 @@ func (b *Bed) SetNode(n Node) {
 		Hop: n.Hop.word(), Status: status, Service: n.Service,
 		Addr: addr16(n.Address.Addr()), Port: be16(n.Address.Port()), Family: familyOf(n.Address.Addr()), Proto: n.Proto,
 		TcpIdle: jiffiesOf(n.TCPIdle), UdpIdle: jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
+		MaxConns: n.MaxConns, Weight: n.Weight,
 	})
 	live := b.Live(n.ID)
 	live.NextPort = n.NextPort

@@ -406,7 +406,7 @@ func (r *rig) setVIP(t *testing.T, vip string) {
 func (r *rig) add(address string) uint64 {
 	d, _ := r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
 		n := b[0].Configs[0].Nodes[0]
-		n.Address = netip.MustParseAddrPort(address)
+		n.ID, n.Address = 0, netip.MustParseAddrPort(address)
 		b[0].Configs[0].Nodes = append(b[0].Configs[0].Nodes, n)
 		return b, nil
 	})

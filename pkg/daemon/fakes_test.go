@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -39,29 +40,38 @@ func newMemoryStore() *memoryStore { return &memoryStore{changed: make(chan stru
 func (s *memoryStore) Get() store.Desired {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return store.Desired{Revision: s.desired.Revision, Balancers: lb.Clone(s.desired.Balancers)}
+	return s.desired
 }
 
 func (s *memoryStore) Watch() <-chan struct{} { return s.changed }
 
-func (s *memoryStore) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error) {
+func (s *memoryStore) Change(fn func(*store.Draft) error) (store.Desired, error) {
 	s.mu.Lock()
-	next, err := fn(lb.Clone(s.desired.Balancers))
-	if err == nil {
-		err = s.full
+	defer s.mu.Unlock()
+	d := store.NewDraft(s.desired, time.Now())
+	if err := errors.Join(fn(d), s.full); err != nil {
+		return store.Desired{}, err
 	}
-	if err == nil {
-		s.desired = store.Desired{Revision: s.desired.Revision + 1, Balancers: next}
-	}
-	s.mu.Unlock()
+	next, err := d.Finish()
 	if err != nil {
 		return store.Desired{}, err
 	}
+	s.desired = next
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
-	return s.Get(), nil
+	return next, nil
+}
+
+func (s *memoryStore) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (store.Desired, error) {
+	return s.Change(func(d *store.Draft) error {
+		next, err := fn(lb.Clone(d.Balancers()))
+		if err == nil {
+			d.Replace(next)
+		}
+		return err
+	})
 }
 
 // fakeChecks gives the results that a test puts in.

@@ -13,6 +13,7 @@ func Clone(balancers []Balancer) []Balancer {
 
 // Clone copies b so deep that nothing is shared.
 func (b Balancer) Clone() Balancer {
+	b.Tags = slices.Clone(b.Tags)
 	b.Configs = slices.Clone(b.Configs)
 	for i := range b.Configs {
 		b.Configs[i].Nodes = slices.Clone(b.Configs[i].Nodes)
@@ -28,14 +29,19 @@ func Equal(a, b []Balancer) bool {
 
 // Equal says whether a and b declare the same, down to the order of configs and nodes.
 func (b Balancer) Equal(a Balancer) bool {
-	return b.Label == a.Label && b.IPv4 == a.IPv4 && b.IPv6 == a.IPv6 &&
+	return b.ID == a.ID && b.Label == a.Label && slices.Equal(b.Tags, a.Tags) && b.IPv4 == a.IPv4 && b.IPv6 == a.IPv6 &&
 		slices.EqualFunc(b.Configs, a.Configs, Config.Equal)
 }
 
 // Equal says whether a and c declare the same, down to the order of nodes.
 func (c Config) Equal(a Config) bool {
-	return c.Port == a.Port && c.Protocol == a.Protocol && c.Algorithm == a.Algorithm &&
+	return c.EqualButNodes(a) && slices.Equal(c.Nodes, a.Nodes)
+}
+
+// EqualButNodes says whether a and c declare the same, whatever their nodes.
+func (c Config) EqualButNodes(a Config) bool {
+	return c.ID == a.ID && c.Port == a.Port && c.Protocol == a.Protocol && c.Algorithm == a.Algorithm &&
 		c.OnNoBackend == a.OnNoBackend && c.OnDown == a.OnDown &&
 		c.TCPIdle == a.TCPIdle && c.UDPIdle == a.UDPIdle &&
-		c.Check == a.Check && slices.Equal(c.Nodes, a.Nodes)
+		c.Check == a.Check
 }

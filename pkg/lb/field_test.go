@@ -10,11 +10,12 @@ import (
 )
 
 // TestEveryFieldOfTheVocabularyIsInATable changes each value that a balancer, a config and a node have, and
-// looks for the key that shows it: what is in no table can be written in no file and set by no command.
+// looks for the key that shows it: what is in no table can be written in no file and set by no command. Ids are
+// nobody's to write, and tags are a list as configs and nodes are.
 func TestEveryFieldOfTheVocabularyIsInATable(t *testing.T) {
-	allShown(t, BalancerFields, "Configs")
-	allShown(t, ConfigFields, "Nodes")
-	allShown(t, NodeFields)
+	allShown(t, BalancerFields, "ID", "Tags", "Configs")
+	allShown(t, ConfigFields, "ID", "Nodes")
+	allShown(t, NodeFields, "ID")
 }
 
 func allShown[T any](t *testing.T, table []Field[T], others ...string) {

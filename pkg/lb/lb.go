@@ -10,14 +10,28 @@ import (
 
 // Balancer is a set of virtual IPs with a label of its own. At least one of IPv4 and IPv6 is valid.
 type Balancer struct {
+	ID      int // given by the store, never again to another; 0: not yet
 	Label   string
+	Tags    []string // for people to sort by; they mean nothing to traffic
 	IPv4    netip.Addr
 	IPv6    netip.Addr
 	Configs []Config
 }
 
+// VIPs returns the virtual IPs that b has, IPv4 first.
+func (b *Balancer) VIPs() []netip.Addr {
+	vips := make([]netip.Addr, 0, 2)
+	for _, vip := range []netip.Addr{b.IPv4, b.IPv6} {
+		if vip.IsValid() {
+			vips = append(vips, vip)
+		}
+	}
+	return vips
+}
+
 // Config is one port and protocol of a balancer, with all that applies to traffic arriving there.
 type Config struct {
+	ID          int // as a balancer's
 	Port        uint16
 	Protocol    Protocol
 	Algorithm   Algorithm
@@ -42,6 +56,7 @@ type Check struct {
 // Node is one backend of a config. Within a config the address identifies it: a node with another
 // address is another node, one with another label, weight, mode or override is the same.
 type Node struct {
+	ID       int // as a balancer's
 	Label    string
 	Address  netip.AddrPort
 	Weight   int // 1 to 255

@@ -8,7 +8,9 @@ import (
 // sample is a valid declaration with both families, both protocols and every mode.
 func sample() []Balancer {
 	bs := []Balancer{{
+		ID:    1,
 		Label: "web",
+		Tags:  []string{"production"},
 		IPv4:  netip.MustParseAddr("203.0.113.10"),
 		IPv6:  netip.MustParseAddr("2001:db8::10"),
 		Configs: []Config{{

@@ -53,6 +53,12 @@ const (
 	LabelMax = 32
 )
 
+// TagMost bounds the length of a tag in characters, TagsMost the number of tags of a balancer.
+const (
+	TagMost  = 50
+	TagsMost = 100
+)
+
 // Protocols, Algorithms and the others list what each word may be, the default first.
 var (
 	Protocols    = []Protocol{TCP, UDP}

@@ -5,24 +5,37 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Validate says all that is wrong with the balancers, in their order; nil when nothing is. It expects
 // defaults to be set. Where a field is wrong in itself, no fault that only follows from it is added.
 func Validate(balancers []Balancer) []Fault {
+	return ValidateChanged(balancers, func(int) bool { return true })
+}
+
+// ValidateChanged is Validate for balancers that were valid together before some of them changed; changed
+// says which, by their place. Of the others it looks only at what they may not share with those.
+func ValidateChanged(balancers []Balancer, changed func(i int) bool) []Fault {
 	v := validator{labels: map[string]int{}, vips: map[netip.Addr]int{}, balancers: balancers}
-	v.collectVIPs()
+	v.collectVIPs(changed)
 	for i := range balancers {
-		v.balancer(i)
+		if changed(i) {
+			v.balancer(i)
+		} else {
+			v.kept(i)
+		}
 	}
 	return v.faults
 }
 
 type validator struct {
-	balancers []Balancer
-	labels    map[string]int     // label → first balancer that has it
-	vips      map[netip.Addr]int // VIP → first balancer that has it
-	faults    []Fault
+	balancers   []Balancer
+	labels      map[string]int     // label → first balancer that has it
+	vips        map[netip.Addr]int // VIP → first balancer that has it
+	changedVIPs []netip.Addr
+	faults      []Fault
 }
 
 // add records a fault unless reason is empty.
@@ -33,24 +46,56 @@ func (v *validator) add(path, reason string) {
 }
 
 // collectVIPs notes every VIP first, because nodes are compared with those of all balancers.
-func (v *validator) collectVIPs() {
-	for i, b := range v.balancers {
-		for _, vip := range []netip.Addr{b.IPv4, b.IPv6} {
-			if _, seen := v.vips[vip]; !seen && AddressReason(vip) == "" {
+func (v *validator) collectVIPs(changed func(i int) bool) {
+	for i := range v.balancers {
+		for _, vip := range v.balancers[i].VIPs() {
+			if AddressReason(vip) != "" {
+				continue
+			}
+			if _, seen := v.vips[vip]; !seen {
 				v.vips[vip] = i
 			}
+			if changed(i) {
+				v.changedVIPs = append(v.changedVIPs, vip)
+			}
 		}
+	}
+}
+
+// kept looks at a balancer that did not change: only what others have become can be wrong with it.
+func (v *validator) kept(i int) {
+	b := &v.balancers[i]
+	v.uniqueLabel(i)
+	for _, vip := range b.VIPs() {
+		field := "ipv6"
+		if vip.Is4() {
+			field = "ipv4"
+		}
+		v.ownVIP(fmt.Sprintf("balancers[%d].%s", i, field), i, vip)
+	}
+	for j := range b.Configs {
+		for k := range b.Configs[j].Nodes {
+			if a := b.Configs[j].Nodes[k].Address.Addr(); slices.Contains(v.changedVIPs, a) {
+				v.add(fmt.Sprintf("balancers[%d].configs[%d].nodes[%d].address", i, j, k), v.nodeAddressReason(b, a))
+			}
+		}
+	}
+}
+
+func (v *validator) uniqueLabel(i int) {
+	label := v.balancers[i].Label
+	if first, seen := v.labels[label]; seen && label != "" {
+		v.add(fmt.Sprintf("balancers[%d].label", i), fmt.Sprintf("%q is already the label of balancers[%d]: each needs its own", label, first))
+	} else {
+		v.labels[label] = i
 	}
 }
 
 func (v *validator) balancer(i int) {
 	b, path := &v.balancers[i], fmt.Sprintf("balancers[%d]", i)
 	checkFields(v, path, b, BalancerFields)
-	if first, seen := v.labels[b.Label]; seen && b.Label != "" {
-		v.add(path+".label", fmt.Sprintf("%q is already the label of balancers[%d]: each needs its own", b.Label, first))
-	} else {
-		v.labels[b.Label] = i
-	}
+	v.uniqueLabel(i)
+	v.tags(path, b.Tags)
 	if !b.IPv4.IsValid() && !b.IPv6.IsValid() {
 		v.add(path, "needs a virtual address: set ipv4, ipv6 or both")
 	}
@@ -76,6 +121,27 @@ func checkFields[T any](v *validator, path string, t *T, fields []Field[T]) {
 	for i := range fields {
 		v.add(path+"."+fields[i].Key, fields[i].Reason(t))
 	}
+}
+
+func (v *validator) tags(path string, tags []string) {
+	if len(tags) > TagsMost {
+		v.add(path+".tags", fmt.Sprintf("there may be at most %d, not %d", TagsMost, len(tags)))
+	}
+	for i, tag := range tags {
+		v.add(fmt.Sprintf("%s.tags[%d]", path, i), tagReason(tag))
+	}
+}
+
+// tagReason allows every letter of every language, and nothing that would break a line.
+func tagReason(tag string) string {
+	n := utf8.RuneCountInString(tag)
+	switch {
+	case n < 1 || n > TagMost:
+		return fmt.Sprintf("must have from 1 to %d characters, not %d", TagMost, n)
+	case !utf8.ValidString(tag) || strings.ContainsFunc(tag, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Sprintf("%q has characters that cannot be printed", tag)
+	}
+	return ""
 }
 
 // ownVIP refuses a VIP that an earlier balancer has.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func TestAValidDeclarationHasNoFault(t *testing.T) {
@@ -175,5 +176,72 @@ func TestFaultsAsAnErrorNameEach(t *testing.T) {
 	err := Faults{{"a.b", "is bad"}, {"c", "is worse"}}
 	if got := err.Error(); got != "a.b: is bad; c: is worse" {
 		t.Error(got)
+	}
+}
+
+// TestValidateChangedFindsWhatValidateFinds changes one balancer of several at random: as those before were valid
+// together, looking at the changed one and at what it shares with the others must find every fault.
+func TestValidateChangedFindsWhatValidateFinds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bs := many(5)
+		i := rapid.IntRange(0, len(bs)-1).Draw(t, "which")
+		b, other := &bs[i], &bs[rapid.IntRange(0, len(bs)-1).Draw(t, "other")]
+		switch rapid.SampledFrom([]string{"label", "vip", "vip of a node", "node of a vip", "weight", "nothing", "swap"}).Draw(t, "change") {
+		case "label":
+			b.Label = other.Label
+		case "vip":
+			b.IPv4 = other.IPv4
+		case "vip of a node":
+			b.IPv4 = other.Configs[0].Nodes[0].Address.Addr()
+		case "node of a vip":
+			b.Configs[0].Nodes[0].Address = netip.AddrPortFrom(other.IPv4, 80)
+		case "weight":
+			b.Configs[0].Nodes[1].Weight = 0
+		case "swap":
+			bs[0], bs[i] = bs[i], bs[0]
+			i = 0
+		}
+		want := Validate(bs)
+		got := ValidateChanged(bs, func(j int) bool { return i == j })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// many are valid balancers that share nothing.
+func many(n int) []Balancer {
+	bs := make([]Balancer, n)
+	for i := range bs {
+		bs[i] = Balancer{Label: fmt.Sprintf("balancer-%d", i), IPv4: netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + i)})}
+		c := Config{Port: 80}
+		for k := range 3 {
+			c.Nodes = append(c.Nodes, Node{
+				Label: fmt.Sprintf("node-%d", k), Weight: 50,
+				Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + 3*i + k)}), 80),
+			})
+		}
+		bs[i].Configs = []Config{c}
+		bs[i].SetDefaults()
+	}
+	return bs
+}
+
+func TestTags(t *testing.T) {
+	for tag, want := range map[string]string{
+		"production": "", "a": "", "größe:1": "", strings.Repeat("ü", 50): "",
+		"":                      "balancers[0].tags[0]: must have from 1 to 50 characters, not 0",
+		strings.Repeat("x", 51): "balancers[0].tags[0]: must have from 1 to 50 characters, not 51",
+		"two\nlines":            `balancers[0].tags[0]: "two\nlines" has characters that cannot be printed`,
+	} {
+		bs := many(1)
+		bs[0].Tags = []string{tag}
+		got := ""
+		if faults := Validate(bs); len(faults) > 0 {
+			got = faults[0].String()
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", tag, got, want)
+		}
 	}
 }

@@ -72,7 +72,11 @@ func (r *Reader) dumpServices(yield emit) {
 		}
 		w := decodeServiceWord(raw)
 		text, err := r.policyText(id, w)
-		if !yield(entry(id, "slots %d+%d, when empty %s", w.Offset, w.Length, text), err) || err != nil {
+		algorithm := w.Algorithm.String()
+		if w.Limited {
+			algorithm += " with limits"
+		}
+		if !yield(entry(id, "%s, %d entries, slots %d+%d, when empty %s", algorithm, w.Length, w.Offset, w.Words(), text), err) || err != nil {
 			return
 		}
 	}
@@ -124,19 +128,31 @@ func (r *Reader) dumpServicesInfo(yield emit) {
 	}
 }
 
-// dumpSlots shows the slots that a service's word covers; the others are nobody's.
+// dumpSlots shows the words that a service's table takes; the others are nobody's.
 func (r *Reader) dumpSlots(yield emit) {
 	for id := range uint32(len(r.services)) {
 		w := decodeServiceWord(atomic.LoadUint64(&r.services[id].Word))
-		ids, err := r.ReadSlots(w.Offset, w.Length)
+		table, members, err := ReadTable(r, w)
 		if err != nil {
 			yield(Entry{}, fmt.Errorf("service %d: %w", id, err))
 			return
 		}
-		for i, node := range ids {
-			if !yield(entry(w.Offset+uint32(i), "node %d (service %d)", node, id), nil) {
+		at := w.Offset
+		for _, slot := range table {
+			if !yield(entry(at, "%s (service %d)", describeSlot(w.Algorithm, slot), id), nil) {
 				return
 			}
+			at++
+		}
+		for i, ids := range members {
+			text := fmt.Sprintf("%d words of members", ids)
+			if i > 0 {
+				text = "members " + describeIDs(ids)
+			}
+			if !yield(entry(at, "%s (service %d)", text, id), nil) {
+				return
+			}
+			at++
 		}
 	}
 }
@@ -148,9 +164,9 @@ func (r *Reader) dumpNodes(yield emit) {
 			continue
 		}
 		s := n.Status
-		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] generation %d hop %s service %d snats %d+%d idle tcp %s udp %s",
+		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] generation %d hop %s service %d snats %d+%d idle tcp %s udp %s max_conns %d flows divided by %d",
 			n.Address, n.Protocol, s.Lifecycle, s.Mode, s.Health, s.Override, s.Actions, s.Generation, n.Hop,
-			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP), err) || err != nil {
+			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP, n.Load.MaxConns, n.Load.Weight), err) || err != nil {
 			return
 		}
 	}

@@ -28,8 +28,11 @@ func fill(t *testing.T, tb Tables) {
 	vip := VIP{netip.MustParseAddr("203.0.113.10"), 80, lb.TCP}
 	must(t,
 		tb.WriteNode(7, someNode), tb.WriteNodeInfo(7, NodeInfo{Label: "web-1", Weight: 50, CheckedAt: time.Unix(1_800_000_000, 0)}),
-		tb.StartNode(7, 41), tb.WriteSlots(100, []uint32{7}), tb.WriteService(5, ServiceWord{Offset: 100, Length: 1, Stick: true, Throttle: true}),
+		tb.StartNode(7, 41), tb.WriteSlots(100, append(PackNodes([]uint32{7}), PackMembers([]uint32{7, 8})...)),
+		tb.WriteService(5, ServiceWord{Offset: 100, Length: 1, Algorithm: Hash, Limited: true, Stick: true, Throttle: true}),
 		tb.WriteStickPolicy(5, StickPolicy{TTL: 30 * time.Minute, Slides: true, Tier: 4}), tb.WriteThrottlePolicy(5, ThrottlePolicy{Group: 3, Rate: 20}),
+		tb.WriteSlots(200, PackColumns([]Column{{Own: 7, Alias: 7}, {Threshold: 1 << 31, Own: 8, Alias: 7}})),
+		tb.WriteService(7, ServiceWord{Offset: 200, Length: 2, Algorithm: LeastConn}),
 		tb.WriteServiceInfo(5, ServiceInfo{VIP: vip, Balancer: "web"}), tb.PutVIP(vip, 5), tb.PutVIP(someVIP, 6),
 		tb.WriteLink(1, Link{IfIndex: 1, MAC: [6]byte{2, 0, 0, 0, 0, 1}}), tb.WriteSNAT(2, netip.MustParseAddr("10.0.0.1")),
 		tb.WriteOurs(3, 5))
@@ -40,13 +43,14 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 		fill(t, tb)
 		for name, want := range map[string]string{
 			"vips": "203.0.113.10:80/tcp: service 5\n[2001:db8::10]:53/udp: service 6",
-			"services": "5: slots 100+1, when empty refuse, clients stick for 30m0s, tier 4, sliding, 20 flows a second and client in group 3\n" +
-				"6: slots 0+0, when empty refuse",
+			"services": "5: hash with limits, 1 entries, slots 100+1, when empty refuse, clients stick for 30m0s, tier 4, sliding, 20 flows a second and client in group 3\n" +
+				"6: sequence, 0 entries, slots 0+0, when empty refuse\n7: leastconn, 2 entries, slots 200+2, when empty refuse",
 			"services_live": "",
 			"services_info": "5: 203.0.113.10:80/tcp web",
-			"slots":         "100: node 7 (service 5)",
+			"slots": "100: nodes 7 (service 5)\n101: 1 words of members (service 5)\n102: members 7 8 (service 5)\n" +
+				"200: node 7 (service 7)\n201: node 8 up to 0.5000, else node 7 (service 7)",
 			"nodes": "7: 10.0.0.9:8080/tcp present mode drain health DOWN override up actions [dead,reset-tcp] " +
-				"generation 65535 hop 3>02:00:00:00:00:07 service 5 snats 2+3 idle tcp 1h0m0s udp 16s",
+				"generation 65535 hop 3>02:00:00:00:00:07 service 5 snats 2+3 idle tcp 1h0m0s udp 16s max_conns 100 flows divided by 50",
 			"nodes_live":  "7: active 0 next port 1577",
 			"nodes_stats": "7: in 0 packets 0 bytes, out 0 packets 0 bytes, 0 flows",
 			"nodes_info":  "7: web-1 weight 50 checked 2027-01-15T08:00:00Z",
@@ -127,7 +131,7 @@ func TestMapsSayWhatIsUsed(t *testing.T) {
 				t.Errorf("%+v", i)
 			}
 		}
-		for name, want := range map[string]uint64{"vips": 2, "services": 2, "slots": 1, "nodes": 1, "links": 1, "flows4": 0} {
+		for name, want := range map[string]uint64{"vips": 2, "services": 3, "slots": 5, "nodes": 1, "links": 1, "flows4": 0} {
 			if used[name] != want {
 				t.Errorf("%s: %d used, want %d", name, used[name], want)
 			}

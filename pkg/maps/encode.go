@@ -160,22 +160,33 @@ func decodeHop(w uint64) (h Hop) {
 
 // Bits of service.word (SERVICE_*).
 const (
-	serviceLengthShift  = 32
-	serviceLengthMask   = 1<<24 - 1
-	serviceFlagsShift   = 56
-	serviceFlagDrop     = 1
-	serviceFlagStick    = 8
-	serviceFlagThrottle = 16
+	serviceLengthShift = 32
+	serviceLengthMask  = 1<<24 - 1
+	serviceFlagsShift  = 56
+
+	serviceFlagDrop       = 1
+	serviceAlgorithmShift = 1
+	serviceAlgorithmMask  = 3
+	serviceFlagStick      = 8
+	serviceFlagThrottle   = 16
+	serviceFlagLimited    = 32
 )
 
 func encodeServiceWord(w ServiceWord) uint64 {
-	x := uint64(w.Offset) | uint64(w.Length&serviceLengthMask)<<serviceLengthShift
-	for flag, set := range map[uint64]bool{serviceFlagDrop: w.Drop, serviceFlagStick: w.Stick, serviceFlagThrottle: w.Throttle} {
-		if set {
-			x |= flag << serviceFlagsShift
-		}
+	flags := uint64(w.Algorithm&serviceAlgorithmMask) << serviceAlgorithmShift
+	if w.Drop {
+		flags |= serviceFlagDrop
 	}
-	return x
+	if w.Stick {
+		flags |= serviceFlagStick
+	}
+	if w.Throttle {
+		flags |= serviceFlagThrottle
+	}
+	if w.Limited {
+		flags |= serviceFlagLimited
+	}
+	return uint64(w.Offset) | uint64(w.Length&serviceLengthMask)<<serviceLengthShift | flags<<serviceFlagsShift
 }
 
 func encodeStickPolicy(p StickPolicy, ttl uint32) loader.StickPolicy {
@@ -189,11 +200,13 @@ func encodeStickPolicy(p StickPolicy, ttl uint32) loader.StickPolicy {
 func decodeServiceWord(x uint64) ServiceWord {
 	flags := x >> serviceFlagsShift
 	return ServiceWord{
-		Offset:   uint32(x),
-		Length:   uint32(x >> serviceLengthShift & serviceLengthMask),
-		Drop:     flags&serviceFlagDrop != 0,
-		Stick:    flags&serviceFlagStick != 0,
-		Throttle: flags&serviceFlagThrottle != 0,
+		Offset:    uint32(x),
+		Length:    uint32(x >> serviceLengthShift & serviceLengthMask),
+		Algorithm: Algorithm(flags >> serviceAlgorithmShift & serviceAlgorithmMask),
+		Limited:   flags&serviceFlagLimited != 0,
+		Drop:      flags&serviceFlagDrop != 0,
+		Stick:     flags&serviceFlagStick != 0,
+		Throttle:  flags&serviceFlagThrottle != 0,
 	}
 }
 

@@ -58,7 +58,9 @@ func TestServiceWordComesBack(t *testing.T) {
 			Length: rapid.Uint32Range(0, serviceLengthMask).Draw(t, "length"),
 			Drop:   rapid.Bool().Draw(t, "drop"),
 
-			Stick: rapid.Bool().Draw(t, "stick"), Throttle: rapid.Bool().Draw(t, "throttle"),
+			Algorithm: Algorithm(rapid.Uint8Range(0, 3).Draw(t, "algorithm")),
+			Limited:   rapid.Bool().Draw(t, "limited"),
+			Stick:     rapid.Bool().Draw(t, "stick"), Throttle: rapid.Bool().Draw(t, "throttle"),
 		}
 		if got := decodeServiceWord(encodeServiceWord(w)); got != w {
 			t.Fatalf("%+v comes back as %+v", w, got)

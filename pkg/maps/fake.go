@@ -42,7 +42,7 @@ func NewFake(sizes FakeSizes) *Fake {
 			services:     make([]loader.Service, services),
 			servicesLive: make([]loader.ServiceLive, services),
 			servicesInfo: make([]loader.ServiceInfo, services),
-			slots:        make([]slotCell, or(sizes.Slots, 65536)),
+			slots:        make([]uint64, or(sizes.Slots, 65536)),
 			nodes:        make([]loader.Node, nodes),
 			nodesLive:    make([]loader.NodeLive, nodes),
 			nodesInfo:    make([]loader.NodeInfo, nodes),

@@ -86,6 +86,10 @@ func (f *Faulty) WriteSNATs(id uint32, r SNATRange) error {
 	return f.write("write node's snats", func() error { return f.Tables.WriteSNATs(id, r) })
 }
 
+func (f *Faulty) WriteLoad(id uint32, l Load) error {
+	return f.write("write node's load", func() error { return f.Tables.WriteLoad(id, l) })
+}
+
 func (f *Faulty) StartNode(id uint32, nextPort uint64) error {
 	return f.write("start node", func() error { return f.Tables.StartNode(id, nextPort) })
 }
@@ -134,15 +138,15 @@ func (f *Faulty) WriteServiceInfo(id uint32, i ServiceInfo) error {
 	return f.write("write services_info", func() error { return f.Tables.WriteServiceInfo(id, i) })
 }
 
-func (f *Faulty) ReadSlots(first, count uint32) ([]uint32, error) {
-	return fails(f, "read slots", func() ([]uint32, error) { return f.Tables.ReadSlots(first, count) })
+func (f *Faulty) ReadSlots(first, count uint32) ([]uint64, error) {
+	return fails(f, "read slots", func() ([]uint64, error) { return f.Tables.ReadSlots(first, count) })
 }
 
-func (f *Faulty) WriteSlots(first uint32, ids []uint32) error {
+func (f *Faulty) WriteSlots(first uint32, words []uint64) error {
 	if !f.hit() {
-		return f.Tables.WriteSlots(first, ids)
+		return f.Tables.WriteSlots(first, words)
 	}
-	if err := f.Tables.WriteSlots(first, ids[:f.random.IntN(len(ids)+1)]); err != nil {
+	if err := f.Tables.WriteSlots(first, words[:f.random.IntN(len(words)+1)]); err != nil {
 		return err
 	}
 	return fmt.Errorf("write slots: %w", ErrInjected)

@@ -45,6 +45,7 @@ func TestEnumsAreThoseOfTheProgram(t *testing.T) {
 		"node_lifecycle": numbered("LIFECYCLE_", []string{Free.String(), Present.String(), Removed.String()}),
 		"node_action": {"ACTION_NEW = " + number(uint8(TakesNew)), "ACTION_DEAD = " + number(uint8(Dead)),
 			"ACTION_RESET_TCP = " + number(uint8(ResetTCP)), "ACTION_STICK = " + number(uint8(Sticks))},
+		"algorithm": numbered("ALGORITHM_", []string{Sequence.String(), LeastConn.String(), Hash.String(), Tickets.String()}),
 		"flow_class": {"FLOW_FREE = 0", "FLOW_HALF_OPEN = " + number(uint8(HalfOpen)),
 			"FLOW_ESTABLISHED = " + number(uint8(Established)), "FLOW_CLOSING = " + number(uint8(Closing)),
 			"FLOW_UDP = " + number(uint8(UDPSession)), "FLOW_RESERVED = " + number(uint8(UDPSession)+1)},
@@ -75,9 +76,9 @@ func TestSizesAreThoseOfTheProgram(t *testing.T) {
 		"BUCKET_SLOTS": bucketSlots, "LINKS_MAX": linksMax, "LINK_PROBES": LinkProbes, "SNATS_MAX": snatsMax,
 		"OURS_WORDS": OursWords, "FLOW_CLASS_MASK": classMask, "HOP_LINK_SHIFT": 48,
 		"SERVICE_LENGTH_SHIFT": serviceLengthShift, "SERVICE_FLAGS_SHIFT": serviceFlagsShift,
-		"SERVICE_FLAG_DROP": serviceFlagDrop, "SERVICE_FLAG_STICK": serviceFlagStick,
-		"SERVICE_FLAG_THROTTLE": serviceFlagThrottle, "THROTTLE_TIME_SHIFT": throttleTimeShift,
-		"ABI_SCHEMA": loader.Schema,
+		"SERVICE_FLAG_DROP": serviceFlagDrop, "SERVICE_FLAG_LIMITED": serviceFlagLimited,
+		"SERVICE_ALGORITHM_SHIFT": serviceAlgorithmShift, "SERVICE_ALGORITHM_MASK": serviceAlgorithmMask, "SLOT_NODES": slotNodes, "ABI_SCHEMA": loader.Schema,
+		"SERVICE_FLAG_STICK": serviceFlagStick, "SERVICE_FLAG_THROTTLE": serviceFlagThrottle, "THROTTLE_TIME_SHIFT": throttleTimeShift,
 	} {
 		if got, ok := defines[name]; !ok || got != want {
 			t.Errorf("%s is %d, here %d", name, got, want)
@@ -105,7 +106,7 @@ func TestWordsAreWhereTheProgramHasThem(t *testing.T) {
 		}
 	}
 	if unsafe.Offsetof(n.UdpIdle) != unsafe.Offsetof(n.TcpIdle)+4 || unsafe.Offsetof(n.SnatCount) != unsafe.Offsetof(n.SnatFirst)+2 ||
-		unsafe.Offsetof(n.SnatFirst)%4 != 0 || unsafe.Offsetof(l.Mac)%4 != 0 {
+		unsafe.Offsetof(n.SnatFirst)%4 != 0 || unsafe.Offsetof(n.Weight)%4 != 0 || unsafe.Offsetof(l.Mac)%4 != 0 {
 		t.Error("fields that one store replaces are not neighbours in one word")
 	}
 }

@@ -6,12 +6,6 @@ import (
 	"github.com/headgate/headgate/loader"
 )
 
-// slotCell is an entry of slots as it lies in memory: the kernel keeps array entries 8 bytes apart.
-type slotCell struct {
-	node uint32
-	_    uint32
-}
-
 // memory is all mmap-able maps as Go slices. Programs change them at any time, so everything that
 // they share is read and written by one atomic operation at a time.
 type memory struct {
@@ -20,7 +14,7 @@ type memory struct {
 	services     []loader.Service
 	servicesLive []loader.ServiceLive
 	servicesInfo []loader.ServiceInfo
-	slots        []slotCell
+	slots        []uint64
 	nodes        []loader.Node
 	nodesLive    []loader.NodeLive
 	nodesInfo    []loader.NodeInfo

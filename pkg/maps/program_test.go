@@ -50,7 +50,7 @@ func serve(t *testing.T, k *Kernel, id uint32, vip VIP, node netip.AddrPort, sou
 			SNATs: SNATRange{First: uint16(id), Count: 1}, Hop: Hop{Link: LinkSlot(1, 0), MAC: [6]byte{2, 0, 0, 0, 0, 9}},
 		}),
 		k.WriteServiceInfo(id, ServiceInfo{VIP: vip, Balancer: "web"}),
-		k.WriteSlots(id*8, []uint32{id, id}),
+		k.WriteSlots(id*8, PackNodes([]uint32{id, id})),
 		k.WriteService(id, ServiceWord{Offset: id * 8, Length: 2}),
 		setOurs(k, vip.Addr), setOurs(k, source),
 		k.PutVIP(vip, id),

@@ -104,6 +104,13 @@ type Node struct {
 	Service  uint32
 	Idle     Idle
 	SNATs    SNATRange
+	Load     Load
+}
+
+// Load is what a node's active flows are measured by.
+type Load struct {
+	MaxConns uint32 // from so many on it takes no new ones; 0: no limit
+	Weight   uint16 // they are divided by it when they are compared with those of others
 }
 
 // NodeInfo is what people need to know of a node when no daemon runs.
@@ -111,14 +118,6 @@ type NodeInfo struct {
 	Label     string // cut at 32 bytes
 	Weight    int
 	CheckedAt time.Time // of the last check's result; zero: none. Nanoseconds, no zone
-}
-
-// ServiceWord points to a table of slots.
-type ServiceWord struct {
-	Offset, Length uint32 // in slots; length 0: nothing is eligible
-	Drop           bool   // nothing eligible: drop silently instead of refusing
-	Stick          bool   // clients stick to nodes, as the policy says
-	Throttle       bool   // clients open flows at a limited rate, as the policy says
 }
 
 // StickPolicy says how long clients of a service stick to its nodes.

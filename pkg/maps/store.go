@@ -33,6 +33,7 @@ func (s *store) ReadNode(id uint32) (Node, error) {
 	}
 	tcp, udp := split64(atomic.LoadUint64(word64(&n.TcpIdle)))
 	first, count := split32(atomic.LoadUint32(word32(&n.SnatFirst)))
+	weight, _ := split32(atomic.LoadUint32(word32(&n.Weight)))
 	return Node{
 		Status:   decodeStatus(atomic.LoadUint64(word64(&n.Status))),
 		Hop:      decodeHop(atomic.LoadUint64(&n.Hop)),
@@ -41,6 +42,7 @@ func (s *store) ReadNode(id uint32) (Node, error) {
 		Service:  n.Service,
 		Idle:     Idle{TCP: s.duration(tcp), UDP: s.duration(udp)},
 		SNATs:    SNATRange{First: first, Count: count},
+		Load:     Load{MaxConns: atomic.LoadUint32(&n.MaxConns), Weight: weight},
 	}, nil
 }
 
@@ -63,6 +65,9 @@ func (s *store) WriteNode(id uint32, n Node) error {
 		return err
 	}
 	if err := s.WriteSNATs(id, n.SNATs); err != nil {
+		return err
+	}
+	if err := s.WriteLoad(id, n.Load); err != nil {
 		return err
 	}
 	return s.WriteStatus(id, n.Status)
@@ -102,6 +107,16 @@ func (s *store) WriteSNATs(id uint32, r SNATRange) error {
 		return err
 	}
 	atomic.StoreUint32(word32(&n.SnatFirst), join32(r.First, r.Count))
+	return nil
+}
+
+func (s *store) WriteLoad(id uint32, l Load) error {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint32(&n.MaxConns, l.MaxConns)
+	atomic.StoreUint32(word32(&n.Weight), join32(l.Weight, 0))
 	return nil
 }
 
@@ -163,9 +178,9 @@ func (s *store) WriteService(id uint32, w ServiceWord) error {
 	if err != nil {
 		return err
 	}
-	if w.Length > serviceLengthMask || uint64(w.Offset)+uint64(w.Length) > uint64(len(s.slots)) {
+	if w.Length > serviceLengthMask || uint64(w.Offset)+uint64(w.Words()) > uint64(len(s.slots)) {
 		return fmt.Errorf("services[%d]: slots %d+%d are beyond the end of the map (%d entries)",
-			id, w.Offset, w.Length, len(s.slots))
+			id, w.Offset, w.Words(), len(s.slots))
 	}
 	atomic.StoreUint64(&svc.Word, encodeServiceWord(w))
 	return nil
@@ -226,32 +241,34 @@ func (s *store) WriteServiceInfo(id uint32, info ServiceInfo) error {
 	return nil
 }
 
-func (s *store) slotRange(first, count uint32) ([]slotCell, error) {
+func (s *store) slotRange(first, count uint32) ([]uint64, error) {
 	if uint64(first)+uint64(count) > uint64(len(s.slots)) {
 		return nil, fmt.Errorf("slots[%d+%d]: beyond the end of the map (%d entries)", first, count, len(s.slots))
 	}
 	return s.slots[first : first+count], nil
 }
 
-func (s *store) ReadSlots(first, count uint32) ([]uint32, error) {
-	cells, err := s.slotRange(first, count)
+func (s *store) ReadSlots(first, count uint32) ([]uint64, error) {
+	slots, err := s.slotRange(first, count)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]uint32, len(cells))
-	for i := range cells {
-		ids[i] = atomic.LoadUint32(&cells[i].node)
+	words := make([]uint64, len(slots))
+	for i := range slots {
+		words[i] = atomic.LoadUint64(&slots[i])
 	}
-	return ids, nil
+	return words, nil
 }
 
-func (s *store) WriteSlots(first uint32, ids []uint32) error {
-	cells, err := s.slotRange(first, uint32(len(ids)))
+func (s *store) WriteSlots(first uint32, words []uint64) error {
+	slots, err := s.slotRange(first, uint32(len(words)))
 	if err != nil {
 		return err
 	}
-	for i, id := range ids {
-		atomic.StoreUint32(&cells[i].node, id)
+	for i, w := range words {
+		if atomic.LoadUint64(&slots[i]) != w { // leaves the lines alone that programs have in their caches
+			atomic.StoreUint64(&slots[i], w)
+		}
 	}
 	return nil
 }

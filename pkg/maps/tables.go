@@ -24,12 +24,13 @@ type Tables interface {
 	// WriteNode replaces the whole record, status last. Only for an id that no table and no flow
 	// names: a packet could see a mixture.
 	WriteNode(id uint32, n Node) error
-	// WriteStatus, WriteHop, WriteIdle and WriteSNATs replace one part of a record in one store,
-	// so they may be used while packets read it.
+	// WriteStatus, WriteHop, WriteIdle and WriteSNATs replace one part of a record in one store, and
+	// WriteLoad two that have nothing to do with each other, so they may be used while packets read it.
 	WriteStatus(id uint32, s Status) error
 	WriteHop(id uint32, h Hop) error
 	WriteIdle(id uint32, i Idle) error
 	WriteSNATs(id uint32, r SNATRange) error
+	WriteLoad(id uint32, l Load) error
 	// StartNode readies the counters of an id for a new owner: traffic zero, the next source port
 	// counted from nextPort.
 	StartNode(id uint32, nextPort uint64) error
@@ -51,10 +52,11 @@ type Tables interface {
 	// ReadServiceInfo and WriteServiceInfo hold which VIP a service id stands for.
 	ReadServiceInfo(id uint32) (ServiceInfo, error)
 	WriteServiceInfo(id uint32, i ServiceInfo) error
-	// ReadSlots and WriteSlots hold the tables: each slot names a node id. Only slots that no
-	// service word covers may be written.
-	ReadSlots(first, count uint32) ([]uint32, error)
-	WriteSlots(first uint32, ids []uint32) error
+	// ReadSlots and WriteSlots hold the tables, in words (PackNodes, PackColumns, PackMembers). Only
+	// slots that no service word covers may be written, except those of a Hash table: each packet
+	// reads one of its words, and each word is replaced by one store.
+	ReadSlots(first, count uint32) ([]uint64, error)
+	WriteSlots(first uint32, words []uint64) error
 	// VIPs returns all published services; PutVIP publishes one, DeleteVIP takes it back (no
 	// error when it was not there).
 	VIPs() (map[VIP]uint32, error)

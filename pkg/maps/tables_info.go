@@ -20,7 +20,7 @@ func (r *Reader) tables() []table {
 		of("services", "service → its table of slots; the daemon writes, one word commits", r.services, r.dumpServices),
 		of("services_live", "service → choices made; the program writes", r.servicesLive, r.dumpTickets),
 		of("services_info", "service → names for people; the daemon writes", r.servicesInfo, r.dumpServicesInfo),
-		of("slots", "scheduling tables, each slot names a node; the daemon writes", r.slots, r.dumpSlots),
+		of("slots", "scheduling tables, in words of four nodes or a column; the daemon writes", r.slots, r.dumpSlots),
 		of("nodes", "node → address, next hop, status; the daemon writes", r.nodes, r.dumpNodes),
 		of("nodes_live", "node → active flows and next source port; the program writes", r.nodesLive, r.dumpLive),
 		sized("nodes_stats", "node → traffic, per CPU; the program writes", uint64(len(r.nodes)), uint64(unsafe.Sizeof(loader.NodeStats{})), r.dumpTraffic),

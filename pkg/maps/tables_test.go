@@ -52,6 +52,7 @@ var (
 		Hop:     Hop{Link: 3, MAC: [6]byte{2, 0, 0, 0, 0, 7}},
 		Address: netip.MustParseAddrPort("10.0.0.9:8080"), Protocol: lb.TCP, Service: 5,
 		Idle: Idle{TCP: time.Hour, UDP: 16 * time.Second}, SNATs: SNATRange{First: 2, Count: 3},
+		Load: Load{MaxConns: 100, Weight: 50},
 	}
 	someVIP = VIP{netip.MustParseAddr("2001:db8::10"), 53, lb.UDP}
 )
@@ -83,7 +84,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		n := someNode
 		n.Status = Status{Mode: lb.Accept, Health: lb.Up, Override: lb.OverrideNone, Lifecycle: Removed, Actions: TakesNew | Sticks, Generation: 3}
 		n.Hop, n.Idle, n.SNATs = Hop{Link: 9}, Idle{TCP: time.Minute, UDP: time.Second}, SNATRange{First: 255, Count: 1}
-		must(t, tb.WriteStatus(7, n.Status), tb.WriteHop(7, n.Hop), tb.WriteIdle(7, n.Idle), tb.WriteSNATs(7, n.SNATs))
+		n.Load = Load{MaxConns: 1<<32 - 1, Weight: 1<<16 - 1}
+		must(t, tb.WriteStatus(7, n.Status), tb.WriteHop(7, n.Hop), tb.WriteIdle(7, n.Idle), tb.WriteSNATs(7, n.SNATs), tb.WriteLoad(7, n.Load))
 		same(t, "node after its parts", n)(tb.ReadNode(7))
 
 		info := NodeInfo{Label: "web-1", Weight: 255, CheckedAt: time.Unix(1_800_000_000, 123)}
@@ -93,9 +95,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		same(t, "active", uint64(0))(tb.Active(7))
 
 		word := ServiceWord{Offset: 100, Length: 3, Drop: true, Throttle: true}
-		must(t, tb.WriteSlots(100, []uint32{7, 8, 7}), tb.WriteService(5, word))
+		must(t, tb.WriteSlots(100, []uint64{7, 8, 7}), tb.WriteService(5, word))
 		same(t, "service", word)(tb.ReadService(5))
-		same(t, "slots", []uint32{0, 7, 8, 7, 0})(tb.ReadSlots(99, 5))
+		same(t, "slots", []uint64{0, 7, 8, 7, 0})(tb.ReadSlots(99, 5))
 		stick, throttle := StickPolicy{TTL: 7 * 24 * time.Hour, Slides: true, Tier: 65535}, ThrottlePolicy{Group: 8191, Rate: 20}
 		must(t, tb.WriteStickPolicy(5, stick), tb.WriteThrottlePolicy(5, throttle))
 		same(t, "stick policy", stick)(tb.ReadStickPolicy(5))
@@ -133,9 +135,9 @@ func TestBeyondTheEndIsAnErrorThatNamesTheMap(t *testing.T) {
 		_, readNode := tb.ReadNode(l.Nodes)
 		for name, err := range map[string]error{
 			"nodes": tb.WriteNode(l.Nodes, Node{}), "nodes_info": tb.WriteNodeInfo(l.Nodes, NodeInfo{}),
-			"services":  tb.WriteService(l.Services, ServiceWord{}),
-			"services ": tb.WriteStickPolicy(l.Services, StickPolicy{}), "services  ": tb.WriteThrottlePolicy(l.Services, ThrottlePolicy{}), "services_info": tb.WriteServiceInfo(l.Services, ServiceInfo{}),
-			"slots": tb.WriteSlots(l.Slots, []uint32{1}), "slots ": readSlots, "nodes ": readNode,
+			"services": tb.WriteService(l.Services, ServiceWord{}), "services ": tb.WriteStickPolicy(l.Services, StickPolicy{}),
+			"services  ": tb.WriteThrottlePolicy(l.Services, ThrottlePolicy{}), "services_info": tb.WriteServiceInfo(l.Services, ServiceInfo{}),
+			"slots": tb.WriteSlots(l.Slots, []uint64{1}), "slots ": readSlots, "nodes ": readNode,
 			"slots  ":    tb.WriteService(0, ServiceWord{Offset: l.Slots, Length: 1}),
 			"nodes_live": tb.StartNode(l.Nodes, 1), "links": tb.WriteLink(l.Links, Link{}), "ours": tb.WriteOurs(OursWords, 1),
 		} {

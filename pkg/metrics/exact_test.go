@@ -56,7 +56,7 @@ func oneNode(t *testing.T, k *maps.Kernel, id uint32, balancer string, vip maps.
 		}),
 		k.WriteNodeInfo(id, maps.NodeInfo{Label: "node-" + strconv.Itoa(int(id))}),
 		k.WriteServiceInfo(id, maps.ServiceInfo{VIP: vip, Balancer: balancer}),
-		k.WriteSlots(id*8, []uint32{id}),
+		k.WriteSlots(id*8, maps.PackNodes([]uint32{id})),
 		k.WriteService(id, maps.ServiceWord{Offset: id * 8, Length: 1}),
 		k.PutVIP(vip, id),
 	}

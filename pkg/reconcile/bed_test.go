@@ -75,7 +75,7 @@ func (w *world) balancer(p lb.Protocol, nodes ...string) lb.Balancer {
 		b.Label, b.IPv4, c.Port = "dns", netip.MustParseAddr("203.0.113.11"), 53
 	}
 	for _, name := range nodes {
-		c.Nodes = append(c.Nodes, lb.Node{Label: name, Address: address(name), Weight: 1, Mode: lb.Accept})
+		c.Nodes = append(c.Nodes, lb.Node{Label: name, Address: address(name), Weight: 1, Mode: lb.Accept, Override: lb.OverrideNone})
 	}
 	b.Configs = []lb.Config{c}
 	return b
@@ -179,12 +179,12 @@ func (w *world) tableOf() string {
 	if err != nil || len(services) != 1 {
 		w.t.Fatalf("services: %v, %v; want one", services, err)
 	}
-	slots, err := w.tables.ReadSlots(services[0].Word.Offset, services[0].Word.Length)
+	ids, err := tableNodes(w.tables, services[0].Word)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	names := ""
-	for _, id := range slots {
+	for _, id := range ids {
 		info, _ := w.tables.ReadNodeInfo(id)
 		names += info.Label
 	}

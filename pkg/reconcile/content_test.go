@@ -8,6 +8,15 @@ import (
 	"github.com/headgate/headgate/pkg/maps"
 )
 
+// tableNodes returns the node ids of a service's table, in order.
+func tableNodes(t maps.Tables, w maps.ServiceWord) ([]uint32, error) {
+	words, _, err := maps.ReadTable(t, w)
+	if err != nil {
+		return nil, err
+	}
+	return maps.UnpackNodes(words)[:w.Length], nil
+}
+
 // content is what the maps say, without the numbers that depend on their past: ids, offsets and
 // indices are replaced by what they stand for.
 func content(t maps.Tables, r *maps.Reader) string {
@@ -27,13 +36,13 @@ func content(t maps.Tables, r *maps.Reader) string {
 			a, _ := t.ReadSNAT(n.SNATs.First + i)
 			sources = append(sources, a.String())
 		}
-		line("node %s %s %s %s weight %d %+v hop %s from %v idle %v", n.VIP, n.Balancer, n.Address, n.Label, n.Weight, n.Status, hop, sources, n.Idle)
+		line("node %s %s %s %s weight %d %+v hop %s from %v idle %v load %v", n.VIP, n.Balancer, n.Address, n.Label, n.Weight, n.Status, hop, sources, n.Idle, n.Load)
 	}
 	services, _ := r.Services()
 	for _, s := range services {
-		slots, _ := t.ReadSlots(s.Word.Offset, s.Word.Length)
+		ids, _ := tableNodes(t, s.Word)
 		var table []string
-		for _, id := range slots {
+		for _, id := range ids {
 			table = append(table, names[id])
 		}
 		line("service %s %s published %v drop %v table %v", s.VIP, s.Balancer, s.Published, s.Word.Drop, table)

@@ -123,7 +123,7 @@ func TestCommitThatFailsForLongDoesNotEatTheSlots(t *testing.T) {
 	if got := w.tableOf(); got != "abc" {
 		t.Errorf("table %q, want abc", got)
 	}
-	if free, rests := w.r.slots.left(); free != 5 || rests != 0 {
-		t.Errorf("%d slots free, %d resting, want 5 free", free, rests)
+	if free, rests := w.r.slots.left(); free != 7 || rests != 0 {
+		t.Errorf("%d slots free, %d resting, want 7 free", free, rests)
 	}
 }

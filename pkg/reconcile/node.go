@@ -23,6 +23,7 @@ type node struct {
 	hop     cell[maps.Hop]
 	idle    cell[maps.Idle]
 	snats   cell[maps.SNATRange]
+	load    cell[maps.Load]
 	info    cell[maps.NodeInfo]
 	gone    time.Time // since when it is removed; zero: it is present
 }
@@ -79,6 +80,7 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 		Service:  svc.id,
 		Idle:     maps.Idle{TCP: s.TCPIdle, UDP: s.UDPIdle},
 		SNATs:    run,
+		Load:     maps.Load{Weight: uint16(n.Weight)},
 	}
 	if err := r.writeNode(nd, rec); err != nil {
 		return false, err
@@ -119,7 +121,8 @@ func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
 			return err
 		}
 		nd.written = true
-		nd.status, nd.hop, nd.idle, nd.snats = known(rec.Status), known(rec.Hop), known(rec.Idle), known(rec.SNATs)
+		nd.status, nd.hop, nd.idle = known(rec.Status), known(rec.Hop), known(rec.Idle)
+		nd.snats, nd.load = known(rec.SNATs), known(rec.Load)
 		return nil
 	}
 	if err := r.setHop(nd, rec.Hop); err != nil {
@@ -129,6 +132,9 @@ func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
 		return err
 	}
 	if err := nd.snats.set(r, rec.SNATs, func(s maps.SNATRange) error { return r.t.WriteSNATs(nd.id, s) }); err != nil {
+		return err
+	}
+	if err := nd.load.set(r, rec.Load, func(l maps.Load) error { return r.t.WriteLoad(nd.id, l) }); err != nil {
 		return err
 	}
 	if rec.Status.Actions&maps.TakesNew != 0 {

@@ -91,12 +91,12 @@ func (m *machine) applyFailing(t *rapid.T) {
 func (m *machine) traffic(t *rapid.T) {
 	services, _ := m.tables.Reader().Services()
 	for _, s := range services {
-		slots, _ := m.tables.ReadSlots(s.Word.Offset, s.Word.Length)
-		if !s.Published || len(slots) == 0 {
+		ids, _ := tableNodes(m.tables, s.Word)
+		if !s.Published || len(ids) == 0 {
 			continue
 		}
 		m.clients++
-		id := slots[rapid.IntRange(0, len(slots)-1).Draw(t, "slot")]
+		id := ids[rapid.IntRange(0, len(ids)-1).Draw(t, "slot")]
 		n, _ := m.tables.ReadNode(id)
 		source, _ := m.tables.ReadSNAT(n.SNATs.First)
 		client := netip.MustParseAddr("198.51.100.1")

@@ -245,12 +245,12 @@ func TestLimitsAreNamed(t *testing.T) {
 		table string
 	}{
 		{maps.FakeSizes{Nodes: 3}, "nodes: all 2 ids are in use", "ab"},
-		{maps.FakeSizes{Slots: 2}, "slots: no room for a table of 3", ""},
+		{maps.FakeSizes{Slots: 1}, "slots: no room for a table of 2 words", ""},
 		{maps.FakeSizes{VIPs: 1}, "vips: the map is full", ""},
 		{maps.FakeSizes{Services: 1, VIPs: 8}, "services: all 1 ids are in use", ""},
 	} {
 		w := newWorldOf(t, c.sizes)
-		balancers := []lb.Balancer{w.balancer(lb.TCP, "a", "b", "c")}
+		balancers := []lb.Balancer{w.balancer(lb.TCP, "a", "b", "c", "e", "f")}
 		if c.table == "" && c.sizes.Slots == 0 {
 			balancers = append(balancers, w.balancer(lb.UDP, "d"))
 		}
@@ -269,13 +269,13 @@ func TestLimitsAreNamed(t *testing.T) {
 }
 
 func TestSlotsRestBeforeTheyAreUsedAgain(t *testing.T) {
-	w := newWorldOf(t, maps.FakeSizes{Slots: 4})
+	w := newWorldOf(t, maps.FakeSizes{Slots: 2}) // of four node ids each
 	w.desire(w.balancer(lb.TCP, "a", "b"))
 	w.apply()
 	w.mode("a", lb.Drain)
 	w.apply()
 	w.mode("b", lb.Backup)
-	w.mode("a", lb.Accept) // a and b need two slots in a row again
+	w.mode("a", lb.Accept) // a and b need a table again
 	w.health("a", lb.Up)
 	w.mode("b", lb.Accept)
 	w.health("b", lb.Up)
@@ -290,7 +290,7 @@ func TestSlotsRestBeforeTheyAreUsedAgain(t *testing.T) {
 }
 
 func TestEmptyTableLetsItsSlotsGo(t *testing.T) {
-	w := newWorldOf(t, maps.FakeSizes{Slots: 4})
+	w := newWorldOf(t, maps.FakeSizes{Slots: 1})
 	w.desire(w.balancer(lb.TCP, "a", "b"))
 	w.apply()
 	for _, name := range []string{"a", "b"} {

@@ -92,7 +92,7 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 // restoreExtent takes the slots that a service's word points to. Should another service have them,
 // the word counts as unknown, so that this one soon gets a table of its own.
 func (r *Reconciler) restoreExtent(b *books, svc *service) {
-	e := extent{svc.word.value.Offset, svc.word.value.Length}
+	e := extent{svc.word.value.Offset, svc.word.value.Words()}
 	switch {
 	case e.count == 0:
 	case b.slots.reserve(e):
@@ -128,6 +128,7 @@ func (r *Reconciler) restoreNodes(b *books, limits maps.Limits) error {
 			hop:     known(rec.Hop),
 			idle:    known(rec.Idle),
 			snats:   known(rec.SNATs),
+			load:    known(rec.Load),
 			info:    known(info),
 		}
 		b.nodeIDs.mark(id)

@@ -177,7 +177,7 @@ func (r *Reconciler) removeService(svc *service) error {
 	if err != nil {
 		return err
 	}
-	if err := r.setWord(svc, maps.ServiceWord{}, nil); err != nil {
+	if err := r.setWord(svc, false, &table{}); err != nil {
 		return err
 	}
 	for address, nd := range svc.nodes {

@@ -19,7 +19,12 @@ type share struct {
 // table is a scheduling table in the slots.
 type table struct {
 	extent
+	length uint32 // node ids
 	shares []share
+}
+
+func (t *table) word(drop bool) maps.ServiceWord {
+	return maps.ServiceWord{Offset: t.first, Length: t.length, Drop: drop}
 }
 
 // commit makes the service's word point to a table of the nodes that take new flows. The table is
@@ -27,23 +32,19 @@ type table struct {
 func (r *Reconciler) commit(svc *service, s *state.Service, takes []share) error {
 	drop := s.OnNoBackend == lb.NoBackendDrop
 	if svc.table != nil && slices.Equal(svc.table.shares, takes) {
-		t := svc.table
-		return r.setWord(svc, maps.ServiceWord{Offset: t.first, Length: t.count, Drop: drop}, t)
+		return r.setWord(svc, drop, svc.table)
 	}
 	if len(takes) == 0 {
-		t := &table{}
-		return r.setWord(svc, maps.ServiceWord{Drop: drop}, t)
+		return r.setWord(svc, drop, &table{})
 	}
-	slots := sequence(takes)
-	if r.isThere(svc, slots) {
-		w := svc.word.value
-		w.Drop = drop
-		return r.setWord(svc, w, &table{extent{w.Offset, w.Length}, takes})
+	slots, length := sequence(takes)
+	if r.isThere(svc, slots, length) {
+		return r.setWord(svc, drop, &table{svc.extents[0], length, takes})
 	}
 	e, ok := r.slots.take(uint32(len(slots)))
 	if !ok {
 		free, rests := r.slots.left()
-		return &fullError{fmt.Sprintf("slots: no room for a table of %d in one piece (%d free, %d resting, %d in the map)",
+		return &fullError{fmt.Sprintf("slots: no room for a table of %d words in one piece (%d free, %d resting, %d in the map)",
 			len(slots), free, rests, r.t.Limits().Slots)}
 	}
 	r.writes++
@@ -53,13 +54,14 @@ func (r *Reconciler) commit(svc *service, s *state.Service, takes []share) error
 	}
 	// From now on the word may point there, even if writing it fails.
 	svc.extents = append(svc.extents, e)
-	return r.setWord(svc, maps.ServiceWord{Offset: e.first, Length: e.count, Drop: drop}, &table{e, takes})
+	return r.setWord(svc, drop, &table{e, length, takes})
 }
 
 // setWord commits a table. When it surely stands, all others of the service come to rest; when
 // that fails, it is there to be committed the next time.
-func (r *Reconciler) setWord(svc *service, w maps.ServiceWord, t *table) error {
+func (r *Reconciler) setWord(svc *service, drop bool, t *table) error {
 	svc.table = t
+	w := t.word(drop)
 	if err := svc.word.set(r, w, func(w maps.ServiceWord) error { return r.t.WriteService(svc.id, w) }); err != nil {
 		return err
 	}
@@ -75,24 +77,24 @@ func (r *Reconciler) setWord(svc *service, w maps.ServiceWord, t *table) error {
 
 // isThere reports whether the table that the word surely points to has these slots already: the
 // case after a restart.
-func (r *Reconciler) isThere(svc *service, slots []uint32) bool {
-	if !svc.word.known || svc.word.value.Length != uint32(len(slots)) || len(svc.extents) != 1 {
+func (r *Reconciler) isThere(svc *service, slots []uint64, length uint32) bool {
+	if !svc.word.known || svc.word.value.Length != length || len(svc.extents) != 1 {
 		return false
 	}
-	have, err := r.t.ReadSlots(svc.word.value.Offset, svc.word.value.Length)
+	have, err := r.t.ReadSlots(svc.extents[0].first, svc.extents[0].count)
 	return err == nil && slices.Equal(have, slots)
 }
 
 // sequence lays out a table: each node as often as its weight says, spread evenly.
-func sequence(takes []share) []uint32 {
+func sequence(takes []share) (words []uint64, length uint32) {
 	weights := make([]int, len(takes))
 	for i, t := range takes {
 		weights[i] = t.weight
 	}
 	order := schedule.Smooth(weights)
-	slots := make([]uint32, len(order))
+	ids := make([]uint32, len(order))
 	for i, which := range order {
-		slots[i] = takes[which].node
+		ids[i] = takes[which].node
 	}
-	return slots
+	return maps.PackNodes(ids), uint32(len(ids))
 }

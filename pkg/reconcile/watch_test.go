@@ -56,13 +56,15 @@ func (w *watched) after(err error) error {
 }
 
 func (w *watched) checkTable(s maps.ServiceState) {
-	slots, err := w.ReadSlots(s.Word.Offset, s.Word.Length)
+	ids, err := tableNodes(w, s.Word)
 	if err != nil {
 		w.fault("service %d: %v", s.ID, err)
 		return
 	}
-	for i, id := range slots {
-		w.slotsUsed[s.Word.Offset+uint32(i)] = w.clock.now
+	for i := range s.Word.Words() {
+		w.slotsUsed[s.Word.Offset+i] = w.clock.now
+	}
+	for _, id := range ids {
 		w.nodesUsed[id] = w.clock.now
 		n, err := w.ReadNode(id)
 		switch {
@@ -128,14 +130,14 @@ func (w *watched) WriteNode(id uint32, n maps.Node) error {
 	return w.after(w.Fake.WriteNode(id, n))
 }
 
-func (w *watched) WriteSlots(first uint32, ids []uint32) error {
-	for i := range ids {
+func (w *watched) WriteSlots(first uint32, words []uint64) error {
+	for i := range words {
 		if !w.rests(w.slotsUsed, first+uint32(i)) {
 			w.fault("slot %d is written while packets read it", first+uint32(i))
 			break
 		}
 	}
-	return w.after(w.Fake.WriteSlots(first, ids))
+	return w.after(w.Fake.WriteSlots(first, words))
 }
 
 func (w *watched) StartNode(id uint32, port uint64) error {
@@ -153,6 +155,7 @@ func (w *watched) WriteIdle(id uint32, i maps.Idle) error { return w.after(w.Fak
 func (w *watched) WriteSNATs(id uint32, r maps.SNATRange) error {
 	return w.after(w.Fake.WriteSNATs(id, r))
 }
+func (w *watched) WriteLoad(id uint32, l maps.Load) error { return w.after(w.Fake.WriteLoad(id, l)) }
 func (w *watched) WriteNodeInfo(id uint32, i maps.NodeInfo) error {
 	return w.after(w.Fake.WriteNodeInfo(id, i))
 }

@@ -61,10 +61,11 @@ func randomConfig(t *rapid.T, c lb.Config, v6 bool) lb.Config {
 			continue
 		}
 		c.Nodes = append(c.Nodes, lb.Node{
-			Label:   fmt.Sprintf("n-%d", i),
-			Address: netip.AddrPortFrom(netip.MustParseAddr(h), 8080),
-			Weight:  rapid.SampledFrom([]int{1, 2, 3, 50}).Draw(t, "weight"),
-			Mode:    rapid.SampledFrom([]lb.Mode{lb.Accept, lb.Accept, lb.Accept, lb.Reject, lb.Drain, lb.Backup}).Draw(t, "mode"),
+			Label:    fmt.Sprintf("n-%d", i),
+			Address:  netip.AddrPortFrom(netip.MustParseAddr(h), 8080),
+			Weight:   rapid.SampledFrom([]int{1, 2, 3, 50}).Draw(t, "weight"),
+			Override: lb.OverrideNone,
+			Mode:     rapid.SampledFrom([]lb.Mode{lb.Accept, lb.Accept, lb.Accept, lb.Reject, lb.Drain, lb.Backup}).Draw(t, "mode"),
 		})
 	}
 	return c

@@ -18,6 +18,7 @@ import (
 // keeper is what every store promises to those who use it.
 type keeper interface {
 	Get() Desired
+	Change(fn func(*Draft) error) (Desired, error)
 	Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (Desired, error)
 	Watch() <-chan struct{}
 	Close() error
@@ -33,7 +34,29 @@ type failer interface {
 // opener opens the store that belongs to dir: the same one whenever dir is the same.
 type opener func(t failer, dir string) keeper
 
-var compareOptions = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()}
+// compareOptions compare what is declared; ids and notes have tests of their own.
+var compareOptions = cmp.Options{
+	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}),
+	cmpopts.IgnoreFields(Desired{}, "Notes", "lastID"), cmp.Transformer("withoutIDs", withoutIDs),
+}
+
+type nameless []lb.Balancer
+
+func withoutIDs(balancers []lb.Balancer) nameless {
+	if len(balancers) == 0 {
+		return nil
+	}
+	balancers = lb.Clone(balancers)
+	for i := range balancers {
+		for id := range idsOf(&balancers[i]) {
+			*id = 0
+		}
+	}
+	return balancers
+}
+
+// exact compares everything.
+var exact = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty(), cmp.AllowUnexported(Desired{})}
 
 // testContract is the contract, for any kind of store.
 func testContract(t *testing.T, open opener) {
@@ -45,11 +68,14 @@ func testContract(t *testing.T, open opener) {
 		"a function that fails changes nothing":         testFailure,
 		"a function that panics blocks nobody":          testPanic,
 		"what is not valid is refused":                  testInvalid,
-		"nothing is shared with the caller":             testCopies,
+		"what fn and the caller hold is their own":      testCopies,
 		"watchers hear of changes, coalesced":           testWatch,
 		"changes at the same time lose nothing":         testConcurrent,
 		"a closed store refuses changes":                testClosed,
 		"any story gives what the model says":           testStories,
+		"ids stay, and are never given again":           testIDs,
+		"notes are kept":                                testNotes,
+		"what others hold is not changed by a draft":    testDraftsAreTheirOwn,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -91,7 +117,7 @@ func testOrder(t *testing.T, open opener) {
 	mustClose(t, s)
 	s = open(t, dir)
 	defer mustClose(t, s)
-	if diff := cmp.Diff(Desired{2, want}, s.Get(), compareOptions); diff != "" {
+	if diff := cmp.Diff(Desired{Revision: 2, Balancers: want}, s.Get(), compareOptions); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -164,15 +190,12 @@ func testCopies(t *testing.T, open opener) {
 		b[0].Configs[0].Nodes[0].Weight = 99
 	}
 	given := full()
-	var got, kept []lb.Balancer
-	d, err := s.Update(func(b []lb.Balancer) ([]lb.Balancer, error) { return given, nil })
+	var kept []lb.Balancer
+	_, err := s.Update(func(b []lb.Balancer) ([]lb.Balancer, error) { return given, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	scribble(given)       // what the function returned
-	scribble(d.Balancers) // what Update returned
-	got = s.Get().Balancers
-	scribble(got) // what Get returned
+	scribble(given) // what the function returned
 	if _, err := s.Update(func(b []lb.Balancer) ([]lb.Balancer, error) {
 		kept = b
 		return lb.Clone(b), nil
@@ -180,7 +203,7 @@ func testCopies(t *testing.T, open opener) {
 		t.Fatal(err)
 	}
 	scribble(kept) // what the function was given
-	if diff := cmp.Diff(Desired{1, full()}, s.Get(), compareOptions); diff != "" {
+	if diff := cmp.Diff(Desired{Revision: 1, Balancers: full()}, s.Get(), compareOptions); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -283,7 +306,7 @@ func testStories(t *testing.T, open opener) {
 				next[0], next[i] = next[i], next[0]
 			}
 			if !lb.Equal(next, model.Balancers) {
-				model = Desired{model.Revision + 1, next}
+				model = Desired{Revision: model.Revision + 1, Balancers: next}
 			}
 			if diff := cmp.Diff(model, set(t, s, next), compareOptions); diff != "" {
 				t.Fatal(diff)
@@ -345,7 +368,7 @@ func balancer(id, nodes int) lb.Balancer {
 // full has a value other than zero in every field.
 func full() []lb.Balancer {
 	return []lb.Balancer{{
-		Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"), IPv6: netip.MustParseAddr("2001:db8::10"),
+		Label: "web", Tags: []string{"a", "b"}, IPv4: netip.MustParseAddr("203.0.113.10"), IPv6: netip.MustParseAddr("2001:db8::10"),
 		Configs: []lb.Config{{
 			Port: 53, Protocol: lb.UDP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 			TCPIdle: lb.DefaultTCPIdle + 1, UDPIdle: lb.DefaultUDPIdle + 1,

@@ -109,7 +109,7 @@ func TestAStoreThatCannotBeMadeLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	for pages := 1; pages <= 5; pages++ {
 		size := fmt.Sprintf("size=%d", pages*os.Getpagesize())
-		if err := unix.Mount("headgate-test", dir, "tmpfs", 0, size); err != nil {
+		if err := unix.Mount("headgate-test", dir, "tmpfs", 0, size+",mode=0700"); err != nil {
 			t.Skipf("mounting a file system needs root: %v", err)
 		}
 		_, err := Open(dir)
@@ -132,7 +132,7 @@ func TestAStoreThatCannotBeMadeLeavesNothingBehind(t *testing.T) {
 // TestAFullDiskRefusesAChangeAndKeepsTheRest fills a small file system.
 func TestAFullDiskRefusesAChangeAndKeepsTheRest(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("headgate-test", dir, "tmpfs", 0, "size=512k"); err != nil {
+	if err := unix.Mount("headgate-test", dir, "tmpfs", 0, "size=2m,mode=0700"); err != nil {
 		t.Skipf("mounting a file system needs root: %v", err)
 	}
 	defer func() {
@@ -144,7 +144,7 @@ func TestAFullDiskRefusesAChangeAndKeepsTheRest(t *testing.T) {
 	want := set(t, s, []lb.Balancer{balancer(1, 5)})
 	changed := s.Watch()
 	filler := filepath.Join(dir, "filler")
-	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+	if err := os.WriteFile(filler, make([]byte, 4<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}
 
@@ -169,7 +169,7 @@ func TestAFullDiskRefusesAChangeAndKeepsTheRest(t *testing.T) {
 	mustClose(t, s)
 	s = openStore(t, dir)
 	defer mustClose(t, s)
-	if diff := cmp.Diff(Desired{want.Revision + 1, big}, s.Get(), compareOptions); diff != "" {
+	if diff := cmp.Diff(Desired{Revision: want.Revision + 1, Balancers: big}, s.Get(), compareOptions); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -91,24 +91,27 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 }
 
 func TestDamagedRecordsAreNamed(t *testing.T) {
-	rename := full()[0]
-	rename.Label = "other"
-	renamed, err := encodeBalancer(rename)
+	other, err := seal(recordNode(&lb.Node{Label: "other"}))
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The sample has a balancer 1, its config 2, and of that the nodes 3 and 4.
 	for name, tt := range map[string]struct {
 		damage func(tx *bolt.Tx) error
 		want   string
 	}{
-		"no state":          {func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Delete(stateKey) }, "state: no record"},
-		"state garbled":     {func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(stateKey, []byte("00000000 {}")) }, "state: checksum differs"},
-		"no balancers":      {func(tx *bolt.Tx) error { return tx.DeleteBucket(balancersBucket) }, "no balancers"},
-		"balancer missing":  {func(tx *bolt.Tx) error { return tx.Bucket(balancersBucket).Delete([]byte("web")) }, "balancer web: no record"},
-		"balancer garbled":  {func(tx *bolt.Tx) error { return tx.Bucket(balancersBucket).Put([]byte("web"), []byte("12345678 {}")) }, "balancer web: checksum differs"},
-		"balancer too many": {func(tx *bolt.Tx) error { return tx.Bucket(balancersBucket).Put([]byte("xyz"), renamed) }, "2 balancers instead of 1"},
-		"balancer misplaced": {func(tx *bolt.Tx) error { return tx.Bucket(balancersBucket).Put([]byte("web"), renamed) },
-			"balancer web: calls itself other"},
+		"no state":           {func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Delete(stateKey) }, "state: no record"},
+		"state garbled":      {func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(stateKey, []byte("00000000 {}")) }, "state: checksum differs"},
+		"no balancers":       {func(tx *bolt.Tx) error { return tx.DeleteBucket(balancersBucket) }, "no balancers"},
+		"no nodes":           {func(tx *bolt.Tx) error { return tx.DeleteBucket(nodesBucket) }, "no nodes"},
+		"balancer missing":   {func(tx *bolt.Tx) error { return tx.Bucket(balancersBucket).Delete(key(1)) }, "balancer 1: no record"},
+		"balancer garbled":   {func(tx *bolt.Tx) error { return tx.Bucket(balancersBucket).Put(key(1), []byte("12345678 {}")) }, "balancer 1: checksum differs"},
+		"config missing":     {func(tx *bolt.Tx) error { return tx.Bucket(configsBucket).Delete(key(2)) }, "balancer web: config 2: no record"},
+		"node garbled":       {func(tx *bolt.Tx) error { return tx.Bucket(nodesBucket).Put(key(4), other[1:]) }, "balancer web: node 4: checksum differs"},
+		"node too many":      {func(tx *bolt.Tx) error { return tx.Bucket(nodesBucket).Put(key(5), other) }, "5 records instead of 4"},
+		"node never given":   {state(func(r *stateRecord) { r.LastID = 3 }), "node 4: was never given (the last was 3)"},
+		"balancer twice":     {state(func(r *stateRecord) { r.Order = []int{1, 1} }), "balancer 1: is there twice"},
+		"schema without end": {state(func(r *stateRecord) { r.Schema = -1 }), "state: schema -1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -119,6 +122,22 @@ func TestDamagedRecordsAreNamed(t *testing.T) {
 			_, err := Open(dir)
 			wantOpenError(t, err, ErrCorrupted, tt.want, "apply the configuration again")
 		})
+	}
+}
+
+// state changes the state record.
+func state(change func(r *stateRecord)) func(tx *bolt.Tx) error {
+	return func(tx *bolt.Tx) error {
+		var r stateRecord
+		if err := unseal(tx.Bucket(metaBucket).Get(stateKey), &r); err != nil {
+			return err
+		}
+		change(&r)
+		data, err := seal(r)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(metaBucket).Put(stateKey, data)
 	}
 }
 
@@ -209,5 +228,30 @@ func wantOpenError(t *testing.T, err, is error, parts ...string) {
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("more than one line: %v", err)
+	}
+}
+
+func TestADirectoryThatOthersMayWriteIsRefused(t *testing.T) {
+	for _, mode := range []os.FileMode{0o770, 0o707, 0o1777} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir)
+		if err == nil || !strings.Contains(err.Error(), "chmod go-w "+dir) {
+			t.Errorf("mode %04o: %v", mode, err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+			t.Errorf("mode %04o: %v was left there", mode, entries)
+		}
+	}
+	if os.Geteuid() == 0 {
+		dir := t.TempDir()
+		if err := os.Chown(dir, 12345, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "belongs to user 12345") {
+			t.Errorf("of another user: %v", err)
+		}
 	}
 }

@@ -1,174 +1,121 @@
 package store
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"net/netip"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
 
 // schema is the version of the records below. It goes up with each change that an older version
-// would not understand, and load then translates.
+// would not understand, and prepare then translates.
 const schema = 2
 
 // stateRecord is the only record in meta.
 type stateRecord struct {
-	Schema   int      `json:"schema"`
-	Revision uint64   `json:"revision"`
-	Order    []string `json:"order,omitempty"` // labels of the balancers as they were declared
+	Schema   int    `json:"schema"`
+	Revision uint64 `json:"revision"`
+	LastID   int    `json:"last_id"`
+	Order    []int  `json:"order,omitempty"` // ids of the balancers as they were declared
 }
 
-// The records are types of their own, so that the vocabulary may change without the disk.
+// Each record is kept under its id, and names those of what it holds in their order.
 type (
 	balancerRecord struct {
-		Label   string         `json:"label"`
-		IPv4    netip.Addr     `json:"ipv4,omitzero"`
-		IPv6    netip.Addr     `json:"ipv6,omitzero"`
-		Configs []configRecord `json:"configs,omitempty"`
+		Fields  values    `json:"fields"`
+		Tags    []string  `json:"tags,omitempty"`
+		Type    string    `json:"type,omitempty"`
+		Created time.Time `json:"created"`
+		Updated time.Time `json:"updated"`
+		Configs []int     `json:"configs,omitempty"`
 	}
 	configRecord struct {
-		Port          uint16        `json:"port"`
-		Protocol      string        `json:"protocol"`
-		Algorithm     string        `json:"algorithm"`
-		OnNoBackend   string        `json:"on_no_backend"`
-		OnDown        string        `json:"on_down"`
-		TCPIdle       time.Duration `json:"tcp_idle_ns"`
-		UDPIdle       time.Duration `json:"udp_idle_ns"`
-		Check         string        `json:"check"`
-		CheckPort     uint16        `json:"check_port,omitempty"`
-		CheckInterval time.Duration `json:"check_interval_ns"`
-		CheckTimeout  time.Duration `json:"check_timeout_ns"`
-		CheckAttempts int           `json:"check_attempts"`
-		CheckRise     int           `json:"check_rise"`
-		Nodes         []nodeRecord  `json:"nodes,omitempty"`
+		Fields       values `json:"fields"`
+		HTTP         bool   `json:"http,omitempty"`
+		CipherSuite  string `json:"cipher_suite,omitempty"`
+		UDPCheckPort uint16 `json:"udp_check_port,omitempty"`
+		Nodes        []int  `json:"nodes,omitempty"`
 	}
 	nodeRecord struct {
-		Label   string         `json:"label"`
-		Address netip.AddrPort `json:"address"`
-		Weight  int            `json:"weight"`
-		Mode    string         `json:"mode"`
-		// Since schema 2. What an older record lacks has its default.
-		Override string `json:"override,omitempty"`
+		Fields values `json:"fields"`
 	}
 )
 
-func encodeBalancer(b lb.Balancer) ([]byte, error) {
-	r := balancerRecord{Label: b.Label, IPv4: b.IPv4, IPv6: b.IPv6}
-	for _, c := range b.Configs {
-		cr := configRecord{
-			Port: c.Port, Protocol: string(c.Protocol), Algorithm: string(c.Algorithm),
-			OnNoBackend: string(c.OnNoBackend), OnDown: string(c.OnDown), TCPIdle: c.TCPIdle, UDPIdle: c.UDPIdle,
-			Check: string(c.Check.Type), CheckPort: c.Check.Port,
-			CheckInterval: c.Check.Interval, CheckTimeout: c.Check.Timeout,
-			CheckAttempts: c.Check.Attempts, CheckRise: c.Check.Rise,
+// values are what a thing declares, by the keys of the vocabulary and written as there. A key that a record
+// lacks, because it is younger, has its default.
+type values map[string]string
+
+func valuesOf[T any](t *T, table []lb.Field[T]) values {
+	v := make(values, len(table))
+	for i := range table {
+		if text := table[i].Get(t); text != "" {
+			v[table[i].Key] = text
 		}
-		for _, n := range c.Nodes {
-			cr.Nodes = append(cr.Nodes, encodeNode(n))
-		}
-		r.Configs = append(r.Configs, cr)
 	}
-	return seal(r)
+	return v
 }
 
-func decodeBalancer(data []byte) (lb.Balancer, error) {
-	var r balancerRecord
-	if err := unseal(data, &r); err != nil {
-		return lb.Balancer{}, err
-	}
-	b := lb.Balancer{Label: r.Label, IPv4: r.IPv4, IPv6: r.IPv6}
-	for _, cr := range r.Configs {
-		c := lb.Config{
-			Port: cr.Port, Protocol: lb.Protocol(cr.Protocol), Algorithm: lb.Algorithm(cr.Algorithm),
-			OnNoBackend: lb.OnNoBackend(cr.OnNoBackend), OnDown: lb.OnDown(cr.OnDown), TCPIdle: cr.TCPIdle, UDPIdle: cr.UDPIdle,
-			Check: lb.Check{
-				Type: lb.CheckType(cr.Check), Port: cr.CheckPort,
-				Interval: cr.CheckInterval, Timeout: cr.CheckTimeout, Attempts: cr.CheckAttempts, Rise: cr.CheckRise,
-			},
+// restore puts values into t. Those that the vocabulary does not know, or does not allow, are an error.
+func restore[T any](v values, t *T, table []lb.Field[T]) error {
+	known := 0
+	for i := range table {
+		text, there := v[table[i].Key]
+		if !there {
+			continue
 		}
-		for _, n := range cr.Nodes {
-			c.Nodes = append(c.Nodes, decodeNode(n))
+		known++
+		if err := table[i].Set(t, text); err != nil {
+			return fmt.Errorf("%s %w", table[i].Key, err)
 		}
-		b.Configs = append(b.Configs, c)
 	}
+	if known != len(v) {
+		return fmt.Errorf("has %d fields, and %d of them are known", len(v), known)
+	}
+	return nil
+}
+
+// recordBalancer makes the record of a balancer, without what it holds.
+func recordBalancer(b *lb.Balancer, n *Note) balancerRecord {
+	r := balancerRecord{
+		Fields: valuesOf(b, lb.BalancerFields), Tags: b.Tags,
+		Type: n.Type, Created: n.Created, Updated: n.Updated,
+	}
+	for i := range b.Configs {
+		r.Configs = append(r.Configs, b.Configs[i].ID)
+	}
+	return r
+}
+
+func (r *balancerRecord) restore(id int) (lb.Balancer, Note, error) {
+	b := lb.Balancer{ID: id, Tags: r.Tags}
+	err := restore(r.Fields, &b, lb.BalancerFields)
 	b.SetDefaults()
-	return b, nil
+	return b, Note{Type: r.Type, Created: r.Created, Updated: r.Updated}, err
 }
 
-func encodeNode(n lb.Node) nodeRecord {
-	return nodeRecord{
-		Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: string(n.Mode), Override: string(n.Override),
+func recordConfig(c *lb.Config, n ConfigNote) configRecord {
+	r := configRecord{
+		Fields: valuesOf(c, lb.ConfigFields),
+		HTTP:   n.HTTP, CipherSuite: n.CipherSuite, UDPCheckPort: n.UDPCheckPort,
 	}
+	for i := range c.Nodes {
+		r.Nodes = append(r.Nodes, c.Nodes[i].ID)
+	}
+	return r
 }
 
-func decodeNode(n nodeRecord) lb.Node {
-	return lb.Node{
-		Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: lb.Mode(n.Mode), Override: lb.Override(n.Override),
-	}
+func (r *configRecord) restore(id int) (lb.Config, ConfigNote, error) {
+	c := lb.Config{ID: id}
+	err := restore(r.Fields, &c, lb.ConfigFields)
+	c.SetDefaults()
+	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite, UDPCheckPort: r.UDPCheckPort}, err
 }
 
-// decodeState reads the state record. The version is looked at before anything else, because a newer
-// record may have what this version does not know.
-func decodeState(data []byte) (stateRecord, error) {
-	body, err := checked(data)
-	if err != nil {
-		return stateRecord{}, corrupted("state: %w", err)
-	}
-	var version struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(body, &version); err != nil {
-		return stateRecord{}, corrupted("state: %w", err)
-	}
-	if version.Schema > schema {
-		return stateRecord{}, fmt.Errorf("%w (schema %d, this one knows up to %d): install that version, or choose another state_dir",
-			ErrNewer, version.Schema, schema)
-	}
-	var r stateRecord
-	if err := strict(body, &r); err != nil {
-		return stateRecord{}, corrupted("state: %w", err)
-	}
-	return r, nil
-}
+func recordNode(n *lb.Node) nodeRecord { return nodeRecord{valuesOf(n, lb.NodeFields)} }
 
-// The disk may lie, and the database keeps no checksum of values: each begins with that of its JSON.
-const sumLen = len("00000000 ")
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func seal(v any) ([]byte, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "%08x %s", crc32.Checksum(body, castagnoli), body), nil
-}
-
-func unseal(data []byte, v any) error {
-	body, err := checked(data)
-	if err != nil {
-		return err
-	}
-	return strict(body, v)
-}
-
-func checked(data []byte) ([]byte, error) {
-	if len(data) < sumLen {
-		return nil, errors.New("no record")
-	}
-	body := data[sumLen:]
-	if want := fmt.Sprintf("%08x ", crc32.Checksum(body, castagnoli)); want != string(data[:sumLen]) {
-		return nil, errors.New("checksum differs")
-	}
-	return body, nil
-}
-
-func strict(body []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	return dec.Decode(v)
+func (r *nodeRecord) restore(id int) (lb.Node, error) {
+	n := lb.Node{ID: id}
+	err := restore(r.Fields, &n, lb.NodeFields)
+	n.SetDefaults()
+	return n, err
 }

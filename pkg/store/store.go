@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -19,19 +20,10 @@ import (
 // FileName is the database inside the state directory.
 const FileName = "headgate.db"
 
-// Desired is the declared state at one revision.
-type Desired struct {
-	Revision  uint64 // 0: nothing was ever declared; goes up by one with each change
-	Balancers []lb.Balancer
-}
-
-func (d *Desired) clone() Desired {
-	return Desired{d.Revision, lb.Clone(d.Balancers)}
-}
-
 // Store is the desired state on disk. Its methods may be called from anywhere at any time.
 type Store struct {
 	path    string
+	now     func() time.Time
 	current atomic.Pointer[Desired] // never changed once it is stored
 
 	mu       sync.Mutex // held while changing: one change at a time
@@ -50,48 +42,74 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{path: path}
+	if err := ownedAlone(dir); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{path: path, now: time.Now}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	return s, nil
 }
 
-// Get returns the desired state; the caller owns it.
-func (s *Store) Get() Desired {
-	return s.current.Load().clone()
+// ownedAlone refuses a directory in which others could replace what is kept there.
+func ownedAlone(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if writable := info.Mode().Perm() & 0o022; writable != 0 {
+		return fmt.Errorf("state_dir %s may be written by others (mode %04o): chmod go-w %[1]s, or choose another", dir, info.Mode().Perm())
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("state_dir %s belongs to user %d: give it to the daemon's user, or choose another", dir, stat.Uid)
+	}
+	return nil
 }
 
-// Update replaces the balancers by what fn makes of them; fn gets a copy that it may change. The
-// change is whole or not at all, and on the disk when Update returns. A change that changes nothing
-// keeps the revision. When fn fails its error is returned as it is; balancers that are not valid are
-// refused with lb.Faults. fn may call Get, but nothing else of the store.
-func (s *Store) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (Desired, error) {
+// Get returns the desired state.
+func (s *Store) Get() Desired { return *s.current.Load() }
+
+// Change lets fn make a draft of what there is into what there shall be. The change is whole or not at all, and
+// on the disk when Change returns. One that changes nothing keeps the revision. When fn fails its error is
+// returned as it is; what is not valid is refused with lb.Faults. fn may call Get, but nothing else of the store.
+func (s *Store) Change(fn func(*Draft) error) (Desired, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.db == nil {
 		return Desired{}, fmt.Errorf("update store: %w", ErrClosed)
 	}
-	old := s.current.Load()
-	balancers, err := fn(lb.Clone(old.Balancers))
-	if err != nil {
+	d := NewDraft(s.Get(), s.now())
+	if err := fn(d); err != nil {
 		return Desired{}, err
 	}
-	if faults := lb.Validate(balancers); len(faults) > 0 {
-		return Desired{}, fmt.Errorf("update store: %w", lb.Faults(faults))
+	next, err := d.Finish()
+	if err != nil {
+		return Desired{}, fmt.Errorf("update store: %w", err)
 	}
-	if lb.Equal(old.Balancers, balancers) {
-		return old.clone(), nil
+	if next.Revision == d.base.Revision {
+		return next, nil
 	}
-	next := &Desired{old.Revision + 1, lb.Clone(balancers)}
-	if err := s.write(old, next); errors.Is(err, syscall.ENOSPC) {
+	if err := write(s.db, d, &next); errors.Is(err, syscall.ENOSPC) {
 		return Desired{}, fmt.Errorf("update store %s: %w; nothing was changed", s.path, err)
 	} else if err != nil {
 		return Desired{}, fmt.Errorf("update store %s: %w", s.path, err)
 	}
-	s.current.Store(next)
+	s.current.Store(&next)
 	s.notify()
-	return next.clone(), nil
+	return next, nil
+}
+
+// Update is Change for those who declare the whole list anew, as Draft.Replace takes it; fn gets a copy that
+// it may change.
+func (s *Store) Update(fn func([]lb.Balancer) ([]lb.Balancer, error)) (Desired, error) {
+	return s.Change(func(d *Draft) error {
+		all, err := fn(lb.Clone(d.Balancers()))
+		if err == nil {
+			d.Replace(all)
+		}
+		return err
+	})
 }
 
 // Watch returns a new channel that gets a value after each change; changes that nobody has fetched

@@ -98,7 +98,7 @@ func (b *bed) fill() error {
 	if err := b.fillOurs(); err != nil {
 		return err
 	}
-	id, offset := uint32(1), uint32(0)
+	id := uint32(1)
 	for service, s := range []struct {
 		vip, node, snat netip.Addr
 		proto           uint8
@@ -107,11 +107,11 @@ func (b *bed) fill() error {
 			if err := b.fillNode(id+uint32(i), service, next(s.node, i), s.proto); err != nil {
 				return err
 			}
-			if err := b.put("slots", offset+uint32(i), id+uint32(i)); err != nil {
-				return err
-			}
 		}
-		word := uint64(nodes)<<32 | uint64(offset)
+		if err := b.putTable(service, id, id+1, id+2); err != nil {
+			return err
+		}
+		word := uint64(nodes)<<32 | uint64(service)
 		if err := b.put("services", uint32(service), loader.Service{Word: word}); err != nil {
 			return err
 		}
@@ -119,9 +119,14 @@ func (b *bed) fill() error {
 		if err := b.put("vips", key, uint32(service)); err != nil {
 			return err
 		}
-		id, offset = id+nodes, offset+nodes
+		id += nodes
 	}
 	return nil
+}
+
+// putTable makes the sequence of a service: one word of slots, at the service's own number.
+func (b *bed) putTable(service int, first, second, third uint32) error {
+	return b.put("slots", uint32(service), uint64(first)|uint64(second)<<16|uint64(third)<<32)
 }
 
 func family(a netip.Addr) uint8 {

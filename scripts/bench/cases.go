@@ -55,15 +55,12 @@ func openUDP(b *bed, n uint32) error { return b.open(clientPacket(vip4, protoUDP
 // establish makes n TCP flows with handshakes through the program itself. All go to the first node,
 // so that the source ports follow the clients' order and the harness can tell them.
 func (b *bed) establish(v6 bool, n uint32) error {
-	vip, slots := vip4, []uint32{0, 1, 2}
-	first := uint32(1)
+	vip, service, first := vip4, 0, uint32(1)
 	if v6 {
-		vip, slots, first = vip6, []uint32{6, 7, 8}, 7
+		vip, service, first = vip6, 2, 7
 	}
-	for _, slot := range slots {
-		if err := b.put("slots", slot, first); err != nil {
-			return err
-		}
+	if err := b.putTable(service, first, first, first); err != nil {
+		return err
 	}
 	if err := b.open(clientPacket(vip, protoTCP, flagSYN), n); err != nil {
 		return err

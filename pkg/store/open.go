@@ -12,8 +12,6 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-
-	"github.com/headgate/headgate/pkg/lb"
 )
 
 // Why a store cannot be opened.
@@ -26,13 +24,6 @@ var (
 
 // lockWait is how long Open waits for another process to let go, such as a daemon that is stopping.
 const lockWait = time.Second
-
-// The buckets: meta holds the one state record, balancers one record per balancer by its label.
-var (
-	metaBucket      = []byte("meta")
-	stateKey        = []byte("state")
-	balancersBucket = []byte("balancers")
-)
 
 // open opens the database, which it makes if there is none, and reads all of it.
 func (s *Store) open() (err error) {
@@ -54,11 +45,7 @@ func (s *Store) open() (err error) {
 		if err != nil {
 			return openError(err)
 		}
-		d, err := load(db)
-		if err == nil && d == nil {
-			d = &Desired{}
-			err = create(db)
-		}
+		d, err := prepare(db, s.now())
 		if err != nil {
 			return errors.Join(err, db.Close())
 		}
@@ -72,6 +59,24 @@ func (s *Store) open() (err error) {
 		}
 	}
 	return err
+}
+
+// prepare brings a database to this schema, whatever it was, and reads it.
+func prepare(db *bolt.DB, now time.Time) (*Desired, error) {
+	version, err := versionOf(db)
+	if err != nil {
+		return nil, err
+	}
+	switch version {
+	case 0:
+		err = create(db)
+	case 1:
+		err = migrate1(db, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return load(db)
 }
 
 // makeStore makes an empty store aside and links it into place once it is whole and on the disk, so
@@ -136,109 +141,6 @@ func guard(fn func() error) (err error) {
 		}
 	}()
 	return fn()
-}
-
-// load reads all that there is; nil when the database is empty.
-func load(db *bolt.DB) (*Desired, error) {
-	var d *Desired
-	err := db.View(func(tx *bolt.Tx) error {
-		meta, balancers := tx.Bucket(metaBucket), tx.Bucket(balancersBucket)
-		if meta == nil {
-			if name, _ := tx.Cursor().First(); name != nil {
-				return fmt.Errorf("%w but another database (it has %q): move it away or choose another state_dir", ErrForeign, name)
-			}
-			return nil
-		}
-		state, err := decodeState(meta.Get(stateKey))
-		if err != nil {
-			return err
-		}
-		if balancers == nil {
-			return corrupted("no balancers")
-		}
-		d, err = loadBalancers(balancers, state)
-		return err
-	})
-	return d, err
-}
-
-func loadBalancers(bucket *bolt.Bucket, state stateRecord) (*Desired, error) {
-	d := &Desired{Revision: state.Revision}
-	for _, label := range state.Order {
-		b, err := decodeBalancer(bucket.Get([]byte(label)))
-		if err != nil {
-			return nil, corrupted("balancer %s: %w", label, err)
-		}
-		if b.Label != label {
-			return nil, corrupted("balancer %s: calls itself %s", label, b.Label)
-		}
-		d.Balancers = append(d.Balancers, b)
-	}
-	found := 0
-	err := bucket.ForEach(func(_, _ []byte) error { found++; return nil })
-	if err == nil && found != len(state.Order) {
-		err = corrupted("%d balancers instead of %d", found, len(state.Order))
-	}
-	return d, err
-}
-
-// create makes an empty store of an empty database.
-func create(db *bolt.DB) error {
-	return db.Update(func(tx *bolt.Tx) error {
-		if _, err := tx.CreateBucket(balancersBucket); err != nil {
-			return err
-		}
-		meta, err := tx.CreateBucket(metaBucket)
-		if err != nil {
-			return err
-		}
-		return putState(meta, &Desired{})
-	})
-}
-
-// write makes next of old in one transaction, which is on the disk when it returns.
-func (s *Store) write(old, next *Desired) error {
-	return guard(func() error {
-		return s.db.Update(func(tx *bolt.Tx) error {
-			bucket := tx.Bucket(balancersBucket)
-			was := make(map[string]lb.Balancer, len(old.Balancers))
-			for _, b := range old.Balancers {
-				was[b.Label] = b
-			}
-			for _, b := range next.Balancers {
-				o, there := was[b.Label]
-				delete(was, b.Label)
-				if there && o.Equal(b) {
-					continue
-				}
-				data, err := encodeBalancer(b)
-				if err != nil {
-					return err
-				}
-				if err := bucket.Put([]byte(b.Label), data); err != nil {
-					return err
-				}
-			}
-			for label := range was {
-				if err := bucket.Delete([]byte(label)); err != nil {
-					return err
-				}
-			}
-			return putState(tx.Bucket(metaBucket), next)
-		})
-	})
-}
-
-func putState(meta *bolt.Bucket, d *Desired) error {
-	state := stateRecord{Schema: schema, Revision: d.Revision}
-	for _, b := range d.Balancers {
-		state.Order = append(state.Order, b.Label)
-	}
-	data, err := seal(state)
-	if err != nil {
-		return err
-	}
-	return meta.Put(stateKey, data)
 }
 
 // syncDir makes the entry of a new file survive a crash.

@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/headgate/headgate/pkg/api"
+)
+
+// unitFile is the systemd unit whose word is tested here.
+const unitFile = "../../../scripts/package/headgate.service"
+
+// setting returns the words of a setting of the unit.
+func setting(t *testing.T, name string) []string {
+	t.Helper()
+	unit, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(unit), "\n"+name+"=")
+	if !found {
+		t.Fatalf("%s: no %s", unitFile, name)
+	}
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.Fields(line)
+}
+
+// The daemon does all its work with the powers and the system calls that its unit leaves it, and no others.
+func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
+	s := newSite(t, 2, smallTable)
+	s.servers()
+	var powers []string
+	for _, c := range setting(t, "CapabilityBoundingSet") {
+		powers = append(powers, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
+	}
+	trace := s.star.Lab.Dir() + "/trace"
+	binary := s.gate.Binary
+	s.gate.Binary = s.writeFile("bounded", fmt.Sprintf("#!/bin/sh\n"+
+		"exec strace -D -f -qq -o %s setpriv --no-new-privs --bounding-set=-all,%s --inh-caps=-all --ambient-caps=-all %s \"$@\"\n",
+		trace, strings.Join(powers, ","), binary))
+	s.must(os.Chmod(s.gate.Binary, 0o755))
+
+	s.configure(s.yaml(conf{port: 80, extra: quickCheck, nodes: members(2, 8080, both)}))
+	s.start()
+	s.gate.Binary = binary // for the commands
+	s.settled()
+	wantShares(t, "new connections", s.exchanges("tcp", 4, 80, 10), map[string]int{"a": 5, "b": 5})
+	wantShares(t, "new connections", s.exchanges("tcp", 6, 80, 10), map[string]int{"a": 5, "b": 5})
+	s.set("web/80/node-a", "--mode", "drain")
+	before := s.status().File.ReadAt
+	s.must(s.gate.Reload())
+	s.eventually("the file is read again", func(st api.Status) bool { return st.File.ReadAt.After(before) })
+	s.must(s.gate.Stop())
+
+	granted := grantedCalls(t, setting(t, "SystemCallFilter"))
+	for _, call := range callsIn(t, trace, binary) {
+		if !slices.Contains(granted, call) {
+			t.Errorf("the daemon uses %s, which the unit does not grant", call)
+		}
+	}
+}
+
+// callsIn lists the system calls of a trace since the binary was started.
+func callsIn(t *testing.T, trace, binary string) (calls []string) {
+	t.Helper()
+	data, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, own, found := strings.Cut(string(data), "execve(\""+binary)
+	if !found {
+		t.Fatalf("the trace does not show %s start:\n%.2000s", binary, data)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\d+ +([a-z0-9_]+)\(`).FindAllStringSubmatch(own, -1) {
+		calls = append(calls, m[1])
+	}
+	slices.Sort(calls)
+	calls = slices.Compact(calls)
+	if len(calls) < 20 || !slices.Contains(calls, "bpf") {
+		t.Fatalf("the trace holds too little: %v", calls)
+	}
+	return calls
+}
+
+// grantedCalls resolves the groups of a SystemCallFilter as systemd does.
+func grantedCalls(t *testing.T, words []string) (calls []string) {
+	t.Helper()
+	out, err := exec.Command("systemd-analyze", "syscall-filter").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, group := map[string][]string{}, ""
+	for line := range strings.Lines(string(out)) {
+		word := strings.TrimSpace(line)
+		switch {
+		case word == "" || strings.HasPrefix(word, "#"):
+		case strings.HasPrefix(line, "@"):
+			group = word
+		case group != "":
+			groups[group] = append(groups[group], word)
+		}
+	}
+	var resolve func(words []string)
+	resolve = func(words []string) {
+		for _, w := range words {
+			if strings.HasPrefix(w, "@") {
+				resolve(groups[w])
+			} else {
+				calls = append(calls, w)
+			}
+		}
+	}
+	resolve(words)
+	return calls
+}
