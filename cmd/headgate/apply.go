@@ -67,7 +67,7 @@ func apply(c *cli.Context, e env) error {
 func printApplied(w io.Writer, res api.ApplyResult) error {
 	rows := make([][]string, len(res.Plan.Steps))
 	for i, s := range res.Plan.Steps {
-		rows[i] = []string{s.Action, s.Kind, s.Name, strings.Join(s.Changes, ", ")}
+		rows[i] = []string{s.Action, string(s.Kind), s.Name, strings.Join(s.Changes, ", ")}
 	}
 	if len(rows) > 0 {
 		if err := writeTable(w, "", columns("ACTION", "KIND", "NAME", "~WHAT"), rows); err != nil {

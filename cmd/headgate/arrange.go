@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,7 +10,7 @@ import (
 
 // arrange puts flags before arguments, and the flags of the app first of all, since the library
 // stops reading flags at the first argument and people write `node set web/80/web-1 --mode drain`.
-func arrange(app *cli.App, args []string) []string {
+func arrange(app *cli.App, args []string) ([]string, error) {
 	var globals, path, flags, rest, last []string
 	if n := len(args); n > 0 && args[n-1] == "--"+cli.BashCompletionFlag.Names()[0] {
 		args, last = args[:n-1], args[n-1:] // the library looks for it there
@@ -30,9 +31,15 @@ func arrange(app *cli.App, args []string) []string {
 				}
 			}
 			*into = append(*into, arg)
-			if takesValue(flag) && !whole && i+1 < len(args) {
-				i++
-				*into = append(*into, args[i])
+			if takesValue(flag) && !whole {
+				if i+1 == len(args) && len(last) == 0 {
+					// Or else what is put behind it would be its value.
+					return nil, &usageError{command: strings.Join(path, " "), err: fmt.Errorf("%s needs a value", dashes(name))}
+				}
+				if i+1 < len(args) {
+					i++
+					*into = append(*into, args[i])
+				}
 			}
 			continue
 		}
@@ -46,7 +53,7 @@ func arrange(app *cli.App, args []string) []string {
 	if len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
 		rest = append([]string{"--"}, rest...)
 	}
-	return slices.Concat(globals, path, flags, rest, last)
+	return slices.Concat(globals, path, flags, rest, last), nil
 }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {

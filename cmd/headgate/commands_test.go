@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,6 +49,8 @@ func golden(t *testing.T, name, got string) {
 func TestWhatTheListingsLookLike(t *testing.T) {
 	daemonOn(t, busy())
 	for name, line := range map[string]string{
+		"balancer_list": "balancer list", "balancer_show": "balancer show web", "balancer_empty": "balancer show a-label-of-thirty-two-characters",
+		"config_list": "config list", "config_show": "config show web/80",
 		"status": "status", "node_list": "node list", "node_show": "node show web/80/web-1", "flows": "flows",
 		"flows_count": "flows --count", "maps_list": "maps list", "maps_dump": "maps dump nodes",
 		"node_show_yaml": "node show web/80/web-2 -o yaml",
@@ -62,7 +65,7 @@ func TestWhatTheListingsLookLike(t *testing.T) {
 
 func TestEveryListingSpeaksJSONAndYAML(t *testing.T) {
 	daemonOn(t, busy())
-	for _, line := range []string{"status", "node list", "node show web/80/web-1", "flows", "flows --count", "maps list", "maps dump nodes", "version"} {
+	for _, line := range []string{"status", "balancer list", "balancer show web", "config list", "config show web/80", "node list", "node show web/80/web-1", "flows", "flows --count", "maps list", "maps dump nodes", "version"} {
 		o := command(t, append(strings.Fields(line), "-o", "json")...)
 		if o.code != exitDone || !json.Valid([]byte(o.out)) {
 			t.Errorf("%s -o json: %d %s %s", line, o.code, o.out, o.stderr)
@@ -92,7 +95,7 @@ func TestJSONKeepsWhatPeopleRead(t *testing.T) {
 
 func TestEmptyListingsAreListsToo(t *testing.T) {
 	daemonOn(t, &fakeDaemon{})
-	for _, line := range []string{"flows", "flows --count", "node list", "maps list"} {
+	for _, line := range []string{"flows", "flows --count", "balancer list", "config list", "node list", "maps list"} {
 		if o := command(t, append(strings.Fields(line), "-o", "json")...); !strings.HasPrefix(o.out, "[]") && o.out != "null\n" {
 			t.Errorf("%s: %q %q", line, o.out, o.stderr)
 		}
@@ -123,8 +126,14 @@ func TestNodeSetSaysWhichGenerationItMade(t *testing.T) {
 	if o := command(t, "node", "set", "web/80/web-1", "--override", "down"); o.out != "web/80/web-1: override down (generation 8, applied 7: --wait waits for it)\n" {
 		t.Errorf("%+v", o)
 	}
-	want := []api.NodeChange{{Mode: ref("drain")}, {Weight: ref(9)}, {Override: ref("down")}}
-	if diff := cmp.Diff(want, f.changes); diff != "" {
+	var got []string
+	for _, e := range f.edits {
+		for key, value := range e.Values {
+			got = append(got, fmt.Sprintf("%s %s %s %s %s", e.Action, e.Kind, e.Name, key, *value))
+		}
+	}
+	want := []string{"change node web/80/web-1 mode drain", "change node web/80/web-1 weight 9", "change node web/80/web-1 override down"}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	o := command(t, "node", "set", "web/80/web-9", "--mode", "drain")
@@ -135,8 +144,7 @@ func TestNodeSetSaysWhichGenerationItMade(t *testing.T) {
 
 func TestUntilDrainedReturnsWithTheLastFlow(t *testing.T) {
 	f := busy()
-	// The first is asked for by the fake's SetNode itself.
-	f.drain = []uint64{12, 12, 3, 0}
+	f.drain = []uint64{12, 12, 3, 0} // the first for the look before the change
 	daemonOn(t, f)
 	o := command(t, "node", "set", "web/80/web-1", "--mode", "drain", "--until-drained")
 	if o.code != exitDone || o.out != "web/80/web-1: drained\n" {
@@ -156,6 +164,16 @@ func TestUntilDrainedGivesUp(t *testing.T) {
 	o = command(t, "node", "set", "web/80/web-1", "--mode", "drain", "--until-drained", "--timeout", "50ms")
 	if o.code != exitFailed || !strings.Contains(o.stderr, "12 flows left when time was up") {
 		t.Errorf("after the timeout: %+v", o)
+	}
+}
+
+func TestUntilDrainedFollowsANodeThatIsRemoved(t *testing.T) {
+	f := busy()
+	f.drain = []uint64{12, 2, 0}
+	daemonOn(t, f)
+	o := command(t, "node", "remove", "web/80/192.0.2.11:8080", "--yes", "--until-drained")
+	if o.code != exitDone || o.out != "web/80/192.0.2.11:8080: removed and drained\n" || o.stderr != "web/80/192.0.2.11:8080: 2 flows left\n" {
+		t.Errorf("%+v", o)
 	}
 }
 

@@ -11,22 +11,17 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 )
 
-// completeNodes offers the names of the daemon's nodes, and the flags once a dash is typed. Shells
-// wait for it, so it gives up soon, and silently.
-func completeNodes(e env) cli.BashCompleteFunc {
+// complete offers the names of things, and the flags once a dash is typed. Shells wait for it, so it gives up
+// soon, and silently.
+func (n noun) complete(e env) cli.BashCompleteFunc {
 	return func(c *cli.Context) {
 		ctx, cancel := context.WithTimeout(c.Context, time.Second)
 		defer cancel()
-		nodes, err := api.NewClient(c.String("socket")).Nodes(ctx)
+		st, err := api.NewClient(c.String("socket")).Status(ctx)
 		if err != nil {
 			return
 		}
-		ambiguous := api.Ambiguous(nodes)
-		for _, n := range nodes {
-			name := n.Name
-			if ambiguous[name] {
-				name = n.Config + "/" + n.Address
-			}
+		for _, name := range n.names(st) {
 			fmt.Fprintln(e.stdout, name)
 		}
 		for _, f := range c.Command.Flags {
@@ -35,4 +30,29 @@ func completeNodes(e env) cli.BashCompleteFunc {
 			}
 		}
 	}
+}
+
+// names are those of all things of this kind.
+func (n noun) names(st api.Status) (names []string) {
+	switch n.kind {
+	case api.KindBalancer:
+		for _, b := range st.Balancers {
+			names = append(names, b.Name)
+		}
+	case api.KindConfig:
+		for _, c := range st.Configs {
+			names = append(names, c.Name)
+		}
+	default:
+		nodes := st.Nodes()
+		ambiguous := api.Ambiguous(nodes)
+		for _, n := range nodes {
+			name := n.Name
+			if ambiguous[name] {
+				name = n.Config + "/" + n.Address
+			}
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,7 +18,7 @@ func detachCommand(e env) *cli.Command {
 		Description: "Every flow through the balancer ends. The daemon must be stopped first. What remains is the\n" +
 			"desired state in the daemon's state directory.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{DisableDefaultText: true, Name: "yes", Aliases: []string{"y"}, Usage: "don't ask"},
+			yesFlag(),
 		},
 		Action: func(c *cli.Context) error { return detach(c, e) },
 	}
@@ -35,10 +33,9 @@ func detach(c *cli.Context, e env) error {
 		if !e.terminal {
 			return errors.New("detach ends every flow: say --yes where nobody can be asked")
 		}
-		fmt.Fprintf(e.stderr, "Take the program off its interfaces and remove the pins in %s? Every flow ends. [y/N] ", dir)
-		answer, _ := bufio.NewReader(e.stdin).ReadString('\n') // an answer cut short is a no
-		if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-			return errors.New("detach: nothing was changed")
+		question := fmt.Sprintf("Take the program off its interfaces and remove the pins in %s? Every flow ends.", dir)
+		if err := confirmed(c, e, question); err != nil {
+			return err
 		}
 	}
 	done, err := daemon.Detach(dir)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/events"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // fakeDaemon answers the API with what a test has put in.
@@ -27,7 +28,7 @@ type fakeDaemon struct {
 	applied  api.ApplyResult
 	asked    api.FlowQuery
 	request  api.ApplyRequest
-	changes  []api.NodeChange
+	edits    []api.Edit
 	events   api.EventQuery
 	happened []events.Event
 	drain    []uint64 // active flows of the first node, one Status after the other
@@ -65,21 +66,40 @@ func (f *fakeDaemon) DumpMap(_ context.Context, name string) iter.Seq2[api.Entry
 	return func(yield func(api.Entry, error) bool) { yield(api.Entry{Key: "1", Value: "of " + name}, nil) }
 }
 
-func (f *fakeDaemon) SetNode(_ context.Context, name string, change api.NodeChange) (api.Generations, error) {
+func (f *fakeDaemon) Edit(_ context.Context, e api.Edit) (api.ApplyResult, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	node, err := f.status.Node(name)
-	if err != nil {
-		return api.Generations{}, err
+	if e.DryRun {
+		res := f.applied
+		res.DryRun = true
+		return res, nil
 	}
-	f.changes = append(f.changes, change)
-	for i := range f.status.Configs[0].Nodes {
-		n := &f.status.Configs[0].Nodes[i]
-		if n.Name == node.Name && change.Mode != nil {
-			n.Mode, n.TakesNew = *change.Mode, *change.Mode == "accept"
+	f.edits = append(f.edits, e)
+	if e.Kind == api.KindNode && e.Action != api.Add {
+		if err := f.edit(e); err != nil {
+			return api.ApplyResult{}, err
 		}
 	}
-	return api.Generations{Desired: 8, Applied: 7}, nil
+	return api.ApplyResult{Generations: api.Generations{Desired: 8, Applied: 7}}, nil
+}
+
+// edit changes a node so that it can drain.
+func (f *fakeDaemon) edit(e api.Edit) error {
+	node, err := f.status.Node(e.Name)
+	if err != nil {
+		return err
+	}
+	for i := range f.status.Configs[0].Nodes {
+		n := &f.status.Configs[0].Nodes[i]
+		switch mode := e.Values["mode"]; {
+		case n.Name != node.Name:
+		case e.Action == api.Remove:
+			n.Lifecycle, n.TakesNew = api.Removed, false
+		case mode != nil:
+			n.Mode, n.TakesNew = *mode, *mode == "accept"
+		}
+	}
+	return nil
 }
 
 func (f *fakeDaemon) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResult, error) {
@@ -153,6 +173,13 @@ func ref[T any](v T) *T { return &v }
 
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
+// someConfig has a default and something else of every form.
+var someConfig = func() lb.Config {
+	c := lb.Config{Port: 80, Check: lb.Check{Type: lb.CheckConnection, Port: 8081, Interval: 2 * time.Second}}
+	c.SetDefaults()
+	return c
+}()
+
 // busy is a daemon with something of everything to see.
 func busy() *fakeDaemon {
 	now := time.Now()
@@ -163,8 +190,14 @@ func busy() *fakeDaemon {
 			File:        &api.FileStatus{Path: "/etc/headgate.yaml", ReadAt: now.Add(-90 * time.Second), Faults: []string{"bad"}},
 			Interfaces:  []api.Interface{{Name: "eth0", Index: 2, Mode: "native"}, {Name: "eth1"}},
 			ActiveFlows: 1234567,
+			Balancers: []api.Balancer{
+				{Name: "web", Addresses: []string{"203.0.113.10", "2001:db8::10"}, Status: api.BalancerPartly, ActiveFlows: 13, Configs: []string{"web/80"},
+					Settings: api.Settings{"label": "web", "ipv4": "203.0.113.10", "ipv6": "2001:db8::10"}},
+				{Name: "a-label-of-thirty-two-characters", Addresses: []string{"198.51.100.250", "2001:db8:1000:2000:3000:4000:5000:6000"}, Status: api.BalancerEmpty, Configs: []string{},
+					Settings: api.Settings{"label": "a-label-of-thirty-two-characters", "ipv4": "198.51.100.250", "ipv6": "2001:db8:1000:2000:3000:4000:5000:6000"}},
+			},
 			Configs: []api.Config{{
-				Name: "web/80", Addresses: []string{"203.0.113.10", "2001:db8::10"}, Protocol: "tcp", Status: "UP", Refusing: []string{"2001:db8::10"},
+				Name: "web/80", Balancer: "web", Settings: api.SettingsOf(&someConfig, lb.ConfigFields), Addresses: []string{"203.0.113.10", "2001:db8::10"}, Protocol: "tcp", Status: "UP", Refusing: []string{"2001:db8::10"},
 				Nodes: []api.Node{
 					{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Mode: "accept", Weight: 50, Health: "UP",
 						TakesNew: true, Why: "takes new flows: UP", Lifecycle: api.Present, ID: 1, ActiveFlows: 12, Flows: 3000,

@@ -55,7 +55,10 @@ func isTerminal(f *os.File) bool {
 // run runs one command and returns its exit code.
 func run(ctx context.Context, e env, args []string) int {
 	app := newApp(e)
-	err := app.RunContext(ctx, append([]string{app.Name}, arrange(app, args)...))
+	args, err := arrange(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, append([]string{app.Name}, args...))
+	}
 	var usage *usageError
 	var faults config.Faults
 	switch {
@@ -117,6 +120,8 @@ func newApp(e env) *cli.App {
 			applyCommand(e),
 			exportCommand(e),
 			statusCommand(e),
+			balancerCommand(e),
+			configCommand(e),
 			nodeCommand(e),
 			flowsCommand(e),
 			eventsCommand(e),

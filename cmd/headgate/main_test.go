@@ -86,8 +86,8 @@ func TestWrongUsageIsExitCode2(t *testing.T) {
 func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 	noDaemon(t)
 	for line, want := range map[string]string{
-		"node set a/80/b --weight x":                    "--weight x: must be a number from 1 to 255 (see `headgate node set --help`)",
-		"node set a/80/b --weight=99999999999999999999": "--weight 99999999999999999999: must be a number from 1 to 255 (",
+		"node set a/80/b --weight x":                    "--weight x: must be a number from 1 to 255 in plain digits, not x (see `headgate node set --help`)",
+		"node set a/80/b --weight=99999999999999999999": "--weight 99999999999999999999: must be a number from 1 to 255 in plain digits, not 99999999999999999999 (",
 		"node set a/80/b --timeout soon":                "--timeout soon: must be a duration such as 30s or 10m (",
 		"node set a/80/b --wait=maybe":                  "--wait maybe: takes no value (",
 		"flows --limit many":                            "--limit many: must be a number from 0 (",

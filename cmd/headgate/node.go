@@ -1,25 +1,41 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
-const nodeWord = "the node as BALANCER/PORT[/udp]/NODE"
+var nodes = noun{
+	kind: api.KindNode, form: "BALANCER/PORT[/udp]/NODE", named: []string{"label"},
+	settings: settingsOf(lb.NodeFields, func() *lb.Node {
+		n := lb.Node{Weight: lb.DefaultWeight}
+		n.SetDefaults()
+		return &n
+	}),
+	set:  "change mode, weight, override, label or address of a node",
+	more: drainFlags(),
+	examples: map[string][]string{
+		"add": {"headgate node add web/80/web-4 --address 192.0.2.14:8080 --weight 100 --wait"},
+		"set": {"headgate node set web/80/web-1 --weight 100 --wait",
+			"headgate node set web/80/web-1 --mode drain --until-drained --timeout 10m",
+			"headgate node set web/80/web-1 --override up",
+			"headgate node set dns/53/udp/ns-1 --mode reject"},
+		"remove": {"headgate node remove web/80/web-4 --until-drained"},
+	},
+}
 
 func nodeCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name:      "node",
-		Usage:     "list, show and set nodes",
-		UsageText: text("node list|show|set", "headgate node set web/80/web-1 --mode drain --until-drained"),
-		Subcommands: []*cli.Command{
+		Usage:     "list, show, add, set and remove nodes",
+		UsageText: text("node list|show|add|set|remove", "headgate node set web/80/web-1 --mode drain --until-drained"),
+		Subcommands: slices.Concat([]*cli.Command{
 			{
 				Name:      "list",
 				Usage:     "all nodes with mode, health, weight and traffic",
@@ -36,30 +52,9 @@ func nodeCommand(e env) *cli.Command {
 				UsageText:    text("node show NODE [-o table|json|yaml]", "headgate node show web/80/web-1", "headgate node show web/80/192.0.2.11:8080"),
 				Flags:        []cli.Flag{outputFlag()},
 				Action:       func(c *cli.Context) error { return nodeShow(c, e) },
-				BashComplete: completeNodes(e),
+				BashComplete: nodes.complete(e),
 			},
-			{
-				Name:  "set",
-				Usage: "change mode, weight or override of a node",
-				UsageText: text("node set NODE [--mode M] [--weight N] [--override O] [--wait] [--until-drained [--timeout D]]",
-					"headgate node set web/80/web-1 --weight 100 --wait",
-					"headgate node set web/80/web-1 --mode drain --until-drained --timeout 10m",
-					"headgate node set web/80/web-1 --override up",
-					"headgate node set dns/53/udp/ns-1 --mode reject"),
-				Description: "Existing flows stay where they are, whatever is set. It lasts until the file is applied again\n" +
-					"(at start, on SIGHUP, by apply) and says otherwise.",
-				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "mode", Usage: "`MODE`: accept, reject (no new flows, no checks), drain (no new flows), backup"},
-					&cli.IntFlag{Name: "weight", DefaultText: "unchanged", Usage: "`N` from 1 to 255"},
-					&cli.StringFlag{Name: "override", Usage: "`O`: up or down, whatever the checks find; none, to go by the checks again"},
-					&cli.BoolFlag{DisableDefaultText: true, Name: "wait", Usage: "return once the data path runs it (or fail after 5 s)"},
-					&cli.BoolFlag{DisableDefaultText: true, Name: "until-drained", Usage: "return once the node's last flow ended"},
-					&cli.DurationFlag{Name: "timeout", DefaultText: "never", Usage: "give up --until-drained after `D`"},
-				},
-				Action:       func(c *cli.Context) error { return nodeSet(c, e) },
-				BashComplete: completeNodes(e),
-			},
-		},
+		}, nodes.verbs(e)),
 	}
 }
 
@@ -87,7 +82,7 @@ func nodeList(c *cli.Context, e env) error {
 }
 
 func nodeShow(c *cli.Context, e env) error {
-	name, err := oneArg(c, nodeWord)
+	name, err := oneArg(c, nodes.what())
 	if err != nil {
 		return err
 	}
@@ -102,106 +97,4 @@ func nodeShow(c *cli.Context, e env) error {
 		}
 		return printAs(e.stdout, form, node, func(w io.Writer) error { return printNode(w, node, time.Now()) })
 	})
-}
-
-func nodeSet(c *cli.Context, e env) error {
-	name, err := oneArg(c, nodeWord)
-	if err != nil {
-		return err
-	}
-	var change api.NodeChange
-	if c.IsSet("mode") {
-		mode := c.String("mode")
-		change.Mode = &mode
-	}
-	if c.IsSet("weight") {
-		weight := c.Int("weight")
-		change.Weight = &weight
-	}
-	if c.IsSet("override") {
-		override := c.String("override")
-		change.Override = &override
-	}
-	drained := c.Bool("until-drained")
-	if d := c.Duration("timeout"); c.IsSet("timeout") && (!drained || d <= 0) {
-		return usage(c, "--timeout %v: must be more than 0, and needs --until-drained", d)
-	}
-	if change == (api.NodeChange{}) && !drained {
-		return usage(c, "node set needs something to set: --mode, --weight or --override")
-	}
-	client := api.NewClient(c.String("socket"))
-	gens, err := client.SetNode(c.Context, name, change)
-	if err != nil {
-		return err
-	}
-	if c.Bool("wait") || drained {
-		if err := client.WaitApplied(c.Context, gens.Desired); err != nil {
-			return err
-		}
-		gens.Applied = gens.Desired
-	}
-	if drained {
-		ctx, cancel := c.Context, context.CancelFunc(func() {})
-		if d := c.Duration("timeout"); d > 0 {
-			ctx, cancel = context.WithTimeout(ctx, d)
-		}
-		defer cancel()
-		return untilDrained(ctx, e, client, name)
-	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %s (%s)\n", name, changed(change), reached(gens))
-	return err
-}
-
-// changed says what was set.
-func changed(change api.NodeChange) string {
-	var words []string
-	if change.Mode != nil {
-		words = append(words, "mode "+*change.Mode)
-	}
-	if change.Weight != nil {
-		words = append(words, fmt.Sprintf("weight %d", *change.Weight))
-	}
-	if change.Override != nil {
-		words = append(words, "override "+*change.Override)
-	}
-	return strings.Join(words, ", ")
-}
-
-// reached says how far a change has come.
-func reached(g api.Generations) string {
-	if g.Applied >= g.Desired {
-		return fmt.Sprintf("generation %d, applied", g.Desired)
-	}
-	return fmt.Sprintf("generation %d, applied %d: --wait waits for it", g.Desired, g.Applied)
-}
-
-// drainPoll is how often the flows of a draining node are counted.
-const drainPoll = 200 * time.Millisecond
-
-// untilDrained returns when the node has no active flow.
-func untilDrained(ctx context.Context, e env, client *api.Client, name string) error {
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	left := uint64(0)
-	for {
-		n, err := client.Node(ctx, name)
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %s left when time was up; the mode stays as it is", name, plural(int(left), "flow"))
-		case err != nil:
-			return err
-		case n.TakesNew:
-			return fmt.Errorf("%s: takes new flows (mode %s) and so never drains: set --mode drain or reject", name, n.Mode)
-		case n.ActiveFlows == 0:
-			_, err := fmt.Fprintf(e.stdout, "%s: drained\n", name)
-			return err
-		case n.ActiveFlows != left:
-			fmt.Fprintf(e.stderr, "%s: %s left\n", name, plural(int(n.ActiveFlows), "flow"))
-		}
-		left = n.ActiveFlows
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-	}
 }

@@ -75,7 +75,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 	if hop == "" {
 		hop = "unresolved"
 	}
-	for _, line := range [][2]string{
+	return writeLines(w, [][2]string{
 		{"node", n.Name},
 		{"address", n.Address},
 		{"mode", n.Mode},
@@ -89,12 +89,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"active flows", number(n.ActiveFlows)},
 		{"flows", fmt.Sprintf("%s in all, %s/s", number(n.Flows), rate(n.NewPerSecond, decimal))},
 		{"bytes", fmt.Sprintf("%s in, %s out, %s/s both ways", size(float64(n.BytesIn)), size(float64(n.BytesOut)), rate(n.BytesPerSecond, size))},
-	} {
-		if _, err := fmt.Fprintf(w, "%-16s %s\n", line[0], line[1]); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // newFlows says yes or no, and why; what is read from the maps has no reason.

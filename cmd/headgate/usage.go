@@ -8,8 +8,6 @@ import (
 	"unicode"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/headgate/headgate/pkg/lb"
 )
 
 // usageError is a wrong use of a command: exit code 2.
@@ -40,15 +38,34 @@ func commandName(c *cli.Context) string {
 // wrongValue is how the library says that a flag's value cannot be read.
 var wrongValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:.*)") for (?:flag )?-(\S+): `)
 
+// unknownFlag and noValue are how the library says that there is no such flag, or no value behind one.
+var (
+	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(\S+)$`)
+	noValue     = regexp.MustCompile(`^flag needs an argument: -(\S+)$`)
+)
+
+// dashes is a flag as people write it.
+func dashes(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
 // values says what the values of those flags must be that are not texts; the others take none.
 var values = map[string]string{
-	"weight":  fmt.Sprintf("must be a number from %d to %d", lb.WeightLimit.Min, lb.WeightLimit.Max),
 	"limit":   "must be a number from 0",
 	"timeout": "must be a duration such as 30s or 10m",
 }
 
 // plainer says in our words what the library says about a flag's value.
 func plainer(err error) error {
+	if m := unknownFlag.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("no flag %s", dashes(m[1]))
+	}
+	if m := noValue.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s needs a value", dashes(m[1]))
+	}
 	m := wrongValue.FindStringSubmatch(err.Error())
 	if m == nil {
 		return err

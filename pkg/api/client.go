@@ -59,6 +59,11 @@ func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
 	return get[[]Node](ctx, c, "/nodes", nil)
 }
 
+// Config gives one config by name, with its nodes.
+func (c *Client) Config(ctx context.Context, name string) (Config, error) {
+	return get[Config](ctx, c, "/configs/"+escapeName(name), nil)
+}
+
 // Node gives one node by name.
 func (c *Client) Node(ctx context.Context, name string) (Node, error) {
 	return get[Node](ctx, c, "/nodes/"+escapeName(name), nil)
@@ -89,15 +94,6 @@ func (c *Client) Events(ctx context.Context, q EventQuery) iter.Seq2[events.Even
 	return getLines[events.Event](ctx, c, "/events", q.values())
 }
 
-// SetNode changes a node and returns at once; see WaitApplied.
-func (c *Client) SetNode(ctx context.Context, name string, change NodeChange) (Generations, error) {
-	body, err := json.Marshal(change)
-	if err != nil {
-		return Generations{}, fmt.Errorf("set node %s: %w", name, err)
-	}
-	return call[Generations](ctx, c, http.MethodPatch, "/nodes/"+escapeName(name), nil, body)
-}
-
 // Apply sends a file.
 func (c *Client) Apply(ctx context.Context, req ApplyRequest) (ApplyResult, error) {
 	v := url.Values{"name": {req.Name}}
@@ -115,7 +111,7 @@ func (c *Client) Apply(ctx context.Context, req ApplyRequest) (ApplyResult, erro
 
 // Export gives the daemon's balancers as a file.
 func (c *Client) Export(ctx context.Context) ([]byte, error) {
-	resp, err := c.do(ctx, http.MethodGet, "/balancers", nil, nil)
+	resp, err := c.do(ctx, http.MethodGet, "/export", nil, nil)
 	if err != nil {
 		return nil, err
 	}

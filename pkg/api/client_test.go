@@ -74,19 +74,44 @@ func TestUnknownNodesAreRefusedWithThoseThereAre(t *testing.T) {
 	}
 }
 
-func TestSetNodeSendsOnlyWhatIsSet(t *testing.T) {
+func TestAnEditSendsOnlyWhatIsSet(t *testing.T) {
 	f := newFake()
 	c := serve(t, f)
 	mode := "drain"
-	gens, err := c.SetNode(t.Context(), "web/80/web-1", NodeChange{Mode: &mode})
-	if err != nil || gens != (Generations{Desired: 8, Applied: 5}) {
-		t.Fatalf("%+v, %v", gens, err)
+	for _, e := range []Edit{
+		{Action: Change, Kind: KindNode, Name: "web/80/web-1", Values: Values{"mode": &mode, "weight": nil}},
+		{Action: Add, Kind: KindConfig, Name: "web/53/udp", Values: Values{"check": &mode}, DryRun: true},
+		{Action: Add, Kind: KindBalancer, Name: "dns"},
+		{Action: Remove, Kind: KindNode, Name: "web/80/[2001:db8::2]:8080"},
+	} {
+		res, err := c.Edit(t.Context(), e)
+		if err != nil || res.DryRun != e.DryRun || res.Plan.Steps[0].Name != e.Name {
+			t.Fatalf("%+v: %+v, %v", e, res, err)
+		}
+		if diff := cmp.Diff(e, f.edit); diff != "" {
+			t.Errorf("the backend was told (-want +got)\n%s", diff)
+		}
+		if err := c.WaitApplied(t.Context(), res.Desired); err != nil {
+			t.Errorf("wait: %v", err)
+		}
 	}
-	if f.change.Mode == nil || *f.change.Mode != "drain" || f.change.Weight != nil {
-		t.Errorf("the backend was told %+v", f.change)
+	if f.gens.Desired != 10 {
+		t.Errorf("generation %d: a dry run makes none", f.gens.Desired)
 	}
-	if err := c.WaitApplied(t.Context(), gens.Desired); err != nil {
-		t.Errorf("wait: %v", err)
+}
+
+func TestOneThingIsFoundByItsName(t *testing.T) {
+	f := newFake()
+	if config, err := serve(t, f).Config(t.Context(), "web/80/tcp"); err != nil || config.Name != "web/80" || len(config.Nodes) != 4 {
+		t.Errorf("%+v, %v", config, err)
+	}
+	for path, want := range map[string]string{
+		"/balancers": `[{"name":"web"`, "/balancers/web": `{"name":"web"`, "/configs": `[{"name":"web/80"`, "/configs/web/80": `{"name":"web/80"`,
+		"/balancers/x": "x: no such balancer (have: web)", "/configs/web/81": "web/81: no such config (have: web/80)", "/configs/web": "not the name of a config",
+	} {
+		if w := do(f, "GET", path, ""); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s, want %q in it", path, w.Code, w.Body, want)
+		}
 	}
 }
 

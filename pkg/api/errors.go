@@ -45,6 +45,11 @@ func NotFound(format string, args ...any) *Error {
 	return refuse(http.StatusNotFound, "", format, args...)
 }
 
+// Conflict is an Error with status 409: there is something in the way.
+func Conflict(format string, args ...any) *Error {
+	return refuse(http.StatusConflict, "", format, args...)
+}
+
 func refuse(status int, field, format string, args ...any) *Error {
 	return &Error{Status: status, Reasons: []Refusal{{Reason: fmt.Sprintf(format, args...), Field: field}}}
 }

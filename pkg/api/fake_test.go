@@ -22,7 +22,7 @@ type fakeBackend struct {
 	mu         sync.Mutex
 	gens       Generations
 	applied    chan struct{} // closed: the data path runs what is desired
-	change     NodeChange
+	edit       Edit
 	request    ApplyRequest
 	query      FlowQuery
 	flows      []Flow
@@ -31,8 +31,8 @@ type fakeBackend struct {
 }
 
 func (f *fakeBackend) Status(context.Context) (Status, error) {
-	return Status{Source: FromDaemon, Generations: f.Generations(), Configs: []Config{{
-		Name: "web/80", Protocol: "tcp", Status: "UP",
+	return Status{Source: FromDaemon, Generations: f.Generations(), Balancers: []Balancer{{Name: "web", Configs: []string{"web/80"}}}, Configs: []Config{{
+		Name: "web/80", Balancer: "web", Protocol: "tcp", Status: "UP",
 		Nodes: []Node{
 			{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Lifecycle: Present, ID: 1},
 			{Name: "web/80/web-2", Config: "web/80", Label: "web-2", Address: "[2001:db8::2]:8080", Lifecycle: Present, ID: 2},
@@ -74,16 +74,20 @@ func (f *fakeBackend) DumpMap(_ context.Context, name string) iter.Seq2[Entry, e
 	}
 }
 
-func (f *fakeBackend) SetNode(_ context.Context, name string, change NodeChange) (Generations, error) {
+func (f *fakeBackend) Edit(_ context.Context, e Edit) (ApplyResult, error) {
 	st, _ := f.Status(context.Background())
-	if _, err := st.Node(name); err != nil {
-		return Generations{}, err
+	if e.Kind == KindNode && e.Action != Add {
+		if _, err := st.Node(e.Name); err != nil {
+			return ApplyResult{}, err
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.change = change
-	f.gens.Desired++
-	return f.gens, nil
+	f.edit = e
+	if !e.DryRun {
+		f.gens.Desired++
+	}
+	return ApplyResult{Generations: f.gens, DryRun: e.DryRun, Plan: Plan{Steps: []Step{{Action: e.Action, Kind: e.Kind, Name: e.Name}}}}, nil
 }
 
 func (f *fakeBackend) Apply(_ context.Context, req ApplyRequest) (ApplyResult, error) {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/netip"
@@ -13,34 +12,37 @@ import (
 
 func (s *Server) status(r *http.Request) (any, error) { return s.backend.Status(r.Context()) }
 
-func (s *Server) nodes(r *http.Request) (any, error) {
+// ofStatus answers with a part of the whole picture.
+func ofStatus[T any](s *Server, r *http.Request, part func(*Status) (T, error)) (any, error) {
 	st, err := s.backend.Status(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	return st.Nodes(), nil
+	return part(&st)
+}
+
+func (s *Server) balancers(r *http.Request) (any, error) {
+	return ofStatus(s, r, func(st *Status) ([]Balancer, error) { return st.Balancers, nil })
+}
+
+func (s *Server) balancer(r *http.Request) (any, error) {
+	return ofStatus(s, r, func(st *Status) (Balancer, error) { return st.Balancer(r.PathValue("name")) })
+}
+
+func (s *Server) configs(r *http.Request) (any, error) {
+	return ofStatus(s, r, func(st *Status) ([]Config, error) { return st.Configs, nil })
+}
+
+func (s *Server) config(r *http.Request) (any, error) {
+	return ofStatus(s, r, func(st *Status) (Config, error) { return FindConfig(st.Configs, r.PathValue("name")) })
+}
+
+func (s *Server) nodes(r *http.Request) (any, error) {
+	return ofStatus(s, r, func(st *Status) ([]Node, error) { return st.Nodes(), nil })
 }
 
 func (s *Server) node(r *http.Request) (any, error) {
-	st, err := s.backend.Status(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	return st.Node(r.PathValue("name"))
-}
-
-func (s *Server) setNode(r *http.Request) (any, error) {
-	var change NodeChange
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&change); err != nil {
-		return nil, BadRequest("", "body: %v", err)
-	}
-	g, err := s.backend.SetNode(r.Context(), r.PathValue("name"), change)
-	if err != nil {
-		return nil, err
-	}
-	return s.wait(r, g)
+	return ofStatus(s, r, func(st *Status) (Node, error) { return st.Node(r.PathValue("name")) })
 }
 
 func (s *Server) export(*http.Request) (any, error) { return s.backend.Export(context.Background()) }
@@ -54,6 +56,11 @@ func (s *Server) apply(r *http.Request) (any, error) {
 	res, err := s.backend.Apply(r.Context(), ApplyRequest{
 		Name: q.Get("name"), Data: data, Prune: q.Has("prune"), DryRun: q.Has("dry_run"),
 	})
+	return s.finish(r, res, err)
+}
+
+// finish waits until the data path runs a change, where that is asked for.
+func (s *Server) finish(r *http.Request, res ApplyResult, err error) (any, error) {
 	if err != nil || res.DryRun {
 		return res, err
 	}

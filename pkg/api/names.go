@@ -21,6 +21,18 @@ func (s *Status) Nodes() []Node {
 	return nodes
 }
 
+// Balancer finds a balancer by its label. The error lists the labels there are.
+func (s *Status) Balancer(label string) (Balancer, error) {
+	known := make([]string, len(s.Balancers))
+	for i, b := range s.Balancers {
+		if b.Name == label {
+			return b, nil
+		}
+		known[i] = b.Name
+	}
+	return Balancer{}, NotFound("%s: no such balancer (have: %s)", label, some(known))
+}
+
 // Node finds a node by name: BALANCER/PORT[/udp]/NODE, where NODE is a label or an address. The
 // error is an Error that lists the names there are, or the addresses when a label is ambiguous.
 func (s *Status) Node(name string) (Node, error) {

@@ -19,7 +19,7 @@ type Plan struct {
 // Step is one thing added, changed or removed.
 type Step struct {
 	Action  string   `json:"action"` // add, change or remove
-	Kind    string   `json:"kind"`   // balancer, config or node
+	Kind    Kind     `json:"kind"`
 	Name    string   `json:"name"`
 	Changes []string `json:"changes,omitempty"` // for a change: "weight: 50 → 100"; else what it is
 }
@@ -51,20 +51,20 @@ func Diff(from, to []lb.Balancer) Plan {
 // Empty says that nothing changes.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
 
-func (p *Plan) step(action, kind, name string, changes ...string) {
+func (p *Plan) step(action string, kind Kind, name string, changes ...string) {
 	p.Steps = append(p.Steps, Step{Action: action, Kind: kind, Name: name, Changes: changes})
 }
 
 func (p *Plan) balancer(label string, from, to *lb.Balancer) {
 	switch {
 	case from == nil:
-		p.step(Add, "balancer", label, fmt.Sprintf("VIPs %s", vips(*to)))
+		p.step(Add, KindBalancer, label, fmt.Sprintf("VIPs %s", vips(*to)))
 		from = &lb.Balancer{}
 	case to == nil:
-		p.step(Remove, "balancer", label)
+		p.step(Remove, KindBalancer, label)
 		to = &lb.Balancer{}
 	default:
-		p.changed("balancer", label, changes(from, to, lb.BalancerFields))
+		p.changed(KindBalancer, label, changes(from, to, lb.BalancerFields))
 	}
 	key := func(c lb.Config) string { return c.Key(label).String() }
 	for _, pair := range match(from.Configs, to.Configs, key) {
@@ -75,13 +75,13 @@ func (p *Plan) balancer(label string, from, to *lb.Balancer) {
 func (p *Plan) config(name string, from, to *lb.Config) {
 	switch {
 	case from == nil:
-		p.step(Add, "config", name)
+		p.step(Add, KindConfig, name)
 		from = &lb.Config{}
 	case to == nil:
-		p.step(Remove, "config", name)
+		p.step(Remove, KindConfig, name)
 		to = &lb.Config{}
 	default:
-		p.changed("config", name, changes(from, to, lb.ConfigFields))
+		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
 		if share := moved(from.Nodes, to.Nodes); share > 0 {
 			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share})
 		}
@@ -103,19 +103,19 @@ func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
 		if to.Override != lb.OverrideNone {
 			what += fmt.Sprintf(", override %s", to.Override)
 		}
-		p.step(Add, "node", config+"/"+to.Label, what)
+		p.step(Add, KindNode, config+"/"+to.Label, what)
 	case to == nil:
-		p.step(Remove, "node", config+"/"+from.Label, from.Address.String())
+		p.step(Remove, KindNode, config+"/"+from.Label, from.Address.String())
 	default:
 		name := to.Label
 		if labels[name] > 1 {
 			name = to.Address.String()
 		}
-		p.changed("node", config+"/"+name, changes(from, to, lb.NodeFields))
+		p.changed(KindNode, config+"/"+name, changes(from, to, lb.NodeFields))
 	}
 }
 
-func (p *Plan) changed(kind, name string, changes []string) {
+func (p *Plan) changed(kind Kind, name string, changes []string) {
 	if len(changes) > 0 {
 		p.step(Change, kind, name, changes...)
 	}

@@ -36,17 +36,21 @@ type Server struct {
 func NewServer(b Backend, log *slog.Logger) *Server {
 	s := &Server{backend: b, log: log, mux: http.NewServeMux()}
 	for path, methods := range map[string]map[string]handler{
-		"/status":          {"GET": s.status},
-		"/nodes":           {"GET": s.nodes},
-		"/nodes/{name...}": {"GET": s.node, "PATCH": s.setNode},
-		"/balancers":       {"GET": s.export},
-		"/apply":           {"POST": s.apply},
-		"/applied":         {"GET": s.applied},
-		"/flows":           {"GET": s.flows},
-		"/flows/count":     {"GET": s.countFlows},
-		"/events":          {"GET": s.events},
-		"/maps":            {"GET": s.maps},
-		"/maps/{name}":     {"GET": s.dumpMap},
+		"/status":            {"GET": s.status},
+		"/balancers":         {"GET": s.balancers},
+		"/balancers/{name}":  s.noun(KindBalancer, s.balancer),
+		"/configs":           {"GET": s.configs},
+		"/configs/{name...}": s.noun(KindConfig, s.config),
+		"/nodes":             {"GET": s.nodes},
+		"/nodes/{name...}":   s.noun(KindNode, s.node),
+		"/export":            {"GET": s.export},
+		"/apply":             {"POST": s.apply},
+		"/applied":           {"GET": s.applied},
+		"/flows":             {"GET": s.flows},
+		"/flows/count":       {"GET": s.countFlows},
+		"/events":            {"GET": s.events},
+		"/maps":              {"GET": s.maps},
+		"/maps/{name}":       {"GET": s.dumpMap},
 	} {
 		s.handle(path, methods)
 	}
@@ -54,6 +58,13 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		s.fail(w, NotFound("Not found"))
 	})
 	return s
+}
+
+// noun is what can be done with one thing by its name.
+func (s *Server) noun(kind Kind, show handler) map[string]handler {
+	return map[string]handler{
+		http.MethodGet: show, http.MethodPost: s.edit(Add, kind), http.MethodPatch: s.edit(Change, kind), http.MethodDelete: s.edit(Remove, kind),
+	}
 }
 
 // ServeHTTP answers one request.

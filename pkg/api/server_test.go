@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func do(f *fakeBackend, method, path, body string) *httptest.ResponseRecorder {
@@ -18,6 +20,17 @@ func do(f *fakeBackend, method, path, body string) *httptest.ResponseRecorder {
 	s := NewServer(f, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	s.ServeHTTP(w, httptest.NewRequest(method, Prefix+path, strings.NewReader(body)))
 	return w
+}
+
+func TestValuesAreTextsNumbersAndDefaults(t *testing.T) {
+	f := newFake()
+	w := do(f, "PATCH", "/nodes/web/80/web-1?dry_run", `{"weight": 3, "mode": "drain", "odd": true, "override": null}`)
+	text := func(s string) *string { return &s }
+	want := Edit{Action: Change, Kind: KindNode, Name: "web/80/web-1", DryRun: true,
+		Values: Values{"weight": text("3"), "mode": text("drain"), "odd": text("true"), "override": nil}}
+	if diff := cmp.Diff(want, f.edit); diff != "" || w.Code != 200 {
+		t.Errorf("%d %s\n%s", w.Code, w.Body, diff)
+	}
 }
 
 func TestServerRefusals(t *testing.T) {
@@ -30,8 +43,11 @@ func TestServerRefusals(t *testing.T) {
 		{"DELETE", "/status", "", 405, "Method not allowed"},
 		{"PUT", "/nodes/web/80/web-1", "", 405, "Method not allowed"},
 		{"PATCH", "/nodes/web/80/web-1", "{", 400, "body"},
-		{"PATCH", "/nodes/web/80/web-1", `{"wieght":3}`, 400, `unknown field \"wieght\"`},
-		{"PATCH", "/nodes/web/80/web-1", `{"weight":"3"}`, 400, "weight"},
+		{"PATCH", "/nodes/web/80/web-1", "[]", 400, "must be an object of keys and values"},
+		{"PATCH", "/nodes/web/80/web-1", "null", 400, "must be an object of keys and values"},
+		{"PATCH", "/nodes/web/80/web-1", `{"weight":{}}`, 400, "weight must be a text or a number"},
+		{"DELETE", "/nodes/web/80/web-1", `{"weight":3}`, 400, "to remove takes none"},
+		{"DELETE", "/configs", "", 405, "Method not allowed"},
 		{"GET", "/flows?state=open", "", 400, "half_open, established, closing, udp"},
 		{"GET", "/flows?client=host", "", 400, "must be an IP address"},
 		{"GET", "/flows?limit=-1", "", 400, "must be a number from 0"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"net/netip"
-	"time"
 
 	"github.com/headgate/headgate/pkg/events"
 )
@@ -32,8 +31,8 @@ type Look interface {
 
 // Control is what changes the desired state.
 type Control interface {
-	// SetNode changes a node, named BALANCER/PORT[/udp]/NODE, where NODE is a label or an address.
-	SetNode(ctx context.Context, name string, change NodeChange) (Generations, error)
+	// Edit adds, changes or removes one balancer, config or node.
+	Edit(ctx context.Context, e Edit) (ApplyResult, error)
 	// Apply makes the desired state match the balancers of a file.
 	Apply(ctx context.Context, req ApplyRequest) (ApplyResult, error)
 	// Export gives the desired balancers as a file that Apply takes.
@@ -64,98 +63,6 @@ type Generations struct {
 	Applied uint64 `json:"applied_generation"` // what the data path runs
 }
 
-// Sources of a Status.
-const (
-	FromDaemon = "daemon"
-	FromMaps   = "maps"
-)
-
-// Status is the whole picture at one moment.
-type Status struct {
-	Source    string     `json:"source"` // FromDaemon, or FromMaps when no daemon runs
-	Version   string     `json:"version,omitempty"`
-	PID       int        `json:"pid,omitempty"`
-	StartedAt *time.Time `json:"started_at,omitempty"`
-	Generations
-	BPFFS       string      `json:"bpffs"`
-	File        *FileStatus `json:"file,omitempty"`
-	Interfaces  []Interface `json:"interfaces"`
-	ActiveFlows uint64      `json:"active_flows"` // half-open, established and UDP, of all nodes
-	Configs     []Config    `json:"configs"`
-	Refused     []Reason    `json:"refused"` // packets refused or dropped so far, by reason; zeros left out
-	Warnings    []string    `json:"warnings"`
-}
-
-// FileStatus says which file the daemon reads, and how the last reading went.
-type FileStatus struct {
-	Path   string    `json:"path"`
-	ReadAt time.Time `json:"read_at"` // last attempt
-	Faults []string  `json:"faults"`  // not empty: the file changed nothing
-}
-
-// Interface is one that the program should be, or is, attached to.
-type Interface struct {
-	Name    string `json:"name"`
-	Index   int    `json:"index"`
-	Mode    string `json:"mode"` // native or generic; empty: not attached
-	Warning string `json:"warning,omitempty"`
-}
-
-// Config is a port and protocol of a balancer.
-type Config struct {
-	Name      string   `json:"name"` // BALANCER/PORT[/udp]
-	Addresses []string `json:"addresses"`
-	Protocol  string   `json:"protocol"`
-	Status    string   `json:"status"`             // UP, BACKUP (the backups serve) or DOWN (new flows are refused)
-	Refusing  []string `json:"refusing,omitempty"` // those of Addresses whose new flows are refused
-	Nodes     []Node   `json:"nodes"`
-}
-
-// Node is one backend of a config. Rates are averages of the last seconds; nil: not known (yet).
-type Node struct {
-	Name           string     `json:"name"` // BALANCER/PORT[/udp]/LABEL
-	Config         string     `json:"config"`
-	Label          string     `json:"label"`
-	Address        string     `json:"address"`
-	Mode           string     `json:"mode"`
-	Weight         int        `json:"weight"`
-	Health         string     `json:"health"`             // found by checks; DOWN in mode reject
-	Reason         string     `json:"reason,omitempty"`   // of the health
-	Override       string     `json:"override,omitempty"` // up or down: set by people, wins over health
-	CheckedAt      *time.Time `json:"checked_at,omitempty"`
-	TakesNew       bool       `json:"takes_new_flows"`
-	Why            string     `json:"why,omitempty"` // it does or does not take new flows
-	NextHop        string     `json:"next_hop,omitempty"`
-	Unreachable    string     `json:"unreachable,omitempty"` // why packets do not reach the node, or its replies not us; empty: they do
-	Lifecycle      string     `json:"lifecycle"`             // present, or removed: only its last flows are left
-	ID             uint32     `json:"id"`                    // in the maps; 0: not there yet
-	ActiveFlows    uint64     `json:"active_flows"`
-	Flows          uint64     `json:"flows_total"`
-	BytesIn        uint64     `json:"bytes_in_total"`  // client to node, layer 3
-	BytesOut       uint64     `json:"bytes_out_total"` // node to client
-	NewPerSecond   *float64   `json:"new_per_second,omitempty"`
-	BytesPerSecond *float64   `json:"bytes_per_second,omitempty"` // both ways
-}
-
-// Lifecycles of a node.
-const (
-	Present = "present"
-	Removed = "removed"
-)
-
-// Reason is a counter of packets that met one fate.
-type Reason struct {
-	Name    string `json:"name"`
-	Packets uint64 `json:"packets"`
-}
-
-// NodeChange says what to set on a node; nil leaves it as it is.
-type NodeChange struct {
-	Mode     *string `json:"mode,omitempty"`
-	Weight   *int    `json:"weight,omitempty"`
-	Override *string `json:"override,omitempty"`
-}
-
 // ApplyRequest is a file to apply. Only its balancers count.
 type ApplyRequest struct {
 	Name   string // of the file, for the places of faults
@@ -165,7 +72,7 @@ type ApplyRequest struct {
 	Wait   bool   // answer once the data path runs it
 }
 
-// ApplyResult says what an Apply did, or would do.
+// ApplyResult says what an Apply or an Edit did, or would do.
 type ApplyResult struct {
 	Generations
 	Plan   Plan `json:"plan"`

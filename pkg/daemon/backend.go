@@ -26,46 +26,15 @@ func (b *backend) WaitApplied(ctx context.Context, generation uint64) error {
 	return b.d.progress.wait(ctx, generation)
 }
 
-// SetNode implements api.Control.
-func (b *backend) SetNode(_ context.Context, name string, change api.NodeChange) (api.Generations, error) {
-	return b.update(func(next []lb.Balancer) ([]lb.Balancer, error) {
-		key, label, err := lb.ParseNodeName(name)
+// Edit implements api.Control. Waiting is the server's.
+func (b *backend) Edit(_ context.Context, e api.Edit) (api.ApplyResult, error) {
+	return b.change(e.DryRun, func(current []lb.Balancer) ([]lb.Balancer, error) {
+		next, err := edit(lb.Clone(current), e)
 		if err != nil {
-			return nil, api.BadRequest("node", "%v", err)
+			return nil, err
 		}
-		node, err := lb.FindNode(next, key, label)
-		if err != nil {
-			return nil, api.NotFound("%v", err)
-		}
-		return next, set(node, name, change)
+		return next, refusals(next, lb.Validate(next), "")
 	})
-}
-
-// set changes a node, or says what is wrong with each of the values.
-func set(node *lb.Node, name string, change api.NodeChange) error {
-	refusal := &api.Error{Status: 400}
-	if m := change.Mode; m != nil {
-		if reason := lb.WordReason(lb.Mode(*m), lb.Modes); reason != "" {
-			refusal.Reasons = append(refusal.Reasons, api.Refusal{Field: "mode", Reason: name + ": mode " + reason})
-		}
-		node.Mode = lb.Mode(*m)
-	}
-	if w := change.Weight; w != nil {
-		if reason := lb.WeightLimit.Reason(int64(*w)); reason != "" {
-			refusal.Reasons = append(refusal.Reasons, api.Refusal{Field: "weight", Reason: name + ": weight " + reason})
-		}
-		node.Weight = *w
-	}
-	if o := change.Override; o != nil {
-		if reason := lb.WordReason(lb.Override(*o), lb.Overrides); reason != "" {
-			refusal.Reasons = append(refusal.Reasons, api.Refusal{Field: "override", Reason: name + ": override " + reason})
-		}
-		node.Override = lb.Override(*o)
-	}
-	if len(refusal.Reasons) > 0 {
-		return refusal
-	}
-	return nil
 }
 
 // Apply implements api.Control. Waiting is the server's.
@@ -78,20 +47,34 @@ func (b *backend) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResul
 		}
 		return api.ApplyResult{}, refusal
 	}
-	res := api.ApplyResult{DryRun: req.DryRun}
-	plan := func(current []lb.Balancer) ([]lb.Balancer, error) {
+	res, err := b.change(req.DryRun, func(current []lb.Balancer) ([]lb.Balancer, error) {
 		next := merge(current, read.Balancers, req.Prune)
-		res.Plan = api.Diff(current, next)
 		return next, check(next)
-	}
-	if req.DryRun {
-		_, err = plan(b.d.store.Get().Balancers)
-		res.Generations = b.d.progress.now()
-		return res, err
-	}
-	if res.Generations, err = b.update(plan); err == nil {
+	})
+	if err == nil && !req.DryRun {
 		b.d.engine.says.alert(slog.LevelInfo, events.Event{Kind: events.File, To: "applied",
 			Text: fmt.Sprintf("applied %s, which was handed in: %s", req.Name, counted(&res.Plan))})
+	}
+	return res, err
+}
+
+// change makes another desired state of the current one, which how leaves as it is, and says what that
+// changes; or only says it.
+func (b *backend) change(dryRun bool, how func(current []lb.Balancer) ([]lb.Balancer, error)) (api.ApplyResult, error) {
+	res := api.ApplyResult{DryRun: dryRun}
+	plan := func(current []lb.Balancer) ([]lb.Balancer, error) {
+		next, err := how(current)
+		if err == nil {
+			res.Plan = api.Diff(current, next)
+		}
+		return next, err
+	}
+	var err error
+	if dryRun {
+		_, err = plan(b.d.store.Get().Balancers)
+		res.Generations = b.d.progress.now()
+	} else {
+		res.Generations, err = b.update(plan)
 	}
 	return res, err
 }

@@ -29,55 +29,6 @@ func backendOf(r *rig) *backend {
 
 func ref[T any](v T) *T { return &v }
 
-func TestSetNodeIsAppliedAndNamesItsGeneration(t *testing.T) {
-	running(t, twoNodes, func(t *testing.T, r *rig) {
-		b := backendOf(r)
-		g, err := b.SetNode(t.Context(), "web/80/web-1", api.NodeChange{Mode: ref("drain"), Weight: ref(7)})
-		if err != nil || g.Desired != 2 {
-			t.Fatalf("%+v, %v", g, err)
-		}
-		if err := b.WaitApplied(t.Context(), g.Desired); err != nil {
-			t.Fatal(err)
-		}
-		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Mode != lb.Drain || n.Weight != 7 {
-			t.Errorf("the maps say %s, %d", n.Status.Mode, n.Weight)
-		}
-		if _, err := b.SetNode(t.Context(), "web/80/192.0.2.12:8080", api.NodeChange{Mode: ref("backup")}); err != nil {
-			t.Errorf("by address: %v", err)
-		}
-	})
-}
-
-func TestSetNodeRefusesWithEveryReasonAndChangesNothing(t *testing.T) {
-	running(t, twoNodes, func(t *testing.T, r *rig) {
-		b := backendOf(r)
-		for name, tt := range map[string]struct {
-			change api.NodeChange
-			want   []string
-		}{
-			"web/80/web-9": {api.NodeChange{}, []string{"have: web-1, web-2"}},
-			"web":          {api.NodeChange{}, []string{"BALANCER/PORT/NODE"}},
-			"web/80/web-1": {api.NodeChange{Mode: ref("up"), Weight: ref(256)}, []string{"accept, reject, drain, backup", "from 1 to 255, not 256"}},
-			"web/80/web-2": {api.NodeChange{Weight: ref(0), Override: ref("on")}, []string{"from 1 to 255, not 0", "none, up, down"}},
-		} {
-			_, err := b.SetNode(t.Context(), name, tt.change)
-			var refused *api.Error
-			if !errors.As(err, &refused) || len(refused.Reasons) != len(tt.want) {
-				t.Errorf("%s: %v", name, err)
-				continue
-			}
-			for i, want := range tt.want {
-				if !strings.Contains(refused.Reasons[i].Reason, want) {
-					t.Errorf("%s: %q, want %q in it", name, refused.Reasons[i].Reason, want)
-				}
-			}
-		}
-		if r.store.Get().Revision != 1 {
-			t.Error("something was changed")
-		}
-	})
-}
-
 func TestApplyKeepsPrunesAndPlans(t *testing.T) {
 	const other = `
 balancers:

@@ -25,7 +25,9 @@ func configsOf(states []maps.NodeState, keep func(maps.NodeState) bool, rate fun
 		if !ok {
 			i = len(configs)
 			at[key.String()] = i
-			configs = append(configs, api.Config{Name: key.String(), Protocol: string(key.Protocol), Addresses: []string{}, Status: configDown})
+			configs = append(configs, api.Config{
+				Name: key.String(), Balancer: key.Balancer, Protocol: string(key.Protocol), Addresses: []string{}, Status: configDown,
+			})
 		}
 		c := &configs[i]
 		if vip := s.VIP.Addr.String(); !slices.Contains(c.Addresses, vip) {

@@ -81,7 +81,7 @@ func TestOverrideIsInTheMapsAtOnceAndApartFromHealth(t *testing.T) {
 			override lb.Override
 			takes    bool
 		}{{lb.OverrideUp, true}, {lb.OverrideDown, false}, {lb.OverrideNone, false}} {
-			if _, err := b.SetNode(t.Context(), "web/80/web-1", api.NodeChange{Override: ref(string(tt.override))}); err != nil {
+			if _, err := b.Edit(t.Context(), setNode("web/80/web-1", "override", string(tt.override))); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -103,7 +103,7 @@ func TestOverrideIsInTheMapsAtOnceAndApartFromHealth(t *testing.T) {
 			}
 		}
 		r.setMode(lb.Drain)
-		if _, err := b.SetNode(t.Context(), "web/80/web-1", api.NodeChange{Override: ref("up")}); err != nil {
+		if _, err := b.Edit(t.Context(), setNode("web/80/web-1", "override", "up")); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -294,7 +294,7 @@ func TestAFileThatContradictsWhatItDoesNotNameChangesNothing(t *testing.T) {
 			t.Fatalf("faults: %q", s.file.Faults)
 		}
 		// In words of the file, and with the way out: this is what a new label looks like.
-		for _, part := range []string{"balancer other.ipv4: 203.0.113.10 is already the VIP of", "(web)", "headgate apply --prune"} {
+		for _, part := range []string{"other: ipv4 203.0.113.10 is already the VIP of web", "headgate apply --prune"} {
 			if !strings.Contains(s.file.Faults[0], part) {
 				t.Errorf("%q lacks %q", s.file.Faults[0], part)
 			}
@@ -491,7 +491,7 @@ func TestAStartDoesNotWaitForWhatCannotBeReached(t *testing.T) {
 
 func TestStatusSaysWhatTheDataPathRuns(t *testing.T) {
 	r := newRig(t, twoNodes)
-	b := &backend{looker: looker{r.tables.Reader()}, d: &daemon{engine: r.engine, progress: r.progress, rates: r.rates, config: r.file.start}}
+	b := &backend{looker: looker{r.tables.Reader()}, d: &daemon{engine: r.engine, progress: r.progress, rates: r.rates, config: r.file.start, store: r.store}}
 	status := func() api.Config {
 		t.Helper()
 		st, err := b.Status(t.Context())

@@ -57,9 +57,10 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, err
 	}
+	configs := configsOf(states, listed, rate)
 	st := api.Status{
 		Source: api.FromMaps, BPFFS: p.dir, Interfaces: []api.Interface{},
-		ActiveFlows: activeFlows(states), Configs: configsOf(states, listed, rate),
+		ActiveFlows: activeFlows(states), Balancers: balancersOf(configs), Configs: configs,
 		Refused: refused, Warnings: []string{"no daemon runs: health is as last known, and nobody checks it, follows routes or applies changes"},
 	}
 	for _, a := range info.Attachments {

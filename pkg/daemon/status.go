@@ -31,6 +31,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	now := time.Now()
 	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
 	configs := withRemoved(configsOfView(s.view, states, rate, s.interfaces), states, rate)
+	balancers := declare(configs, b.d.store.Get().Balancers)
 	started := b.d.started.UTC()
 	return api.Status{
 		Source: api.FromDaemon, Version: b.d.Version, PID: os.Getpid(), StartedAt: &started,
@@ -39,6 +40,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		File:        &s.file,
 		Interfaces:  s.interfaces,
 		ActiveFlows: activeFlows(states),
+		Balancers:   balancers,
 		Configs:     configs,
 		Refused:     refused,
 		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, unreachable(configs)),
@@ -80,7 +82,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 			c = len(configs)
 			at[svc.Config] = c
 			configs = append(configs, api.Config{
-				Name: svc.Config.String(), Protocol: string(svc.Protocol), Status: configDown, Nodes: []api.Node{},
+				Name: svc.Config.String(), Balancer: svc.Config.Balancer, Protocol: string(svc.Protocol), Status: configDown, Nodes: []api.Node{},
 			})
 		}
 		config := &configs[c]

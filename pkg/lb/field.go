@@ -29,6 +29,7 @@ type Field[T any] struct {
 	Form  Form     // of its value
 	Must  string   // what a value must be, as in "a number from 1 to 255"
 	Words []string // that a Word may be, the default first
+	Named bool     // t is known by it: it has no default
 
 	set    func(*T, string) error
 	get    func(*T) string
@@ -47,7 +48,7 @@ func (f *Field[T]) Get(t *T) string { return f.get(t) }
 // Reason says in words why the value that t has is not allowed, or "" when it is.
 func (f *Field[T]) Reason(t *T) string { return f.reason(t) }
 
-// Clear takes the value away, so that SetDefaults puts the default there.
+// Clear takes the value away, so that it is the default once SetDefaults has run.
 func (f *Field[T]) Clear(t *T) { f.clear(t) }
 
 // Spoil stands for a value that could not be read. It leaves one that is at fault in the same place, where there
@@ -60,6 +61,8 @@ type kind[V comparable] struct {
 	must     string
 	words    []string
 	optional bool // the zero value means none, and is allowed
+	named    bool // Field.Named
+	cleared  V    // what Clear leaves, if SetDefaults does not know the default
 	parse    func(string) (V, error)
 	text     func(V) string
 	judge    func(V) string // why not, or ""
@@ -70,7 +73,7 @@ type kind[V comparable] struct {
 func of[T any, V comparable](key, what string, k kind[V], at func(*T) *V) Field[T] {
 	var zero V
 	return Field[T]{
-		Key: key, What: what, Form: k.form, Must: k.must, Words: k.words,
+		Key: key, What: what, Form: k.form, Must: k.must, Words: k.words, Named: k.named,
 		set: func(t *T, text string) error {
 			v, err := k.parse(text)
 			if err != nil {
@@ -94,7 +97,7 @@ func of[T any, V comparable](key, what string, k kind[V], at func(*T) *V) Field[
 			}
 			return ""
 		},
-		clear: func(t *T) { *at(t) = zero },
+		clear: func(t *T) { *at(t) = k.cleared },
 		spoil: func(t *T) {
 			if k.spoiled != zero {
 				*at(t) = k.spoiled
@@ -106,6 +109,18 @@ func of[T any, V comparable](key, what string, k kind[V], at func(*T) *V) Field[
 // or makes the zero value of a kind mean that there is none.
 func or[V comparable](k kind[V]) kind[V] {
 	k.optional = true
+	return k
+}
+
+// startingAt makes the field of a kind start with a value that is not zero.
+func startingAt[V comparable](k kind[V], def V) kind[V] {
+	k.cleared = def
+	return k
+}
+
+// name makes a kind one that its T is known by.
+func name[V comparable](k kind[V]) kind[V] {
+	k.named = true
 	return k
 }
 

@@ -8,15 +8,15 @@ import (
 
 // BalancerFields are the keys of a balancer, beside its configs.
 var BalancerFields = []Field[Balancer]{
-	of("label", "`LABEL`, its name: letters, digits, - and _", label(""), func(b *Balancer) *string { return &b.Label }),
+	of("label", "`LABEL`, its name: letters, digits, - and _", name(label("")), func(b *Balancer) *string { return &b.Label }),
 	of("ipv4", "`ADDRESS` that IPv4 clients connect to", or(vip(netip.Addr.Is4, "IPv4", netip.IPv4Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv4 }),
 	of("ipv6", "`ADDRESS` that IPv6 clients connect to", or(vip(netip.Addr.Is6, "IPv6", netip.IPv6Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv6 }),
 }
 
 // ConfigFields are the keys of a config, beside its nodes. The first two are its name.
 var ConfigFields = []Field[Config]{
-	of("port", "`PORT` that clients connect to", number[uint16](PortLimit), func(c *Config) *uint16 { return &c.Port }),
-	of("protocol", "`PROTOCOL`", word(Protocols), func(c *Config) *Protocol { return &c.Protocol }),
+	of("port", "`PORT` that clients connect to", name(number[uint16](PortLimit)), func(c *Config) *uint16 { return &c.Port }),
+	of("protocol", "`PROTOCOL`", name(word(Protocols)), func(c *Config) *Protocol { return &c.Protocol }),
 	of("algorithm", "`HOW` new flows are spread over the nodes", word(Algorithms), func(c *Config) *Algorithm { return &c.Algorithm }),
 	only[Config]("stickiness", "`WHAT` brings a client back to its node", "none"),
 	only[Config]("forwarding", "`HOW` packets reach the nodes", "nat"),
@@ -34,9 +34,9 @@ var ConfigFields = []Field[Config]{
 
 // NodeFields are the keys of a node.
 var NodeFields = []Field[Node]{
-	of("label", "`LABEL`, its name: letters, digits, -, _ and .", label("."), func(n *Node) *string { return &n.Label }),
-	of("address", "`IP:PORT` where it serves", endpoint(), func(n *Node) *netip.AddrPort { return &n.Address }),
-	of("weight", "`N`: its share of new flows beside the others'", number[int](WeightLimit), func(n *Node) *int { return &n.Weight }),
+	of("label", "`LABEL`, its name: letters, digits, -, _ and .", name(label(".")), func(n *Node) *string { return &n.Label }),
+	of("address", "`IP:PORT` where it serves", name(endpoint()), func(n *Node) *netip.AddrPort { return &n.Address }),
+	of("weight", "`N`: its share of new flows beside the others'", startingAt(number[int](WeightLimit), DefaultWeight), func(n *Node) *int { return &n.Weight }),
 	of("mode", "`MODE`", word(Modes), func(n *Node) *Mode { return &n.Mode }),
 	of("override", "`HEALTH` that holds whatever the checks find", word(Overrides), func(n *Node) *Override { return &n.Override }),
 }

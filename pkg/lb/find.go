@@ -6,26 +6,35 @@ import (
 	"strings"
 )
 
+// FindBalancer returns the balancer with that label, inside balancers (not a copy). When there is none the error
+// lists what there is.
+func FindBalancer(balancers []Balancer, label string) (*Balancer, error) {
+	labels := make([]string, len(balancers))
+	for i := range balancers {
+		if balancers[i].Label == label {
+			return &balancers[i], nil
+		}
+		labels[i] = balancers[i].Label
+	}
+	return nil, fmt.Errorf("%s: no such balancer (have: %s)", label, some(labels))
+}
+
 // FindConfig returns the config with that key, inside balancers (not a copy). When there is none the
 // error lists what there is.
 func FindConfig(balancers []Balancer, key ConfigKey) (*Config, error) {
-	var labels, configs []string
-	for i := range balancers {
-		b := &balancers[i]
-		labels = append(labels, b.Label)
-		if b.Label != key.Balancer {
-			continue
-		}
-		for j := range b.Configs {
-			c := &b.Configs[j]
-			if c.Key(b.Label) == key {
-				return c, nil
-			}
-			configs = append(configs, c.Key(b.Label).String())
-		}
-		return nil, fmt.Errorf("%s: no such config (have: %s)", key, some(configs))
+	b, err := FindBalancer(balancers, key.Balancer)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%s: no such balancer (have: %s)", key.Balancer, some(labels))
+	names := make([]string, len(b.Configs))
+	for i := range b.Configs {
+		c := &b.Configs[i]
+		if c.Key(b.Label) == key {
+			return c, nil
+		}
+		names[i] = c.Key(b.Label).String()
+	}
+	return nil, fmt.Errorf("%s: no such config (have: %s)", key, some(names))
 }
 
 // FindNode returns the node that name stands for, a label or an address, inside balancers (not a

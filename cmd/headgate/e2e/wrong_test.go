@@ -173,8 +173,7 @@ func TestWrongSurroundingsAreRefused(t *testing.T) {
 		}{
 			{[]string{"web/80/node-x", "--mode", "drain"}, []string{"node-x"}},
 			{[]string{"web/81/node-a", "--mode", "drain"}, []string{"web/81"}},
-			{[]string{"web/80/node-a", "--mode", "asleep"}, []string{"asleep", "drain"}},
-			{[]string{"web/80/node-a", "--weight", "256"}, []string{"256", "255"}},
+			{[]string{"web/80/node-a", "--address", "203.0.113.10:8080"}, []string{"web/80/node-a", "203.0.113.10", "VIP"}},
 		} {
 			wantLine(t, s.refusal(0, append([]string{"node", "set"}, c.args...)...), c.words...)
 		}

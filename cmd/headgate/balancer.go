@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+var balancers = noun{
+	kind: api.KindBalancer, form: "LABEL", named: []string{"label"},
+	settings: settingsOf(lb.BalancerFields, func() *lb.Balancer { return &lb.Balancer{} }),
+	set:      "change addresses or label of a balancer",
+	examples: map[string][]string{
+		"add":    {"headgate balancer add web --ipv4 203.0.113.10 --ipv6 2001:db8::10"},
+		"set":    {"headgate balancer set web --ipv6 2001:db8::10 --wait", "headgate balancer set web --ipv6 default   # none"},
+		"remove": {"headgate balancer remove web --dry-run", "headgate balancer remove web --yes"},
+	},
+}
+
+func balancerCommand(e env) *cli.Command {
+	return &cli.Command{
+		Name:      "balancer",
+		Usage:     "list, show, add, set and remove balancers",
+		UsageText: text("balancer list|show|add|set|remove", "headgate balancer show web"),
+		Subcommands: slices.Concat([]*cli.Command{
+			{
+				Name:      "list",
+				Usage:     "all balancers with their addresses and how their configs are",
+				UsageText: text("balancer list [-o table|json|yaml]", "headgate balancer list"),
+				Flags:     []cli.Flag{outputFlag()},
+				Action:    func(c *cli.Context) error { return balancerList(c, e) },
+			},
+			{
+				Name:         "show",
+				Usage:        "all there is about one balancer, and its configs",
+				UsageText:    text("balancer show BALANCER [-o table|json|yaml]", "headgate balancer show web"),
+				Flags:        []cli.Flag{outputFlag()},
+				Action:       func(c *cli.Context) error { return balancerShow(c, e) },
+				BashComplete: balancers.complete(e),
+			},
+		}, balancers.verbs(e)),
+	}
+}
+
+func balancerList(c *cli.Context, e env) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	return show(c, e, func(l api.Look, form string) error {
+		st, err := l.Status(c.Context)
+		if err != nil {
+			return err
+		}
+		return printAs(e.stdout, form, st.Balancers, func(w io.Writer) error {
+			rows := make([][]string, len(st.Balancers))
+			for i, b := range st.Balancers {
+				v4, v6 := families(b.Addresses)
+				rows[i] = []string{b.Name, b.Status, number(uint64(len(b.Configs))), number(b.ActiveFlows), v4, v6}
+			}
+			return writeTable(w, "", columns("BALANCER", "STATUS", ">CONFIGS", ">FLOWS", "IPV4", "IPV6"), rows)
+		})
+	})
+}
+
+// families tells the addresses of a balancer apart; it has one of each family at most.
+func families(addresses []string) (v4, v6 string) {
+	v4, v6 = "-", "-"
+	for _, a := range addresses {
+		if strings.Contains(a, ":") {
+			v6 = a
+		} else {
+			v4 = a
+		}
+	}
+	return v4, v6
+}
+
+func balancerShow(c *cli.Context, e env) error {
+	name, err := oneArg(c, balancers.what())
+	if err != nil {
+		return err
+	}
+	return show(c, e, func(l api.Look, form string) error {
+		st, err := l.Status(c.Context)
+		if err != nil {
+			return err
+		}
+		b, err := st.Balancer(name)
+		if err != nil {
+			return err
+		}
+		return printAs(e.stdout, form, b, func(w io.Writer) error { return printBalancer(w, b, configsNamed(&st, b.Name)) })
+	})
+}
+
+// printBalancer writes all there is about one balancer.
+func printBalancer(w io.Writer, b api.Balancer, configs []api.Config) error {
+	settings := settingLines(b.Settings, balancers)
+	if b.Settings == nil { // the maps know the addresses alone
+		settings = [][2]string{{"addresses", strings.Join(b.Addresses, " ")}}
+	}
+	lines := slices.Concat([][2]string{{"balancer", b.Name}, {"status", b.Status}}, settings, [][2]string{{"active flows", number(b.ActiveFlows)}})
+	if err := writeLines(w, lines); err != nil {
+		return err
+	}
+	if len(configs) == 0 {
+		_, err := fmt.Fprintf(w, "\nno configs: headgate config add %s/PORT\n", b.Name)
+		return err
+	}
+	fmt.Fprintln(w)
+	return writeTable(w, "", configColumns, configRows(configs))
+}

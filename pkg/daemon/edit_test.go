@@ -1,0 +1,194 @@
+package daemon
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// values makes them of keys and texts; the text default stands for the default.
+func values(pairs ...string) api.Values {
+	v := api.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v[pairs[i]] = &pairs[i+1]
+		if pairs[i+1] == "default" {
+			v[pairs[i]] = nil
+		}
+	}
+	return v
+}
+
+func setNode(name string, pairs ...string) api.Edit {
+	return api.Edit{Action: api.Change, Kind: api.KindNode, Name: name, Values: values(pairs...)}
+}
+
+func TestAnEditIsAppliedAndNamesItsGeneration(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		b := backendOf(r)
+		res, err := b.Edit(t.Context(), setNode("web/80/web-1", "mode", "drain", "weight", "7"))
+		if err != nil || res.Desired != 2 || len(res.Plan.Steps) != 1 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		if err := b.WaitApplied(t.Context(), res.Desired); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Mode != lb.Drain || n.Weight != 7 {
+			t.Errorf("the maps say %s, %d", n.Status.Mode, n.Weight)
+		}
+		if _, err := b.Edit(t.Context(), setNode("web/80/192.0.2.12:8080", "mode", "backup")); err != nil {
+			t.Errorf("by address: %v", err)
+		}
+		dry := setNode("web/80/web-1", "weight", "9")
+		dry.DryRun = true
+		if res, err := b.Edit(t.Context(), dry); err != nil || !res.DryRun || len(res.Plan.Steps) != 1 || r.store.Get().Revision != 3 {
+			t.Errorf("a dry run: %+v, %v, revision %d", res, err, r.store.Get().Revision)
+		}
+	})
+}
+
+const sixThings = `balancers:
+  - label: web
+    ipv4: 203.0.113.10
+    configs:
+      - port: 80
+        check: connection
+        nodes:
+          - {label: web-1, address: "192.0.2.11:8080"}
+          - {label: twin, address: "192.0.2.12:8080"}
+          - {label: twin, address: "192.0.2.13:8080"}
+  - label: dns
+    ipv4: 203.0.113.53
+`
+
+func parsed(t *testing.T, file string) []lb.Balancer {
+	t.Helper()
+	f, err := config.Parse("x", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Balancers
+}
+
+// TestEditsSayWhatTheFileWouldSay makes each change, and exports what comes of it.
+func TestEditsSayWhatTheFileWouldSay(t *testing.T) {
+	const web1 = `          - {label: web-1, address: "192.0.2.11:8080"}` + "\n"
+	const twin1 = `          - {label: twin, address: "192.0.2.12:8080"}` + "\n"
+	const dns = "  - label: dns\n    ipv4: 203.0.113.53\n"
+	for _, tt := range []struct {
+		name      string
+		edit      api.Edit
+		old, with string // in the file
+	}{
+		{"balancer added", api.Edit{Action: api.Add, Kind: api.KindBalancer, Name: "new", Values: values("ipv6", "2001:db8::1")}, dns, dns + "  - label: new\n    ipv6: 2001:db8::1\n"},
+		{"balancer changed", api.Edit{Action: api.Change, Kind: api.KindBalancer, Name: "dns", Values: values("label", "names", "ipv4", "203.0.113.54")}, dns, "  - label: names\n    ipv4: 203.0.113.54\n"},
+		{"balancer removed", api.Edit{Action: api.Remove, Kind: api.KindBalancer, Name: "dns"}, dns, ""},
+		{"config added", api.Edit{Action: api.Add, Kind: api.KindConfig, Name: "dns/53/udp", Values: values("udp_idle", "30")}, dns, dns + "    configs:\n      - port: 53\n        protocol: udp\n        udp_idle: 30s\n"},
+		{"config changed", api.Edit{Action: api.Change, Kind: api.KindConfig, Name: "web/80", Values: values("check", "default", "on_down", "reset")}, "        check: connection\n", "        on_down: reset\n"},
+		{"config removed", api.Edit{Action: api.Remove, Kind: api.KindConfig, Name: "web/80"}, sixThings[strings.Index(sixThings, "    configs"):strings.Index(sixThings, dns)], ""},
+		{"node added", api.Edit{Action: api.Add, Kind: api.KindNode, Name: "web/80/web-4", Values: values("address", "192.0.2.14:80", "mode", "backup")},
+			`13:8080"}` + "\n", `13:8080"}` + "\n" + `          - {label: web-4, address: "192.0.2.14:80", mode: backup}` + "\n"},
+		{"node changed", setNode("web/80/web-1", "label", "web-one", "address", "192.0.2.19:1", "weight", "9", "override", "up"), web1, `          - {label: web-one, address: "192.0.2.19:1", weight: 9, override: up}` + "\n"},
+		{"node changed back", setNode("web/80/web-1", "weight", "default", "mode", "default", "override", "default"), "", ""},
+		{"node removed", api.Edit{Action: api.Remove, Kind: api.KindNode, Name: "web/80/192.0.2.12:8080"}, twin1, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			next, err := edit(parsed(t, sixThings), tt.edit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := config.Export(next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Replace(sixThings, tt.old, tt.with, 1), string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestWrongEditsAreRefusedInWords tries each verb on each noun with what cannot be; nothing is changed then.
+func TestWrongEditsAreRefusedInWords(t *testing.T) {
+	add := func(kind api.Kind, name string, pairs ...string) api.Edit {
+		return api.Edit{Action: api.Add, Kind: kind, Name: name, Values: values(pairs...)}
+	}
+	change := func(kind api.Kind, name string, pairs ...string) api.Edit {
+		return api.Edit{Action: api.Change, Kind: kind, Name: name, Values: values(pairs...)}
+	}
+	remove := func(kind api.Kind, name string) api.Edit { return api.Edit{Action: api.Remove, Kind: kind, Name: name} }
+	const b, c, n = api.KindBalancer, api.KindConfig, api.KindNode
+	running(t, sixThings+"interfaces: [eth0]\n", func(t *testing.T, r *rig) {
+		for _, tt := range []struct {
+			edit   api.Edit
+			status int
+			want   []string // each reason
+		}{
+			{add(b, "web"), 409, []string{"web: there is a balancer of this name already: `headgate balancer set` changes it"}},
+			{add(b, "ab", "ipv4", "203.0.113.1"), 400, []string{"ab: label must have from 3 to 32 characters, not 2"}},
+			{add(b, "new"), 400, []string{"new: needs a virtual address: set ipv4, ipv6 or both"}},
+			{add(b, "new", "ipv4", "203.0.113.10"), 400, []string{"new: ipv4 203.0.113.10 is already the VIP of web: each needs its own"}},
+			{add(b, "new", "ipv4", "example.com", "ipv6", "203.0.113.1"), 400, []string{`new: ipv4 "example.com" is not an IP address`, "new: ipv6 203.0.113.1 is not an IPv6 address"}},
+			{add(b, "new", "ipv4", "203.0.113.1", "label", "other"), 400, []string{"new: label is part of its name"}},
+			{change(b, "nose", "ipv4", "203.0.113.1"), 404, []string{"nose: no such balancer (have: web, dns)"}},
+			{change(b, "dns", "label", "web"), 400, []string{`dns: label "web" is another balancer's`}},
+			{change(b, "dns", "ipv4", "default"), 400, []string{"dns: needs a virtual address: set ipv4, ipv6 or both"}},
+			{change(b, "dns", "ipv4", "192.0.2.11"), 400, []string{`web/80/web-1: address 192.0.2.11 is the VIP of balancer "dns": its packets would come back here for ever`}},
+			{change(b, "dns", "weight", "3"), 400, []string{`dns: "weight" is nothing that can be set (there are: label, ipv4, ipv6)`}},
+			{remove(b, "nose"), 404, []string{"nose: no such balancer (have: web, dns)"}},
+			{remove(b, "web/80"), 404, []string{"web/80: no such balancer (have: web, dns)"}},
+
+			{add(c, "web/80"), 409, []string{"web/80: there is a config of this name already: `headgate config set` changes it"}},
+			{add(c, "web"), 400, []string{`"web" is not the name of a config: write BALANCER/PORT or BALANCER/PORT/udp`}},
+			{add(c, "nose/80"), 404, []string{"nose: no such balancer (have: web, dns)"}},
+			{add(c, "web/0"), 400, []string{`"web/0": the port must be a number from 1 to 65535, not "0"`}},
+			{add(c, "web/81/sctp"), 400, []string{`"web/81/sctp": the protocol must be one of tcp, udp, not "sctp"`}},
+			{add(c, "web/81", "port", "82"), 400, []string{"web/81: port is part of its name"}},
+			{add(c, "web/81", "check_interval", "2s", "check_timeout", "2s"), 400, []string{"web/81: check_timeout must be less than check_interval (2s), not 2s"}},
+			{change(c, "web/81", "on_down", "keep"), 404, []string{"web/81: no such config (have: web/80)"}},
+			{change(c, "dns/53", "on_down", "keep"), 404, []string{"dns/53: no such config (have: none)"}},
+			{change(c, "web/80", "on_down", "die", "check_rise", "0", "tcp_idle", "1s"), 400, []string{
+				`web/80: on_down must be one of keep, reset, not "die"`, "web/80: tcp_idle must be from 1m to 168h, not 1s", "web/80: check_rise must be from 1 to 30, not 0"}},
+			{change(c, "web/80", "protocol", "udp"), 400, []string{"web/80: protocol is part of its name"}},
+			{change(c, "web/80", "nodes", "x"), 400, []string{`web/80: "nodes" is nothing that can be set (there are: algorithm, `}},
+			{remove(c, "web/80/udp"), 404, []string{"web/80/udp: no such config (have: web/80)"}},
+			{remove(c, "web/80/web-1"), 400, []string{`"web/80/web-1": the protocol must be one of tcp, udp, not "web-1"`}},
+
+			{add(n, "web/80/web-1", "address", "192.0.2.99:80"), 409, []string{"web/80/web-1: there is a node of this name already: `headgate node set` changes it"}},
+			{add(n, "web/80/web-9", "address", "192.0.2.11:8080"), 400, []string{"web/80/web-9: address 192.0.2.11:8080 is already the address of web/80/web-1: each needs its own"}},
+			{add(n, "web/80/web-9"), 400, []string{"web/80/web-9: address is required"}},
+			{add(n, "web/80/web-9", "address", "192.0.2.11"), 400, []string{`web/80/web-9: address "192.0.2.11" has no port: write 192.0.2.11:PORT`}},
+			{add(n, "web/80/web-9", "address", "[2001:db8::1]:80"), 400, []string{"web/80/web-9: address 2001:db8::1 is IPv6, but the balancer has no ipv6 VIP: set one, or write an IPv4 address"}},
+			{add(n, "web/80/w", "address", "192.0.2.99:80"), 400, []string{"web/80/w: label must have from 3 to 32 characters, not 1"}},
+			{add(n, "dns/53/web-9", "address", "192.0.2.99:80"), 404, []string{"dns/53: no such config (have: none)"}},
+			{setNode("web/80/web-9", "weight", "1"), 404, []string{"web/80/web-9: no such node (have: web-1, twin (192.0.2.12:8080), twin (192.0.2.13:8080))"}},
+			{setNode("web/80/twin", "weight", "1"), 404, []string{"web/80/twin: 2 nodes have this label: name one by its address"}},
+			{setNode("web", "weight", "1"), 400, []string{`"web" is not the name of a node`}},
+			{setNode("web/80/web-1", "mode", "up", "weight", "256"), 400, []string{"web/80/web-1: weight must be from 1 to 255, not 256", `web/80/web-1: mode must be one of accept, reject, drain, backup, not "up"`}},
+			{setNode("web/80/web-1", "weight", "0", "override", "on"), 400, []string{"web/80/web-1: weight must be from 1 to 255, not 0", `web/80/web-1: override must be one of none, up, down, not "on"`}},
+			{setNode("web/80/web-1", "label", "default"), 400, []string{"web/80/web-1: label has no default: give a value"}},
+			{remove(n, "web/80"), 400, []string{`"web/80" is not the name of a node`}},
+			{remove(n, "web/80/twin"), 404, []string{"web/80/twin: 2 nodes have this label: name one by its address"}},
+		} {
+			_, err := backendOf(r).Edit(t.Context(), tt.edit)
+			var refused *api.Error
+			if !errors.As(err, &refused) || refused.Status != tt.status || len(refused.Reasons) != len(tt.want) {
+				t.Errorf("%+v: %#v", tt.edit, err)
+				continue
+			}
+			for i, want := range tt.want {
+				if got := refused.Reasons[i].Reason; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+					t.Errorf("%+v:\n%q, want\n%q", tt.edit, got, want)
+				}
+			}
+		}
+		if r.store.Get().Revision != 1 {
+			t.Error("something was changed")
+		}
+	})
+}
