@@ -168,6 +168,8 @@ func (d *decoder) scalar(n *yaml.Node, path string, form lb.Form, must string) (
 		tags = []string{"!!int"}
 	case lb.Duration:
 		tags = []string{"!!str", "!!int"}
+	case lb.Truth:
+		tags = []string{"!!bool"}
 	default:
 		return d.text(n, path)
 	}

@@ -98,6 +98,8 @@ func value(form lb.Form, text string) *yaml.Node {
 	switch form {
 	case lb.Number:
 		n.Tag = "!!int"
+	case lb.Truth:
+		n.Tag = "!!bool"
 	case lb.Endpoint:
 		n.Style = yaml.DoubleQuotedStyle // an IPv6 one begins with a bracket
 	}

@@ -131,10 +131,15 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 		c.Check = lb.Check{
 			Type:     rapid.SampledFrom(lb.CheckTypes).Draw(t, "check"),
 			Port:     rapid.Uint16().Draw(t, "check_port"),
+			UDPPort:  uint16(number("udp_check_port", lb.PortLimit)),
 			Interval: span("check_interval", lb.CheckIntervalSpan),
 			Attempts: number("check_attempts", lb.AttemptsLimit),
 			Rise:     number("check_rise", lb.RiseLimit),
 		}
+		if c.Check.Type == lb.CheckUDP {
+			c.Protocol = lb.UDP
+		}
+		drawCheckWords(t, &c.Check)
 		if rapid.Bool().Draw(t, "timeout") {
 			c.Check.Timeout = span("check_timeout", lb.Span{Min: lb.CheckTimeoutSpan.Min, Max: min(lb.CheckTimeoutSpan.Max, c.Check.Interval-1)})
 		}
@@ -154,6 +159,23 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 	}
 	c.SetDefaults()
 	return c
+}
+
+// drawCheckWords fills what is text in a check, often with what has a meaning in YAML.
+func drawCheckWords(t *rapid.T, c *lb.Check) {
+	text := func(name, pattern string, tricky ...string) string {
+		return rapid.OneOf(rapid.StringMatching(pattern), rapid.SampledFrom(tricky)).Draw(t, name)
+	}
+	toggle := func(name string) lb.Switch { return rapid.SampledFrom([]lb.Switch{"", lb.On, lb.Off}).Draw(t, name) }
+	c.Path = text("check_path", `/[a-z0-9/._~-]{0,20}(\?[a-z]=[a-z0-9&]{1,9})?`, "/", "/a:b", "/%7E")
+	c.Host = text("check_host", `[a-z0-9.-]{1,30}(:[0-9]{1,4})?`, "[2001:db8::1]", "1.5", "")
+	c.Codes = text("check_codes", `[1-5][0-9]{2}(,[1-5]xx){0,3}`, "200", "200-399", "")
+	c.Body = text("check_body", `[a-z #:'"{}.]{1,20}`, "true", "^\\s+[^\"]$", "a\nb", "- x", "\ttab", "@", "a*", "~")
+	c.TLS, c.Verify = toggle("check_tls"), toggle("check_verify")
+	c.CAFile = text("check_ca_file", `/[a-zA-Z0-9 /._-]{0,30}`, "/a: b #c", "")
+	c.Send = text("check_send", `[ -\[\]-~]{1,20}`, `\x00\xff`, "1e3", "null", " ", "\n")
+	c.Expect = text("check_expect", `[ -\[\]-~]{0,20}`, `\\`, "0x1f", "off")
+	c.Service = text("check_service", `[a-zA-Z0-9.]{0,30}`, "é: ", "[")
 }
 
 func ipv4(first byte, n uint32) netip.Addr {

@@ -102,7 +102,10 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 			Configs: []lb.Config{{
 				Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
 				TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
-				Check: lb.Check{Type: lb.CheckNone, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1},
+				Check: lb.Check{
+					Type: lb.CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
+					Codes: "200-399", TLS: lb.Off, Verify: lb.On,
+				},
 				Nodes: []lb.Node{{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 50, Mode: lb.Accept, Override: lb.OverrideNone}},
 			}},
 		}},
@@ -121,7 +124,11 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	web := lb.Config{
 		Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 		TCPIdle: 10 * time.Minute, UDPIdle: 30 * time.Second,
-		Check: lb.Check{Type: lb.CheckConnection, Port: 8081, Interval: 2 * time.Second, Timeout: 250 * time.Millisecond, Attempts: 2, Rise: 4},
+		Check: lb.Check{
+			Type: lb.CheckHTTPBody, Port: 8081, UDPPort: 53, Interval: 2 * time.Second, Timeout: 250 * time.Millisecond, Attempts: 2, Rise: 4,
+			Path: "/healthz?full=1", Host: "www.example.com:8443", Codes: "200,204,3xx", Body: `"ok":\s*true`,
+			TLS: lb.On, Verify: lb.Off, CAFile: "/etc/ssl/nodes.pem", Send: `\x00PING\r\n`, Expect: "PONG", Service: "shop.v1.Cart",
+		},
 		Nodes: []lb.Node{
 			{Label: "web-1", Address: addrPort("192.0.2.11:8080"), Weight: 100, Mode: lb.Accept, Override: lb.OverrideUp},
 			{Label: "web-2", Address: addrPort("192.0.2.12:8080"), Weight: 1, Mode: lb.Drain, Override: lb.OverrideDown},

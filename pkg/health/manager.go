@@ -2,8 +2,6 @@ package health
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -13,17 +11,6 @@ import (
 	"github.com/headgate/headgate/pkg/lb"
 	"golang.org/x/sys/unix"
 )
-
-// ErrInconclusive is matched by the error of a check that this host could not make. It counts for nobody.
-var ErrInconclusive = errors.New("cannot check")
-
-// errNoAnswer is a timeout; the Manager adds how long it was.
-var errNoAnswer = errors.New("no answer")
-
-// CheckFunc makes one check of an address. It ends with ctx, at the latest when the check's timeout has
-// passed. nil is a success; an error that matches ErrInconclusive counts for nobody; any other is a
-// failure with the error's text as the reason.
-type CheckFunc func(ctx context.Context, to netip.AddrPort, check lb.Check) error
 
 // Options are what a Manager may be told.
 type Options struct {
@@ -40,9 +27,9 @@ type Options struct {
 
 // Manager checks nodes. Its methods may be called from any goroutine.
 type Manager struct {
-	log   *slog.Logger
-	check CheckFunc
-	max   int
+	log     *slog.Logger
+	prepare func(lb.Check) prober
+	max     int
 
 	mu     sync.Mutex
 	wanted []Target // what Set said last
@@ -57,13 +44,10 @@ type Manager struct {
 func New(opts Options) *Manager {
 	m := &Manager{
 		log:     opts.Log,
-		check:   opts.Check,
+		prepare: prepare(opts),
 		max:     opts.MaxInFlight,
 		kick:    make(chan struct{}, 1),
 		changes: make(chan struct{}, 1),
-	}
-	if m.check == nil {
-		m.check = realChecks(opts.Source)
 	}
 	if m.max == 0 {
 		m.max = defaultMaxInFlight()
@@ -72,14 +56,15 @@ func New(opts Options) *Manager {
 	return m
 }
 
-func realChecks(source func(netip.Addr) netip.Addr) CheckFunc {
-	tcp := connector{source: source}
-	return func(ctx context.Context, to netip.AddrPort, check lb.Check) error {
-		if check.Type == lb.CheckConnection {
-			return tcp.check(ctx, to)
+// prepare says how checks are prepared: the real ones, unless they are replaced.
+func prepare(opts Options) func(lb.Check) prober {
+	if opts.Check != nil {
+		return func(c lb.Check) prober {
+			return func(ctx context.Context, to netip.AddrPort) error { return opts.Check(ctx, to, c) }
 		}
-		return fmt.Errorf("%w: there is no check %q", ErrInconclusive, check.Type)
 	}
+	d := &dialer{source: opts.Source}
+	return func(c lb.Check) prober { return newProber(d, c) }
 }
 
 func defaultMaxInFlight() int {

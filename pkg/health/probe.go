@@ -20,17 +20,16 @@ const minInterval = 10 * time.Millisecond
 // probeKey tells probes apart. Nodes of several configs that are checked in the same way share one.
 type probeKey struct {
 	addr  netip.AddrPort // where to connect
-	check lb.Check       // with its Port zero: that is in addr
+	check lb.Check       // its essence: the port is in addr
 }
 
 // newKey is the key of a target's probe, with numbers that can be worked with whatever was asked for.
 func newKey(t Target) probeKey {
-	k := probeKey{addr: t.Key.Address, check: t.Check}
+	k := probeKey{addr: t.Key.Address, check: essence(t.Check)}
 	if t.Check.Port != 0 {
 		k.addr = netip.AddrPortFrom(k.addr.Addr(), t.Check.Port)
 	}
 	c := &k.check
-	c.Port = 0
 	c.Interval = max(c.Interval, minInterval)
 	if c.Timeout <= 0 || c.Timeout > c.Interval {
 		c.Timeout = c.Interval
@@ -42,6 +41,7 @@ func newKey(t Target) probeKey {
 // probe is the checking of one key. The Manager's goroutine owns it, but for what others may read.
 type probe struct {
 	key     probeKey
+	check   prober
 	machine machine
 	due     time.Time // of the next check
 	started time.Time // of the running check, or the last one

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
@@ -16,6 +17,7 @@ type loop struct {
 	ctx     context.Context
 	probes  map[probeKey]*probe
 	busy    map[probeKey]int // running checks, also of probes that are stopped
+	probers map[lb.Check]prober
 	queue   queue
 	results chan outcome
 	flying  int // sum of busy
@@ -38,6 +40,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		ctx:     ctx,
 		probes:  map[probeKey]*probe{},
 		busy:    map[probeKey]int{},
+		probers: map[lb.Check]prober{},
 		results: make(chan outcome, 256),
 	}
 	timer := time.NewTimer(0)
@@ -104,7 +107,7 @@ func (l *loop) start(p *probe, now time.Time) {
 	l.meter.started(now, now.Sub(p.due))
 	go func() {
 		defer cancel()
-		err := l.check(ctx, p.key.addr, p.key.check)
+		err := p.check(ctx, p.key.addr)
 		l.results <- outcome{p, err, time.Now()}
 	}()
 }
@@ -146,11 +149,18 @@ func (l *loop) take(o outcome) {
 	l.queue.put(p)
 }
 
+// overslept is how much longer than its timeout a check that failed may have taken to say something about the
+// node. One that took longer ran on a host that did not come to run it, and an answer may have lain there.
+const overslept = 500 * time.Millisecond
+
 // count feeds the machine and says how long after its start the next check is due.
 func (l *loop) count(p *probe, o outcome) time.Duration {
 	check, took := p.key.check, o.at.Sub(p.started)
+	if o.err != nil && took > check.Timeout+overslept {
+		o.err = fmt.Errorf("%w: this host was too busy, or asleep: a check of %v took %v", ErrInconclusive, check.Timeout, took)
+	}
 	if errors.Is(o.err, ErrInconclusive) {
-		p.machine.undecided(o.err.Error())
+		p.machine.undecided(brief(o.err.Error()))
 		l.meter.update(func(s *Stats) { s.Inconclusive++ })
 		l.warn(p, o)
 		return min(check.Interval, fastest)
@@ -176,7 +186,28 @@ func failure(err error, check lb.Check) string {
 	if errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Sprintf("no answer within %v", check.Timeout)
 	}
-	return err.Error()
+	return brief(err.Error())
+}
+
+// reasonMax is how many characters of a reason are kept: some are a node's own words.
+const reasonMax = 160
+
+// brief is one line of printable characters.
+func brief(reason string) string {
+	n := 0
+	short := strings.Map(func(r rune) rune {
+		switch n++; {
+		case n > reasonMax:
+			return -1
+		case !unicode.IsPrint(r):
+			return ' '
+		}
+		return r
+	}, reason)
+	if n > reasonMax {
+		short += "…"
+	}
+	return short
 }
 
 // warn says that checks cannot be made, once a minute whatever their number.
@@ -195,93 +226,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// pace is the time between the first checks of nodes that are new together: a few begin at once, ten
-// thousand within a second.
-const pace = 100 * time.Microsecond
-
-// retarget takes a new set of targets.
-func (l *loop) retarget(targets []Target) {
-	now := time.Now()
-	old := *l.nodes.Load()
-	nodes := make(map[lb.NodeKey]*probe, len(targets))
-	fresh := map[*probe]bool{}
-	hurried := 0
-	for _, t := range targets {
-		key := newKey(t)
-		p := l.probes[key]
-		switch {
-		case p == nil:
-			p = l.newProbe(key, t, old[t.Key], now, time.Duration(len(fresh))*pace)
-			l.probes[key], fresh[p] = p, true
-		case fresh[p] && old[t.Key] == nil:
-			// Another node with the same probe came first; what is known best is the latest.
-			if m := begin(t, now); m.at.After(p.machine.at) {
-				p.machine = m
-			}
-		case t.Since.After(p.started):
-			// Another node has the same probe, or this one was away for a moment.
-			l.hurry(p, now.Add(time.Duration(hurried)*pace))
-			hurried++
-		}
-		nodes[t.Key] = p
-	}
-	l.stopAllBut(nodes)
-	for p := range fresh {
-		p.publish()
-		l.queue.put(p)
-	}
-	l.nodes.Store(&nodes)
-	l.changed = true
-	l.meter.update(func(s *Stats) { s.Targets, s.Probes = len(nodes), len(l.probes) })
-}
-
-// hurry moves the next check of a probe that waits to the front.
-func (l *loop) hurry(p *probe, due time.Time) {
-	if p.place != noPlace && due.Before(p.due) {
-		l.queue.drop(p)
-		p.due = due
-		l.queue.put(p)
-	}
-}
-
-// newProbe makes the probe of a target that is new, or checked in a new way: then what former knows holds
-// on. Its first check is due after delay, unless there is no hurry.
-func (l *loop) newProbe(key probeKey, t Target, former *probe, now time.Time, delay time.Duration) *probe {
-	p := &probe{key: key, place: noPlace, due: now.Add(delay)}
-	if former == nil {
-		p.machine = begin(t, now)
-		if p.machine.health != lb.Unknown { // as after a restart: spread over the interval
-			p.due = now.Add(time.Duration(rand.Int64N(int64(key.check.Interval))))
-			p.spread = true
-		}
-		return p
-	}
-	p.machine, p.spread = former.machine, former.spread
-	former.history.copyTo(&p.history)
-	if former.key.addr == key.addr && !former.running {
-		p.due = later(former.started.Add(p.wait()), p.due)
-	}
-	return p
-}
-
-func (l *loop) stopAllBut(nodes map[lb.NodeKey]*probe) {
-	keep := make(map[*probe]bool, len(nodes))
-	for _, p := range nodes {
-		keep[p] = true
-	}
-	for key, p := range l.probes {
-		if keep[p] {
-			continue
-		}
-		delete(l.probes, key)
-		p.stopped = true
-		switch {
-		case p.running:
-			p.cancel()
-		case p.place != noPlace:
-			l.queue.drop(p)
-		}
-	}
 }

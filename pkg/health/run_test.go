@@ -218,3 +218,45 @@ func TestWhatThisHostCannotDoIsHeldAgainstNobody(t *testing.T) {
 		t.Errorf("%d warnings in half a minute:\n%s", n, &log)
 	}
 }
+
+// A host that was suspended, or stopped this process, finds the answers of good nodes too late.
+func TestWhatThisHostSleptThroughIsHeldAgainstNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asleep time.Duration
+		m := New(Options{Log: slog.New(slog.DiscardHandler), Check: func(ctx context.Context, _ netip.AddrPort, _ lb.Check) error {
+			if asleep == 0 {
+				return nil
+			}
+			time.Sleep(asleep)
+			return ctx.Err()
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- m.Run(ctx) }()
+		once := fiveSec
+		once.Attempts = 1
+		m.Set([]Target{target(1, once)})
+		pass(time.Minute)
+		asleep = once.Timeout + overslept + time.Millisecond
+		pass(time.Minute)
+		m.expect(t, node(1), lb.Up)
+		asleep = once.Timeout + overslept
+		pass(10 * time.Second)
+		m.expect(t, node(1), lb.Down)
+		cancel()
+		<-done
+	})
+}
+
+func TestReasonIsOneLineWhateverANodeSays(t *testing.T) {
+	for in, want := range map[string]string{
+		"connection refused":                 "connection refused",
+		"a\r\nb\x1b[31m\tc":                  "a  b [31m c",
+		strings.Repeat("é", reasonMax):       strings.Repeat("é", reasonMax),
+		strings.Repeat("é", reasonMax) + "x": strings.Repeat("é", reasonMax) + "…",
+	} {
+		if got := brief(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -4,13 +4,9 @@ import "time"
 
 // What holds where people say nothing.
 const (
-	DefaultWeight        = 50
-	DefaultTCPIdle       = time.Hour
-	DefaultUDPIdle       = 16 * time.Second
-	DefaultCheckInterval = 31 * time.Second
-	DefaultCheckTimeout  = 30 * time.Second
-	DefaultCheckAttempts = 3
-	DefaultCheckRise     = 1
+	DefaultWeight  = 50
+	DefaultTCPIdle = time.Hour
+	DefaultUDPIdle = 16 * time.Second
 )
 
 // SetDefaults fills what is zero in b, its configs and their nodes, except a node's weight: there 0
@@ -33,24 +29,6 @@ func (c *Config) SetDefaults() {
 	for i := range c.Nodes {
 		c.Nodes[i].SetDefaults()
 	}
-}
-
-// SetDefaults fills what is zero in c. A zero Port stays: it means the node's own port.
-func (c *Check) SetDefaults() {
-	setDefault(&c.Type, CheckNone)
-	setDefault(&c.Interval, DefaultCheckInterval)
-	setDefault(&c.Timeout, DefaultTimeout(c.Interval))
-	setDefault(&c.Attempts, DefaultCheckAttempts)
-	setDefault(&c.Rise, DefaultCheckRise)
-}
-
-// DefaultTimeout is the timeout of a check for which only the interval is known: 30 s, or half of an
-// interval that is too short for that, so that setting the interval alone always works.
-func DefaultTimeout(interval time.Duration) time.Duration {
-	if interval > DefaultCheckTimeout {
-		return DefaultCheckTimeout
-	}
-	return interval / 2
 }
 
 // SetDefaults fills the mode and the override of n where they are empty. The weight stays as it is.

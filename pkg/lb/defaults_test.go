@@ -13,7 +13,10 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := Config{
 		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep,
 		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
-		Check: Check{Type: CheckNone, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1},
+		Check: Check{
+			Type: CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
+			Codes: "200-399", TLS: Off, Verify: On,
+		},
 		Nodes: []Node{{Mode: Accept, Override: OverrideNone}},
 	}
 	if diff := cmp.Diff(want, b.Configs[0]); diff != "" {
@@ -27,7 +30,10 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 func TestDefaultsLeaveWhatIsSet(t *testing.T) {
 	set := Config{
 		Port: 1, Protocol: UDP, Algorithm: "other", OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
-		Check: Check{Type: CheckConnection, Port: 5, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9},
+		Check: Check{
+			Type: CheckConnection, Port: 5, UDPPort: 10, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9,
+			Path: "/a", Host: "b", Codes: "200", Body: "c", TLS: On, Verify: Off, CAFile: "/d", Send: "e", Expect: "f", Service: "g",
+		},
 		Nodes: []Node{{Label: "abc", Weight: 10, Mode: Drain, Override: OverrideUp}},
 	}
 	got := set

@@ -18,6 +18,7 @@ const (
 	Number               // decimal digits
 	Duration             // 250ms, 2s or 1h; or whole seconds in digits
 	Endpoint             // IP:PORT or [IPV6]:PORT
+	Truth                // true or false
 )
 
 // Field is one key of a T, which is a Balancer, a Config or a Node. The tables of fields are the only list of

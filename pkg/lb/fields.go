@@ -3,6 +3,7 @@ package lb
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -14,7 +15,10 @@ var BalancerFields = []Field[Balancer]{
 }
 
 // ConfigFields are the keys of a config, beside its nodes. The first two are its name.
-var ConfigFields = []Field[Config]{
+var ConfigFields = slices.Concat(trafficFields, checkFields)
+
+// trafficFields say what becomes of packets.
+var trafficFields = []Field[Config]{
 	of("port", "`PORT` that clients connect to", name(number[uint16](PortLimit)), func(c *Config) *uint16 { return &c.Port }),
 	of("protocol", "`PROTOCOL`", name(word(Protocols)), func(c *Config) *Protocol { return &c.Protocol }),
 	of("algorithm", "`HOW` new flows are spread over the nodes", word(Algorithms), func(c *Config) *Algorithm { return &c.Algorithm }),
@@ -24,12 +28,6 @@ var ConfigFields = []Field[Config]{
 	of("on_down", "`WHAT` happens to the TCP connections of a node that goes DOWN", word(OnDowns), func(c *Config) *OnDown { return &c.OnDown }),
 	of("tcp_idle", "`TIME` without a packet after which a connection is forgotten", span(TCPIdleSpan), func(c *Config) *time.Duration { return &c.TCPIdle }),
 	of("udp_idle", "`TIME` without a datagram after which a session ends", span(UDPIdleSpan), func(c *Config) *time.Duration { return &c.UDPIdle }),
-	of("check", "`HOW` the nodes are checked", word(CheckTypes), func(c *Config) *CheckType { return &c.Check.Type }),
-	of("check_port", "`PORT` that is checked, if it is not the node's own", or(number[uint16](PortLimit)), func(c *Config) *uint16 { return &c.Check.Port }),
-	of("check_interval", "`TIME` from one check of a node to the next", span(CheckIntervalSpan), func(c *Config) *time.Duration { return &c.Check.Interval }),
-	of("check_timeout", "`TIME` that a check may take", span(CheckTimeoutSpan), func(c *Config) *time.Duration { return &c.Check.Timeout }),
-	of("check_attempts", "`N` failures in a row make a node DOWN", number[int](AttemptsLimit), func(c *Config) *int { return &c.Check.Attempts }),
-	of("check_rise", "`N` successes in a row make a node UP", number[int](RiseLimit), func(c *Config) *int { return &c.Check.Rise }),
 }
 
 // NodeFields are the keys of a node.

@@ -43,16 +43,6 @@ type Config struct {
 	Nodes       []Node
 }
 
-// Check says how the nodes of a config are probed.
-type Check struct {
-	Type     CheckType
-	Port     uint16        // 0: the node's own
-	Interval time.Duration // between the starts of two probes of one node
-	Timeout  time.Duration // of one probe; less than Interval
-	Attempts int           // consecutive failures to DOWN
-	Rise     int           // consecutive successes to UP
-}
-
 // Node is one backend of a config. Within a config the address identifies it: a node with another
 // address is another node, one with another label, weight, mode or override is the same.
 type Node struct {
@@ -99,15 +89,6 @@ type OnDown string
 const (
 	DownKeep  OnDown = "keep"
 	DownReset OnDown = "reset"
-)
-
-// CheckType is the kind of a health check.
-type CheckType string
-
-// Health checks: none, or a TCP handshake.
-const (
-	CheckNone       CheckType = "none"
-	CheckConnection CheckType = "connection"
 )
 
 // Mode is what people set on a node.

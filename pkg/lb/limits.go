@@ -33,18 +33,13 @@ func (s Span) Reason(d time.Duration) string {
 
 // What people may set.
 var (
-	PortLimit     = Limit{1, 65535}
-	WeightLimit   = Limit{1, 255}
-	AttemptsLimit = Limit{1, 30}
-	RiseLimit     = Limit{1, 30}
+	PortLimit   = Limit{1, 65535}
+	WeightLimit = Limit{1, 255}
 
 	// The data path keeps time in 32 bits of jiffies, at up to 1,000 a second: idle times stay well
 	// below half of their circle of 49 days.
 	TCPIdleSpan = Span{time.Minute, 7 * 24 * time.Hour}
 	UDPIdleSpan = Span{time.Second, 24 * time.Hour}
-
-	CheckIntervalSpan = Span{100 * time.Millisecond, time.Hour}
-	CheckTimeoutSpan  = Span{10 * time.Millisecond, 30 * time.Second}
 )
 
 // LabelMin and LabelMax bound the length of a label in bytes. The tables in the kernel hold 32.
@@ -65,7 +60,6 @@ var (
 	Algorithms   = []Algorithm{RoundRobin}
 	OnNoBackends = []OnNoBackend{NoBackendReset, NoBackendDrop, NoBackendOpen}
 	OnDowns      = []OnDown{DownKeep, DownReset}
-	CheckTypes   = []CheckType{CheckNone, CheckConnection}
 	Modes        = []Mode{Accept, Reject, Drain, Backup}
 	Overrides    = []Override{OverrideNone, OverrideUp, OverrideDown}
 )

@@ -93,7 +93,7 @@ func (v *validator) uniqueLabel(i int) {
 
 func (v *validator) balancer(i int) {
 	b, path := &v.balancers[i], fmt.Sprintf("balancers[%d]", i)
-	checkFields(v, path, b, BalancerFields)
+	judgeFields(v, path, b, BalancerFields)
 	v.uniqueLabel(i)
 	v.tags(path, b.Tags)
 	if !b.IPv4.IsValid() && !b.IPv6.IsValid() {
@@ -116,8 +116,8 @@ func (v *validator) balancer(i int) {
 	}
 }
 
-// checkFields adds what is wrong with each field in itself.
-func checkFields[T any](v *validator, path string, t *T, fields []Field[T]) {
+// judgeFields adds what is wrong with each field in itself.
+func judgeFields[T any](v *validator, path string, t *T, fields []Field[T]) {
 	for i := range fields {
 		v.add(path+"."+fields[i].Key, fields[i].Reason(t))
 	}
@@ -152,16 +152,13 @@ func (v *validator) ownVIP(path string, i int, vip netip.Addr) {
 }
 
 func (v *validator) config(path string, b *Balancer, c *Config) {
-	checkFields(v, path, c, ConfigFields)
-	if c.Check.Timeout >= c.Check.Interval && CheckIntervalSpan.Reason(c.Check.Interval) == "" && CheckTimeoutSpan.Reason(c.Check.Timeout) == "" {
-		v.add(path+".check_timeout", fmt.Sprintf("must be less than check_interval (%s), not %s",
-			FormatDuration(c.Check.Interval), FormatDuration(c.Check.Timeout)))
-	}
+	judgeFields(v, path, c, ConfigFields)
+	v.check(path, c)
 	addresses := make(map[netip.AddrPort]int, len(c.Nodes))
 	for k := range c.Nodes {
 		n := &c.Nodes[k]
 		npath := fmt.Sprintf("%s.nodes[%d]", path, k)
-		checkFields(v, npath, n, NodeFields)
+		judgeFields(v, npath, n, NodeFields)
 		if first, seen := addresses[n.Address]; seen && n.Address.IsValid() {
 			v.add(npath+".address", fmt.Sprintf("%s is already the address of nodes[%d]: each needs its own", n.Address, first))
 		} else {
@@ -209,7 +206,7 @@ func labelReason(label, more string) string {
 var notYet = []string{
 	"leastconn", "source", "ring_hash", "random", // algorithm
 	"table", "http_cookie", // stickiness
-	"http", "https", "http_body", // check, protocol
+	"http", "https", // protocol
 	"dsr", "tunnel", // forwarding
 }
 

@@ -64,7 +64,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		{"on_down", func(b bal) { b[0].Configs[0].OnDown = "x" }, config + `.on_down: must be one of keep, reset, not "x"`},
 		{"tcp_idle", func(b bal) { b[0].Configs[0].TCPIdle = 59 * time.Second }, config + ".tcp_idle: must be from 1m to 168h, not 59s"},
 		{"udp_idle", func(b bal) { b[0].Configs[0].UDPIdle = 25 * time.Hour }, config + ".udp_idle: must be from 1s to 24h, not 25h"},
-		{"check", func(b bal) { b[0].Configs[0].Check.Type = "http" }, config + `.check: "http" is not there yet: only none, connection`},
+		{"check", func(b bal) { b[0].Configs[0].Check.Type = "ping" }, config + `.check: must be one of none, connection, http, https, http_body, udp, grpc, not "ping"`},
 		{"check_interval", func(b bal) { b[0].Configs[0].Check.Interval = 99 * time.Millisecond }, config + ".check_interval: must be from 100ms to 1h, not 99ms"},
 		{"check_timeout", func(b bal) { b[0].Configs[0].Check.Timeout = 31 * time.Second }, config + ".check_timeout: must be from 10ms to 30s, not 31s"},
 		{"check_timeout not below the interval", func(b bal) { b[0].Configs[0].Check.Timeout = 2 * time.Second }, config + ".check_timeout: must be less than check_interval (2s), not 2s"},

@@ -14,7 +14,7 @@ func isChecked(c *lb.Config, n *lb.Node) bool {
 	return n.Mode != lb.Reject && c.Check.Type != lb.CheckNone && c.Check.Type != ""
 }
 
-// checked yields the nodes that are checked, with their checks.
+// checked yields the nodes that are checked, with their checks as they are made.
 func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, lb.Check] {
 	return func(yield func(lb.NodeKey, lb.Check) bool) {
 		for i := range balancers {
@@ -26,7 +26,7 @@ func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, lb.Check] {
 					if !isChecked(c, n) {
 						continue
 					}
-					if !yield(lb.NodeKey{Config: c.Key(b.Label), Address: n.Address}, c.Check) {
+					if !yield(lb.NodeKey{Config: c.Key(b.Label), Address: n.Address}, c.Probe()) {
 						return
 					}
 				}

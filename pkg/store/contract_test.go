@@ -372,7 +372,11 @@ func full() []lb.Balancer {
 		Configs: []lb.Config{{
 			Port: 53, Protocol: lb.UDP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 			TCPIdle: lb.DefaultTCPIdle + 1, UDPIdle: lb.DefaultUDPIdle + 1,
-			Check: lb.Check{Type: lb.CheckConnection, Port: 5353, Interval: lb.DefaultCheckInterval + 1, Timeout: lb.DefaultCheckTimeout - 1, Attempts: 7, Rise: 8},
+			Check: lb.Check{
+				Type: lb.CheckUDP, Port: 5353, UDPPort: 8053, Interval: lb.DefaultCheckInterval + 1, Timeout: lb.DefaultCheckTimeout - 1, Attempts: 7, Rise: 8,
+				Path: "/healthz", Host: "www.example.com", Codes: "2xx", Body: "ok", TLS: lb.On, Verify: lb.Off, CAFile: "/ca.pem",
+				Send: "ping", Expect: "pong", Service: "shop",
+			},
 			Nodes: []lb.Node{
 				{Label: "ns-1", Address: netip.MustParseAddrPort("192.0.2.11:53"), Weight: 100, Mode: lb.Drain, Override: lb.OverrideDown},
 				{Label: "ns-1", Address: netip.MustParseAddrPort("[2001:db8:1::11]:53"), Weight: 255, Mode: lb.Backup, Override: lb.OverrideUp},

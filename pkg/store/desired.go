@@ -28,9 +28,8 @@ type Note struct {
 
 // ConfigNote is what is kept of a config beside what it declares.
 type ConfigNote struct {
-	HTTP         bool   // declared with the protocol http, which is forwarded as TCP
-	CipherSuite  string // empty: the default
-	UDPCheckPort uint16 // of a config that is not UDP; 0: the default
+	HTTP        bool   // declared with the protocol http, which is forwarded as TCP
+	CipherSuite string // empty: the default
 }
 
 // Find returns the place of the balancer with that id.

@@ -30,11 +30,10 @@ type (
 		Configs []int     `json:"configs,omitempty"`
 	}
 	configRecord struct {
-		Fields       values `json:"fields"`
-		HTTP         bool   `json:"http,omitempty"`
-		CipherSuite  string `json:"cipher_suite,omitempty"`
-		UDPCheckPort uint16 `json:"udp_check_port,omitempty"`
-		Nodes        []int  `json:"nodes,omitempty"`
+		Fields      values `json:"fields"`
+		HTTP        bool   `json:"http,omitempty"`
+		CipherSuite string `json:"cipher_suite,omitempty"`
+		Nodes       []int  `json:"nodes,omitempty"`
 	}
 	nodeRecord struct {
 		Fields values `json:"fields"`
@@ -96,7 +95,7 @@ func (r *balancerRecord) restore(id int) (lb.Balancer, Note, error) {
 func recordConfig(c *lb.Config, n ConfigNote) configRecord {
 	r := configRecord{
 		Fields: valuesOf(c, lb.ConfigFields),
-		HTTP:   n.HTTP, CipherSuite: n.CipherSuite, UDPCheckPort: n.UDPCheckPort,
+		HTTP:   n.HTTP, CipherSuite: n.CipherSuite,
 	}
 	for i := range c.Nodes {
 		r.Nodes = append(r.Nodes, c.Nodes[i].ID)
@@ -108,7 +107,7 @@ func (r *configRecord) restore(id int) (lb.Config, ConfigNote, error) {
 	c := lb.Config{ID: id}
 	err := restore(r.Fields, &c, lb.ConfigFields)
 	c.SetDefaults()
-	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite, UDPCheckPort: r.UDPCheckPort}, err
+	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite}, err
 }
 
 func recordNode(n *lb.Node) nodeRecord { return nodeRecord{valuesOf(n, lb.NodeFields)} }

@@ -24,7 +24,7 @@ func TestTheRecordsOnDiskAreThese(t *testing.T) {
 		"meta state": `{"schema":2,"revision":2,"last_id":4,"order":[1]}`,
 		"balancers 1": `{"fields":{"ipv4":"203.0.113.10","ipv6":"2001:db8::10","label":"web"},"tags":["a","b"],"type":"premium",` +
 			`"created":"2026-01-02T03:04:05Z","updated":"2026-01-02T03:04:05Z","configs":[2]}`,
-		"configs 2": fmt.Sprintf(`{"fields":%s,"http":true,"cipher_suite":"legacy","udp_check_port":81,"nodes":[3,4]}`, fields),
+		"configs 2": fmt.Sprintf(`{"fields":%s,"http":true,"cipher_suite":"legacy","nodes":[3,4]}`, fields),
 		"nodes 3":   `{"fields":{"address":"192.0.2.11:53","label":"ns-1","mode":"drain","override":"down","weight":"100"}}`,
 		"nodes 4":   `{"fields":{"address":"[2001:db8:1::11]:53","label":"ns-1","mode":"backup","override":"up","weight":"255"}}`,
 	}
@@ -73,7 +73,7 @@ func noted(t failer, s keeper) Desired {
 		d, err = s.Change(func(d *Draft) error {
 			b, note := d.Edit(1)
 			note.Type = "premium"
-			note.SetConfig(b.Configs[0].ID, ConfigNote{HTTP: true, CipherSuite: "legacy", UDPCheckPort: 81})
+			note.SetConfig(b.Configs[0].ID, ConfigNote{HTTP: true, CipherSuite: "legacy"})
 			return nil
 		})
 	}

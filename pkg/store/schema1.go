@@ -109,6 +109,10 @@ func (r *balancerRecord1) restore() lb.Balancer {
 				Interval: cr.CheckInterval, Timeout: cr.CheckTimeout, Attempts: cr.CheckAttempts, Rise: cr.CheckRise,
 			},
 		}
+		if c.Protocol == lb.UDP && c.Check.Port == 0 && len(cr.Nodes) > 0 {
+			// The nodes' own port was looked at, not another service's. All have the same, as a rule.
+			c.Check.UDPPort = cr.Nodes[0].Address.Port()
+		}
 		for _, n := range cr.Nodes {
 			c.Nodes = append(c.Nodes, lb.Node{Label: n.Label, Address: n.Address, Weight: n.Weight, Mode: lb.Mode(n.Mode)})
 		}

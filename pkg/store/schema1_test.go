@@ -83,6 +83,18 @@ func TestAStoreOfSchema1IsMigrated(t *testing.T) {
 	}
 }
 
+func TestUDPNodesOfSchema1AreCheckedWhereTheyWere(t *testing.T) {
+	for port, want := range map[uint16]uint16{0: 53, 5353: 5353} {
+		r := balancerRecord1{Configs: []configRecord1{{
+			Protocol: "udp", Check: "connection", CheckPort: port, Nodes: []nodeRecord1{{Address: netip.MustParseAddrPort("192.0.2.11:53")}},
+		}}}
+		b := r.restore()
+		if got := b.Configs[0].Probe().Port; got != want {
+			t.Errorf("check_port %d: checked at %d, want %d", port, got, want)
+		}
+	}
+}
+
 func TestADamagedStoreOfSchema1IsRefusedAndLeftAlone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		damage func(tx *bolt.Tx) error

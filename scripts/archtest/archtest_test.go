@@ -43,6 +43,7 @@ var doors = map[string][]string{
 	"github.com/gopacket/gopacket":        {"pkg/packet"},
 	"go.etcd.io/bbolt":                    {"pkg/store"},
 	"go.yaml.in/yaml":                     {"pkg/config"},
+	"google.golang.org/grpc":              {"pkg/health"},
 	"github.com/google/go-cmp":            nil,         // tests only
 	"pgregory.net/rapid":                  nil,         // tests only
 	module + "scripts":                    {"scripts"}, // helpers of tests and demo, never part of the product

@@ -60,14 +60,14 @@ func TestCheckComesFromTheProbePortsAndTheChosenAddress(t *testing.T) {
 			if c.source != "" {
 				source = netip.MustParseAddr(c.source)
 			}
-			conn := connector{source: func(dst netip.Addr) netip.Addr {
+			conn := connectionProber(&dialer{source: func(dst netip.Addr) netip.Addr {
 				if dst != to.Addr() {
 					t.Errorf("source asked for %s", dst)
 				}
 				return source
-			}}
+			}})
 			for range 20 {
-				if err := conn.check(within(t, 5*time.Second), to); err != nil {
+				if err := conn(within(t, 5*time.Second), to); err != nil {
 					t.Fatal(err)
 				}
 				got := <-from
@@ -82,13 +82,19 @@ func TestCheckComesFromTheProbePortsAndTheChosenAddress(t *testing.T) {
 // More checks of one node than there are ports, faster than any TIME_WAIT ends.
 func TestCheckLeavesNoTimeWait(t *testing.T) {
 	to, from := serve(t, "127.0.0.1:0")
-	var conn connector
+	conn := connectionProber(&dialer{})
 	for i := range 3 * probePortCount {
-		if err := conn.check(within(t, 5*time.Second), to); err != nil {
+		if err := conn(within(t, 5*time.Second), to); err != nil {
 			t.Fatalf("check %d: %v", i, err)
 		}
 		<-from
 	}
+	noTimeWait(t, to)
+}
+
+// noTimeWait looks for connections to the address that are over but keep their port.
+func noTimeWait(t *testing.T, to netip.AddrPort) {
+	t.Helper()
 	const timeWait = "06"
 	for line := range strings.Lines(readFile(t, "/proc/net/tcp")) {
 		f := strings.Fields(line)
@@ -109,8 +115,8 @@ func readFile(t *testing.T, name string) string {
 func TestRefusedConnectionIsAFailure(t *testing.T) {
 	to, _ := serve(t, "127.0.0.1:0")
 	closed := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.99"), to.Port()) // nobody listens there
-	var conn connector
-	err := conn.check(within(t, 5*time.Second), closed)
+	conn := connectionProber(&dialer{})
+	err := conn(within(t, 5*time.Second), closed)
 	if !errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, ErrInconclusive) || err.Error() != "connection refused" {
 		t.Errorf("error %v", err)
 	}
@@ -118,9 +124,9 @@ func TestRefusedConnectionIsAFailure(t *testing.T) {
 
 func TestSilentNodeIsGivenUpWithTheTimeout(t *testing.T) {
 	to := deaf(t)
-	var conn connector
+	conn := connectionProber(&dialer{})
 	start := time.Now()
-	err := conn.check(within(t, 200*time.Millisecond), to)
+	err := conn(within(t, 200*time.Millisecond), to)
 	if !errors.Is(err, errNoAnswer) {
 		t.Errorf("error %v", err)
 	}
@@ -164,9 +170,9 @@ func TestPortsThatServersUseAreSteppedOver(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 		taken[port] = true
 	}
-	conn := connector{source: func(netip.Addr) netip.Addr { return netip.MustParseAddr("127.0.0.88") }}
+	conn := connectionProber(&dialer{source: func(netip.Addr) netip.Addr { return netip.MustParseAddr("127.0.0.88") }})
 	for range 50 {
-		if err := conn.check(within(t, 5*time.Second), to); err != nil {
+		if err := conn(within(t, 5*time.Second), to); err != nil {
 			t.Fatal(err)
 		}
 		if got := <-from; taken[got.Port()] {

@@ -1,0 +1,118 @@
+package health
+
+import (
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// pace is the time between the first checks of nodes that are new together: a few begin at once, ten
+// thousand within a second.
+const pace = 100 * time.Microsecond
+
+// retarget takes a new set of targets.
+func (l *loop) retarget(targets []Target) {
+	now := time.Now()
+	old := *l.nodes.Load()
+	nodes := make(map[lb.NodeKey]*probe, len(targets))
+	fresh := map[*probe]bool{}
+	hurried := 0
+	for _, t := range targets {
+		key := newKey(t)
+		p := l.probes[key]
+		switch {
+		case p == nil:
+			p = l.newProbe(key, t, old[t.Key], now, time.Duration(len(fresh))*pace)
+			l.probes[key], fresh[p] = p, true
+		case fresh[p] && old[t.Key] == nil:
+			// Another node with the same probe came first; what is known best is the latest.
+			if m := begin(t, now); m.at.After(p.machine.at) {
+				p.machine = m
+			}
+		case t.Since.After(p.started):
+			// Another node has the same probe, or this one was away for a moment.
+			l.hurry(p, now.Add(time.Duration(hurried)*pace))
+			hurried++
+		}
+		nodes[t.Key] = p
+	}
+	l.stopAllBut(nodes)
+	l.dropProbers()
+	for p := range fresh {
+		p.publish()
+		l.queue.put(p)
+	}
+	l.nodes.Store(&nodes)
+	l.changed = true
+	l.meter.update(func(s *Stats) { s.Targets, s.Probes = len(nodes), len(l.probes) })
+}
+
+// hurry moves the next check of a probe that waits to the front.
+func (l *loop) hurry(p *probe, due time.Time) {
+	if p.place != noPlace && due.Before(p.due) {
+		l.queue.drop(p)
+		p.due = due
+		l.queue.put(p)
+	}
+}
+
+// newProbe makes the probe of a target that is new, or checked in a new way: then what former knows holds
+// on. Its first check is due after delay, unless there is no hurry.
+func (l *loop) newProbe(key probeKey, t Target, former *probe, now time.Time, delay time.Duration) *probe {
+	p := &probe{key: key, check: l.prober(key.check), place: noPlace, due: now.Add(delay)}
+	if former == nil {
+		p.machine = begin(t, now)
+		if p.machine.health != lb.Unknown { // as after a restart: spread over the interval
+			p.due = now.Add(time.Duration(rand.Int64N(int64(key.check.Interval))))
+			p.spread = true
+		}
+		return p
+	}
+	p.machine, p.spread = former.machine, former.spread
+	former.history.copyTo(&p.history)
+	if former.key.addr == key.addr && !former.running {
+		p.due = later(former.started.Add(p.wait()), p.due)
+	}
+	return p
+}
+
+// prober is shared by all probes with the same check.
+func (l *loop) prober(c lb.Check) prober {
+	p := l.probers[c]
+	if p == nil {
+		p = l.prepare(c)
+		l.probers[c] = p
+	}
+	return p
+}
+
+// dropProbers forgets those that no probe uses any more.
+func (l *loop) dropProbers() {
+	used := make(map[lb.Check]bool, len(l.probers))
+	for key := range l.probes {
+		used[key.check] = true
+	}
+	maps.DeleteFunc(l.probers, func(c lb.Check, _ prober) bool { return !used[c] })
+}
+
+func (l *loop) stopAllBut(nodes map[lb.NodeKey]*probe) {
+	keep := make(map[*probe]bool, len(nodes))
+	for _, p := range nodes {
+		keep[p] = true
+	}
+	for key, p := range l.probes {
+		if keep[p] {
+			continue
+		}
+		delete(l.probes, key)
+		p.stopped = true
+		switch {
+		case p.running:
+			p.cancel()
+		case p.place != noPlace:
+			l.queue.drop(p)
+		}
+	}
+}
