@@ -125,13 +125,17 @@ struct bucket6 {
 
 /* ------------------------------------------------------------------ services and nodes */
 
-/* Key of vips: a port of a VIP. An IPv4 address fills the first four bytes, the rest is 0. */
+/*
+ * Key of vips: a port of a VIP, or with port and protocol 0 the VIP itself, whose value is NO_SERVICE. An
+ * IPv4 address fills the first four bytes, the rest is 0.
+ */
 struct vip_key {
 	__u8 addr[16];
 	__be16 port;
 	__u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 family; /* 4 or 6 */
 };
+#define NO_SERVICE 0xffffffff
 
 /*
  * What service.word holds; one 64-bit store replaces all of it, so no packet sees a mixture. The

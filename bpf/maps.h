@@ -27,10 +27,10 @@ struct {
 	__type(value, struct bucket6);
 } flows6 SEC(".maps");
 
-/* (VIP, port, protocol) → service id. Written by user space. */
+/* (VIP, port, protocol) → service id, and each VIP alone. Written by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 16384); /* as many addresses as services */
 	__type(key, struct vip_key);
 	__type(value, __u32);
 } vips SEC(".maps");

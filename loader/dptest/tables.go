@@ -169,6 +169,7 @@ func (b *Bed) SetService(s Service) {
 		Throttle: loader.ThrottlePolicy{Group: s.Group, Rate: s.Rate},
 	})
 	b.update("vips", vipKey(s), s.ID)
+	b.update("vips", loader.VIPKey{Addr: addr16(s.VIP.Addr()), Family: familyOf(s.VIP.Addr())}, uint32(1<<32-1))
 	b.setOurs(s.VIP.Addr())
 	b.families[s.ID] = familyOf(s.VIP.Addr())
 }
@@ -185,7 +186,7 @@ func (b *Bed) SetServiceWord(id uint32, word uint64) {
 	b.update("services", id, loader.Service{Word: word})
 }
 
-// RemoveService takes a service's port away; its flows stay.
+// RemoveService takes a service's port away; its flows and its VIP stay.
 func (b *Bed) RemoveService(s Service) { must(b.coll.Maps["vips"].Delete(vipKey(s))) }
 
 func vipKey(s Service) loader.VIPKey {

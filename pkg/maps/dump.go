@@ -48,7 +48,11 @@ func (r *Reader) dumpVIPs(yield emit) {
 		return
 	}
 	for _, v := range sortedVIPs(vips) {
-		if !yield(Entry{Key: v.String(), Value: fmt.Sprintf("service %d", vips[v])}, nil) {
+		value := fmt.Sprintf("service %d", vips[v])
+		if v.isAddress() {
+			value = "the address itself"
+		}
+		if !yield(Entry{Key: v.String(), Value: value}, nil) {
 			return
 		}
 	}

@@ -115,7 +115,11 @@ func decodeVIP(k loader.VIPKey) VIP {
 	if k.Family == 0 {
 		return VIP{}
 	}
-	return VIP{Addr: decodeAddr(k.Addr, k.Family), Port: swap16(k.Port), Protocol: decodeProtocol(k.Proto)}
+	v := VIP{Addr: decodeAddr(k.Addr, k.Family), Port: swap16(k.Port)}
+	if k.Proto != 0 {
+		v.Protocol = decodeProtocol(k.Proto)
+	}
+	return v
 }
 
 func encodeStatus(s Status) loader.NodeStatus {

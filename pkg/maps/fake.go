@@ -30,7 +30,7 @@ func NewFake(sizes FakeSizes) *Fake {
 	nodes, services := or(sizes.Nodes, 1024), or(sizes.Services, 256)
 	out := &fakeOutside{
 		table:   map[VIP]uint32{},
-		most:    uint32(or(sizes.VIPs, services)),
+		most:    uint32(or(sizes.VIPs, 2*services)),
 		ports:   map[uint16]int{},
 		sticks:  map[loader.StickKey]loader.StickEntry{},
 		traffic: make([]Traffic, nodes),

@@ -164,6 +164,18 @@ func (f *Faulty) DeleteVIP(v VIP) error {
 	return f.write("delete from vips", func() error { return f.Tables.DeleteVIP(v) })
 }
 
+func (f *Faulty) Addresses() ([]netip.Addr, error) {
+	return fails(f, "read addresses", f.Tables.Addresses)
+}
+
+func (f *Faulty) PutAddress(a netip.Addr) error {
+	return f.write("write addresses", func() error { return f.Tables.PutAddress(a) })
+}
+
+func (f *Faulty) DeleteAddress(a netip.Addr) error {
+	return f.write("delete from addresses", func() error { return f.Tables.DeleteAddress(a) })
+}
+
 func (f *Faulty) ReadLink(index uint16) (Link, error) {
 	return fails(f, "read links", func() (Link, error) { return f.Tables.ReadLink(index) })
 }

@@ -9,15 +9,25 @@ import (
 	"github.com/headgate/headgate/pkg/lb"
 )
 
-// VIP is a port of a virtual IP: what packets are looked up by.
+// VIP is a port of a virtual IP: what packets are looked up by. Without port and protocol it is the address
+// itself, by which packets are looked up that have no ports.
 type VIP struct {
 	Addr     netip.Addr
 	Port     uint16
 	Protocol lb.Protocol
 }
 
-// String gives ADDRESS:PORT/PROTOCOL.
+// isAddress says whether this is the address alone.
+func (v VIP) isAddress() bool { return v.Port == 0 && v.Protocol == "" }
+
+// noService is what the address alone leads to (NO_SERVICE).
+const noService = 1<<32 - 1
+
+// String gives ADDRESS:PORT/PROTOCOL, or the address alone.
 func (v VIP) String() string {
+	if v.isAddress() {
+		return v.Addr.String()
+	}
 	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(v.Addr, v.Port), v.Protocol)
 }
 

@@ -2,6 +2,7 @@ package maps
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync/atomic"
 	"unsafe"
@@ -273,9 +274,26 @@ func (s *store) WriteSlots(first uint32, words []uint64) error {
 	return nil
 }
 
-func (s *store) VIPs() (map[VIP]uint32, error)      { return s.vips() }
+func (s *store) VIPs() (map[VIP]uint32, error) {
+	all, err := s.vips()
+	maps.DeleteFunc(all, func(v VIP, _ uint32) bool { return v.isAddress() })
+	return all, err
+}
+
+func (s *store) Addresses() (addrs []netip.Addr, err error) {
+	all, err := s.vips()
+	for v := range all {
+		if v.isAddress() {
+			addrs = append(addrs, v.Addr)
+		}
+	}
+	return addrs, err
+}
+
 func (s *store) PutVIP(v VIP, service uint32) error { return s.putVIP(v, service) }
 func (s *store) DeleteVIP(v VIP) error              { return s.deleteVIP(v) }
+func (s *store) PutAddress(a netip.Addr) error      { return s.putVIP(VIP{Addr: a}, noService) }
+func (s *store) DeleteAddress(a netip.Addr) error   { return s.deleteVIP(VIP{Addr: a}) }
 
 func (s *store) ReadSNAT(index uint16) (netip.Addr, error) {
 	e, err := at("snats", s.snats, uint32(index))

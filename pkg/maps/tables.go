@@ -62,6 +62,11 @@ type Tables interface {
 	VIPs() (map[VIP]uint32, error)
 	PutVIP(v VIP, service uint32) error
 	DeleteVIP(v VIP) error
+	// Addresses returns the VIPs that packets without ports find: what is sent to the address itself, such as an
+	// echo request. PutAddress and DeleteAddress are to them what PutVIP and DeleteVIP are to services.
+	Addresses() ([]netip.Addr, error)
+	PutAddress(a netip.Addr) error
+	DeleteAddress(a netip.Addr) error
 
 	// ReadLink and WriteLink hold an interface that packets may leave by; the zero Link is a free
 	// entry. A Link that has lost its place in the redirect map reads as Stale.

@@ -16,7 +16,7 @@ func (r *Reader) tables() []table {
 			uint64(len(r.flows4))*bucketSlots, uint64(unsafe.Sizeof(loader.Bucket4{}))/bucketSlots, r.dumpFlows(4)),
 		sized("flows6", "IPv6 flow table, two halves a flow; the program writes",
 			uint64(len(r.flows6))*bucketSlots, uint64(unsafe.Sizeof(loader.Bucket6{}))/bucketSlots, r.dumpFlows(6)),
-		sized("vips", "VIP, port and protocol → service; the daemon writes", uint64(r.vipsMax()), 24, r.dumpVIPs),
+		sized("vips", "VIP, port and protocol → service, and each VIP alone; the daemon writes", uint64(r.vipsMax()), 24, r.dumpVIPs),
 		of("services", "service → its table of slots; the daemon writes, one word commits", r.services, r.dumpServices),
 		of("services_live", "service → choices made; the program writes", r.servicesLive, r.dumpTickets),
 		of("services_info", "service → names for people; the daemon writes", r.servicesInfo, r.dumpServicesInfo),

@@ -108,6 +108,11 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 
 		must(t, tb.PutVIP(someVIP, 5))
 		same(t, "vips", map[VIP]uint32{someVIP: 5})(tb.VIPs())
+		must(t, tb.PutAddress(someVIP.Addr), tb.PutAddress(someVIP.Addr))
+		same(t, "vips beside an address", map[VIP]uint32{someVIP: 5})(tb.VIPs())
+		same(t, "addresses", []netip.Addr{someVIP.Addr})(tb.Addresses())
+		must(t, tb.DeleteAddress(someVIP.Addr), tb.DeleteAddress(someVIP.Addr))
+		same(t, "addresses", []netip.Addr(nil))(tb.Addresses())
 		must(t, tb.DeleteVIP(someVIP), tb.DeleteVIP(someVIP))
 		same(t, "vips", map[VIP]uint32{})(tb.VIPs())
 

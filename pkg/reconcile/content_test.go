@@ -66,6 +66,10 @@ func content(t maps.Tables, r *maps.Reader) string {
 	for v := range vips {
 		line("vip %s", v)
 	}
+	addrs, _ := t.Addresses()
+	for _, a := range addrs {
+		line("address %s", a)
+	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }

@@ -34,6 +34,9 @@ func (r *Reconciler) wantedOurs(wanted map[maps.VIP]bool) *maps.Ours {
 			bits.Set(s.vip.Addr)
 		}
 	}
+	for a := range r.addresses {
+		bits.Set(a)
+	}
 	for i := range r.snats.entries {
 		if a := r.snats.entries[i].addr; a.IsValid() {
 			bits.Set(a)

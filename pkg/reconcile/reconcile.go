@@ -62,6 +62,7 @@ type books struct {
 	snats      snats
 	links      links
 	ours       ours
+	addresses  addresses
 	scan       scan
 }
 
@@ -107,6 +108,7 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 		r.applyLinks(v, hostLinks),
 		r.removeServices(wanted),
 		r.applyServices(v),
+		r.removeAddresses(wanted),
 		r.followHops(v.Hops),
 		r.sweepSNATs(),
 		r.collect(wanted),

@@ -35,9 +35,10 @@ func (r *Reconciler) Restore() ([]Restored, error) {
 			slots:      newExtents(limits.Slots),
 			snats:      snats{entries: make([]snatEntry, limits.SNATs)},
 			links:      links{entries: make([]linkEntry, limits.Links), byIndex: map[int]uint16{}},
+			addresses:  addresses{},
 		}
 		for _, step := range []func(*books, maps.Limits) error{
-			r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs,
+			r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs, r.restoreAddresses,
 		} {
 			if err := step(&b, limits); err != nil {
 				return nil, fmt.Errorf("restore: %w", err)

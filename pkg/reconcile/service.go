@@ -141,6 +141,9 @@ func (r *Reconciler) publish(svc *service) error {
 	if err := r.needOurs(svc.vip.Addr); err != nil {
 		return err
 	}
+	if err := r.publishAddress(svc.vip.Addr); err != nil {
+		return err
+	}
 	return svc.published.set(r, true, func(bool) error { return r.t.PutVIP(svc.vip, svc.id) })
 }
 

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/pkg/maps"
@@ -38,9 +39,15 @@ func (w *watched) fault(format string, args ...any) {
 func (w *watched) after(err error) error {
 	w.writes++
 	services, _ := w.Reader().Services()
+	addrs, _ := w.Addresses()
+	for _, a := range addrs {
+		if !w.isOurs(a) {
+			w.fault("%s is published, but not ours", a)
+		}
+	}
 	for _, s := range services {
-		if s.Published && !w.isOurs(s.VIP.Addr) {
-			w.fault("%s is published, but not ours", s.VIP)
+		if s.Published && !slices.Contains(addrs, s.VIP.Addr) {
+			w.fault("%s is published, but not its address", s.VIP)
 		}
 		w.checkTable(s)
 	}
@@ -167,6 +174,8 @@ func (w *watched) WriteServiceInfo(id uint32, i maps.ServiceInfo) error {
 }
 func (w *watched) PutVIP(v maps.VIP, id uint32) error     { return w.after(w.Fake.PutVIP(v, id)) }
 func (w *watched) DeleteVIP(v maps.VIP) error             { return w.after(w.Fake.DeleteVIP(v)) }
+func (w *watched) PutAddress(a netip.Addr) error          { return w.after(w.Fake.PutAddress(a)) }
+func (w *watched) DeleteAddress(a netip.Addr) error       { return w.after(w.Fake.DeleteAddress(a)) }
 func (w *watched) WriteLink(i uint16, l maps.Link) error  { return w.after(w.Fake.WriteLink(i, l)) }
 func (w *watched) WriteSNAT(i uint16, a netip.Addr) error { return w.after(w.Fake.WriteSNAT(i, a)) }
 func (w *watched) WriteOurs(word int, bits uint64) error {
