@@ -359,6 +359,8 @@ enum reason {
 	REASON_NEW_FLOW,
 	REASON_FORWARDED, /* client to node */
 	REASON_REPLIED,   /* node to client */
+	/* answered, back the way it came: first is REASON_ECHO_ANSWERED */
+	REASON_ECHO_ANSWERED, /* a ping to a VIP */
 	/* refused with TCP RST or ICMP port unreachable: first is REASON_NO_BACKEND */
 	REASON_NO_BACKEND,
 	REASON_NODES_FULL,   /* every node that takes new flows has max_conns of them */

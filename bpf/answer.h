@@ -14,10 +14,14 @@ struct icmp_header {
 	__u32 unused;
 };
 
+#define ICMP_ECHO_REPLY 0
 #define ICMP_DEST_UNREACH 3
+#define ICMP_ECHO 8
 #define ICMP_PORT_UNREACH 3
 #define ICMPV6_DEST_UNREACH 1
 #define ICMPV6_PORT_UNREACH 4
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
 
 /* The whole transport checksum of a short answer: pseudo header, then `words` 32-bit words. */
 static __always_inline __u16 transport_checksum(__u64 addresses, __u8 proto, __u16 bytes, const __be32 *l4, int words)
@@ -53,4 +57,22 @@ static __always_inline void write_ipv6(struct ipv6hdr *ip, const __be32 *src, co
 	ip->hop_limit = ANSWER_TTL;
 	__builtin_memcpy(&ip->saddr, src, 16);
 	__builtin_memcpy(&ip->daddr, dst, 16);
+}
+
+/*
+ * Whether a packet came from one host to this one, by its addresses: else an answer would be a
+ * nuisance to many, or to nobody (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
+ */
+static __always_inline bool came_from_a_host(struct xdp_md *ctx, const struct packet *p)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const __be32 *src = p->key.src;
+	__u8 first = *(const __u8 *)src;
+	struct ethhdr *eth = data;
+
+	if ((void *)(eth + 1) > end || eth->h_dest[0] & 1)
+		return false;
+	if (p->v6)
+		return first != 0xff && src[0] | src[1] | src[2] | src[3];
+	return first != 0 && first != 127 && first < 224;
 }

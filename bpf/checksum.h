@@ -15,6 +15,12 @@ static __always_inline __u16 checksum_fold(__u64 sum)
 	return sum;
 }
 
+/* The one's complement sum that turns checksums of `from` into those of `to`. */
+static __always_inline __u16 sum_change(__u64 from, __u64 to)
+{
+	return checksum_fold(to + (__u16)~checksum_fold(from));
+}
+
 /* Applies a folded sum of changes to a checksum field. */
 static __always_inline __u16 checksum_apply(__u16 check, __u32 delta)
 {

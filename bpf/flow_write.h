@@ -120,12 +120,6 @@ static __always_inline __u64 sum_of_key(const struct tuple *t, const bool v6)
 	return checksum_words(t->src, words) + checksum_words(t->dst, words) + *(const __u32 *)&t->word;
 }
 
-/* The one's complement sums that turn checksums of `from` into those of `to`. */
-static __always_inline __u16 sum_change(__u64 from, __u64 to)
-{
-	return checksum_fold(to + (__u16)~checksum_fold(from));
-}
-
 /* Both ports in one word, so that they are written by one store, as rewriting reads them by one load. */
 static __always_inline __u32 reversed_ports(const struct tuple *t)
 {

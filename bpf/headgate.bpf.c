@@ -4,6 +4,7 @@
  * finish; start reading at headgate() below, then service.h.
  */
 #include "maps.h"
+#include "odd.h"
 #include "refuse.h"
 #include "service.h"
 
@@ -14,7 +15,7 @@ static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int
 
 	if (reason >= REASON_NO_BACKEND_DROPPED)
 		verdict = XDP_DROP;
-	else if (reason >= REASON_NO_BACKEND)
+	else if (reason >= REASON_ECHO_ANSWERED)
 		verdict = transmit_back(ctx);
 	else if (reason >= REASON_NEW_FLOW)
 		verdict = transmit(ctx, run->link, XDP_PASS);
@@ -32,9 +33,11 @@ static __always_inline bool is_refusal(int reason)
 SEC("xdp")
 int headgate(struct xdp_md *ctx)
 {
-	struct run run = {};
+	struct run run;
 	int reason = parse(ctx, &run.p);
 
+	if (reason < MISS)
+		reason = take_turn(ctx, &run.p);
 	if (reason == MISS) {
 		reason = run.p.v6 ? balance(ctx, &run, true) : balance(ctx, &run, false);
 		if (is_refusal(reason))

@@ -11,7 +11,11 @@
 #include <bpf/bpf_endian.h>
 #include "maps.h"
 
-#define MISS (-1) /* no reason yet: the next stage decides */
+/* What parse() answers when there is no reason yet. */
+enum parsed {
+	MISS = -1,    /* an ordinary packet: the next stage decides */
+	CONTROL = -2, /* ICMP: this takes its own turn, see odd.h */
+};
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -53,7 +57,7 @@ static __always_inline bool has_bit(__u64 x)
 }
 
 /* Ports and flags of the transport header, which ends before `end`, `room` bytes into the packet. */
-static __always_inline int parse_transport(struct packet *p, void *end, __u8 proto, int room)
+static __always_inline int parse_transport(struct packet *p, void *end, __u8 proto, int room, const bool v6)
 {
 	if (proto == IPPROTO_TCP) {
 		struct tcphdr *tcp = p->l4;
@@ -68,7 +72,8 @@ static __always_inline int parse_transport(struct packet *p, void *end, __u8 pro
 			return REASON_TRUNCATED;
 		p->tcp_flags = 0;
 	} else {
-		return REASON_NOT_TCP_UDP;
+		p->key.word.proto = proto;
+		return proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) ? CONTROL : REASON_NOT_TCP_UDP;
 	}
 	/* One load of both ports; the rest of the word is the protocol alone. */
 	*(__u64 *)&p->key.word = (__u64)*(__u32 *)p->l4 | (__u64)proto << 32;
@@ -95,7 +100,7 @@ static __always_inline int parse_ipv4(struct packet *p, void *end)
 	p->key.src[0] = ip->saddr;
 	p->key.dst[0] = ip->daddr;
 	p->l4 = p->l3 + header;
-	return parse_transport(p, end, ip->protocol, p->l3_bytes - header);
+	return parse_transport(p, end, ip->protocol, p->l3_bytes - header, false);
 }
 
 #define IPV6_EXTENSIONS_MAX 6
@@ -156,7 +161,7 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, void
 	__builtin_memcpy(p->key.src, &ip->saddr, 16);
 	__builtin_memcpy(p->key.dst, &ip->daddr, 16);
 	p->l4 = p->l3 + (header & 0x1ff);
-	return parse_transport(p, end, proto, (int)p->l3_bytes - (int)header);
+	return parse_transport(p, end, proto, (int)p->l3_bytes - (int)header, true);
 }
 
 /* Fills the packet, or says why it is not for the later stages. */

@@ -132,24 +132,6 @@ static __always_inline bool unreachable_udp(struct xdp_md *ctx, const struct pac
 /* ------------------------------------------------------------------ */
 
 /*
- * Whether a packet came from one host to this one, by its addresses: else an answer would be a
- * nuisance to many, or to nobody (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
- */
-static __always_inline bool came_from_a_host(struct xdp_md *ctx, const struct packet *p)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const __be32 *src = p->key.src;
-	__u8 first = *(const __u8 *)src;
-	struct ethhdr *eth = data;
-
-	if ((void *)(eth + 1) > end || eth->h_dest[0] & 1)
-		return false;
-	if (p->v6)
-		return first != 0xff && src[0] | src[1] | src[2] | src[3];
-	return first != 0 && first != 127 && first < 224;
-}
-
-/*
  * Answers a packet that is refused for `reason`. Returns the reason that holds in the end. Not inlined,
  * so that its stack does not lie under that of a flow's creation: together they may have 512 bytes.
  */

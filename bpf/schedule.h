@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
-/* From a VIP's port to a node. Policy is in the tables that user space wrote; here they are read. */
+/* From a service to a node. Policy is in the tables that user space wrote; here they are read. */
 #pragma once
 
 #include "room.h"
-
-/* The service id of a tuple's destination, or -1. */
-static __always_inline int find_service(const struct tuple *t, const bool v6)
-{
-	struct vip_key key __attribute__((aligned(8)));
-	__u64 *addr = (__u64 *)key.addr; /* in whole words, see WORD_KEY */
-	__u32 *id;
-
-	addr[0] = v6 ? ((const __u64 *)t->dst)[0] : t->dst[0];
-	addr[1] = v6 ? ((const __u64 *)t->dst)[1] : 0;
-	*(__u32 *)&key.port = t->word.dport | (__u32)t->word.proto << 16 | (v6 ? 6U : 4U) << 24;
-	id = bpf_map_lookup_elem(&vips, &key);
-	return id ? (int)*id : -1;
-}
 
 /*
  * The hash of the client's address alone. It has no secret: every balancer must choose the same node

@@ -10,8 +10,9 @@
 #include "sticky.h"
 #include "tcp_state.h"
 #include "throttle.h"
+#include "vip.h"
 
-/* What one run of the program carries from stage to stage. */
+/* What one run of the program carries from stage to stage. Each stage fills its part; nothing is zeroed before. */
 struct run {
 	struct packet p;
 	__u64 hash;
@@ -241,6 +242,7 @@ static __always_inline int balance(struct xdp_md *ctx, struct run *run, const bo
 	int reason;
 
 	run->now = now_jiffies();
+	run->admitted = false;
 	run->hash = hash_tuple(&run->p.key, v6);
 	reason = known_flow(run, &at, v6);
 	if (reason == MISS)

@@ -92,7 +92,11 @@ func (w *world) network(t dptest.Tuple) []packet.Layer {
 
 func (w *world) transport(t dptest.Tuple, flow *dptest.Flow) []packet.Layer {
 	if w.rnd.IntN(40) == 0 {
-		return []packet.Layer{&packet.ICMP{V6: t.Src.Addr().Is6(), Type: 128, Rest: w.rnd.Uint32()}}
+		echo := &packet.ICMP{V6: t.Src.Addr().Is6(), Type: 8, Rest: w.rnd.Uint32()}
+		if echo.V6 {
+			echo.Type = 128
+		}
+		return []packet.Layer{echo}
 	}
 	if t.Proto == packet.ProtoUDP {
 		udp := &packet.UDP{Src: t.Src.Port(), Dst: t.Dst.Port()}

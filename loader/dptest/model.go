@@ -19,6 +19,7 @@ type Model struct {
 	links    map[uint16]modelLink
 	snats    map[uint32]netip.Addr
 	services map[Tuple]*modelService // key: protocol and VIP, as Dst
+	vips     map[netip.Addr]bool     // of all services, also of those that are gone
 	nodes    map[uint32]*Node
 	flows    map[Tuple]*modelFlow // by the client's tuple
 	replies  map[Tuple]*modelFlow // by the node's
@@ -47,7 +48,7 @@ type modelFlow struct {
 func NewModel(b *Bed) *Model {
 	return &Model{
 		Admits: b.Admits,
-		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{},
+		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
 		nodes: map[uint32]*Node{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
 		sticks: map[clientKey]*modelStick{}, budgets: map[budgetKey]time.Duration{},
 	}
@@ -77,6 +78,7 @@ func (m *Model) SetService(s Service) {
 		next.ticket, next.cursor = was.ticket, was.cursor
 	}
 	m.services[vipTuple(s)] = next
+	m.vips[s.VIP.Addr()] = true
 }
 
 // SetNode is Bed.SetNode.
@@ -139,6 +141,9 @@ func (m *Model) Run(ifindex int, frame []byte) Outcome {
 		return Outcome{Pass, reason, frame}
 	}
 	p.ifindex = ifindex
+	if p.icmp() {
+		return m.echo(p)
+	}
 	admitted := false
 	if f := m.flows[p.tuple]; f != nil {
 		if outcome, done := m.forward(p, f); done {

@@ -25,6 +25,10 @@ type modelPacket struct {
 
 func (p *modelPacket) tcp() bool { return p.tuple.Proto == packet.ProtoTCP }
 
+func (p *modelPacket) icmp() bool {
+	return p.tuple.Proto == packet.ProtoICMP || p.tuple.Proto == packet.ProtoICMPv6
+}
+
 // opens says whether a segment asks for a connection.
 func (p *modelPacket) opens() bool {
 	return p.flags&(packet.SYN|packet.ACK|packet.RST) == packet.SYN
@@ -123,7 +127,7 @@ func skipExtensions(ip []byte) (next uint8, header int, reason string) {
 
 // parseTransport reads the header at offset l4 of a packet that ends at end.
 func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Addr) string {
-	least := map[uint8]int{packet.ProtoTCP: 20, packet.ProtoUDP: 8}[proto]
+	least := map[uint8]int{packet.ProtoTCP: 20, packet.ProtoUDP: 8, controlProtocol(src): 8}[proto]
 	if least == 0 {
 		return "not_tcp_udp"
 	}
@@ -132,6 +136,10 @@ func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Ad
 	}
 	b := p.frame[l4:]
 	p.l4 = l4
+	if proto == controlProtocol(src) {
+		p.tuple = Tuple{proto, netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)}
+		return ""
+	}
 	p.tuple = Tuple{
 		proto, netip.AddrPortFrom(src, binary.BigEndian.Uint16(b)), netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:])),
 	}
@@ -144,6 +152,14 @@ func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Ad
 		}
 	}
 	return ""
+}
+
+// controlProtocol is that of ICMP in an address's family.
+func controlProtocol(a netip.Addr) uint8 {
+	if a.Is4() {
+		return packet.ProtoICMP
+	}
+	return packet.ProtoICMPv6
 }
 
 // rewritten is the frame with other addresses and ports and a TTL less by one. Its checksums are
@@ -190,11 +206,16 @@ type summed struct {
 func (p *modelPacket) checksumFields() []summed {
 	end := 14 + int(p.bytes)
 	field := summed{offset: p.l4 + 16, start: p.l4, end: end}
-	if !p.tcp() {
+	switch {
+	case p.icmp():
+		field.offset = p.l4 + 2
+	case !p.tcp():
 		field.offset, field.optional = p.l4+6, true
 	}
 	if p.tuple.Src.Addr().Is4() {
-		field.pseudo = []int{14 + 12, 14 + 20}
+		if !p.icmp() {
+			field.pseudo = []int{14 + 12, 14 + 20}
+		}
 		return []summed{{offset: 14 + 10, start: 14, end: 14 + int(p.frame[14]&15)*4}, field}
 	}
 	field.pseudo = []int{14 + 8, 14 + 40}

@@ -167,5 +167,5 @@ func (l looker) refused() ([]api.Reason, error) {
 // A reason that is not here is a refusal, so that a new one is seen.
 var harmless = map[string]bool{
 	"not_ip": true, "vlan": true, "truncated": true, "not_ours": true, "not_tcp_udp": true, "fragment": true,
-	"no_config": true, "ttl_expired": true, "hop_unresolved": true, "new_flow": true, "forwarded": true, "replied": true,
+	"no_config": true, "ttl_expired": true, "hop_unresolved": true, "new_flow": true, "forwarded": true, "replied": true, "echo_answered": true,
 }
