@@ -353,12 +353,14 @@ enum reason {
 	REASON_FRAGMENT,       /* to one of our addresses, but a fragment */
 	REASON_NO_CONFIG,      /* to one of our addresses, but no flow and no config */
 	REASON_TTL_EXPIRED,    /* the kernel answers with time exceeded */
+	REASON_ICMP_UNKNOWN,   /* an ICMP error about no flow of ours */
 	/* to the kernel, rewritten */
 	REASON_HOP_UNRESOLVED, /* no way to the next hop yet: the kernel may forward it, and resolves it */
 	/* forwarded: first is REASON_NEW_FLOW */
 	REASON_NEW_FLOW,
 	REASON_FORWARDED, /* client to node */
 	REASON_REPLIED,   /* node to client */
+	REASON_ICMP_TRANSLATED, /* an ICMP error, to the client or the node that it is about */
 	/* answered, back the way it came: first is REASON_ECHO_ANSWERED */
 	REASON_ECHO_ANSWERED, /* a ping to a VIP */
 	/* refused with TCP RST or ICMP port unreachable: first is REASON_NO_BACKEND */

@@ -17,11 +17,16 @@ struct icmp_header {
 #define ICMP_ECHO_REPLY 0
 #define ICMP_DEST_UNREACH 3
 #define ICMP_ECHO 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER_PROBLEM 12
 #define ICMP_PORT_UNREACH 3
 #define ICMPV6_DEST_UNREACH 1
 #define ICMPV6_PORT_UNREACH 4
+#define ICMPV6_PARAMETER_PROBLEM 4
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129
+
+#define QUOTED 8 /* bytes of the transport header that an ICMP error quotes at least */
 
 /* The whole transport checksum of a short answer: pseudo header, then `words` 32-bit words. */
 static __always_inline __u16 transport_checksum(__u64 addresses, __u8 proto, __u16 bytes, const __be32 *l4, int words)
@@ -63,7 +68,7 @@ static __always_inline void write_ipv6(struct ipv6hdr *ip, const __be32 *src, co
  * Whether a packet came from one host to this one, by its addresses: else an answer would be a
  * nuisance to many, or to nobody (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
  */
-static __always_inline bool came_from_a_host(struct xdp_md *ctx, const struct packet *p)
+static __always_inline bool came_from_a_host(struct xdp_md *ctx, const struct packet *p, const bool v6)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const __be32 *src = p->key.src;
@@ -72,7 +77,7 @@ static __always_inline bool came_from_a_host(struct xdp_md *ctx, const struct pa
 
 	if ((void *)(eth + 1) > end || eth->h_dest[0] & 1)
 		return false;
-	if (p->v6)
+	if (v6)
 		return first != 0xff && src[0] | src[1] | src[2] | src[3];
 	return first != 0 && first != 127 && first < 224;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "answer.h"
+#include "turn.h"
 #include "vip.h"
 
 /* Turns the message into the reply; its checksum changes by what its first word does. */
@@ -38,22 +39,32 @@ static __always_inline void turn_ipv6(struct ipv6hdr *ip, const struct packet *p
 }
 
 /* Answers an echo request to a VIP. */
-static __always_inline int answer_echo(struct xdp_md *ctx, const struct packet *p, const bool v6)
+static __always_inline int answer_echo(struct xdp_md *ctx, __u32 l4, const bool v6)
 {
-	const int header = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct icmp_header *icmp = data + ETH_HLEN + header;
+	struct icmp_header *icmp;
+	struct packet p;
 
-	if ((void *)(icmp + 1) > end || p->l4 - p->l3 != header)
+	if (l4 != ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) || !look_again(ctx, &p, l4, v6))
 		return REASON_NOT_TCP_UDP;
-	if (icmp->type != (v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) || icmp->code || !is_vip(&p->key, v6) ||
-	    !came_from_a_host(ctx, p))
+	icmp = p.l4;
+	if (icmp->type != (v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) || icmp->code || !is_vip(&p.key, v6) ||
+	    !came_from_a_host(ctx, &p, v6))
 		return REASON_NOT_TCP_UDP;
 	reply_to(icmp, v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHO_REPLY);
 	if (v6)
-		turn_ipv6(data + ETH_HLEN, p);
+		turn_ipv6(p.l3, &p);
 	else
-		turn_ipv4(data + ETH_HLEN);
-	swap_macs(data);
+		turn_ipv4(p.l3);
+	swap_macs(p.l3 - ETH_HLEN);
 	return REASON_ECHO_ANSWERED;
+}
+
+__attribute__((noinline)) int answer_echo4(struct xdp_md *ctx, __u32 l4)
+{
+	return answer_echo(ctx, l4, false);
+}
+
+__attribute__((noinline)) int answer_echo6(struct xdp_md *ctx, __u32 l4)
+{
+	return answer_echo(ctx, l4, true);
 }

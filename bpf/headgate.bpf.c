@@ -36,8 +36,11 @@ int headgate(struct xdp_md *ctx)
 	struct run run;
 	int reason = parse(ctx, &run.p);
 
-	if (reason < MISS)
-		reason = take_turn(ctx, &run.p);
+	if (reason == CONTROL) {
+		reason = control(ctx, &run.p);
+		run.link = reason >> TURN_LINK_SHIFT;
+		reason &= TURN_REASON;
+	}
 	if (reason == MISS) {
 		reason = run.p.v6 ? balance(ctx, &run, true) : balance(ctx, &run, false);
 		if (is_refusal(reason))

@@ -3,14 +3,17 @@
 #pragma once
 
 #include "echo.h"
+#include "icmp.h"
 
-/*
- * What becomes of such a packet: a reason, or MISS when it goes on as an ordinary one. A function of its
- * own, so that ordinary packets do not carry its part of the stack.
- */
-static __attribute__((noinline)) int take_turn(struct xdp_md *ctx, const struct packet *p)
+/* What becomes of an ICMP message. */
+static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
 {
-	if (p->l4 + sizeof(struct icmp_header) > p->end || p->l4 - p->l3 + (int)sizeof(struct icmp_header) > p->l3_bytes)
+	const struct icmp_header *icmp = p->l4;
+	__u32 l4 = p->l4 - (void *)(long)ctx->data;
+
+	if ((void *)(icmp + 1) > p->end || (void *)(icmp + 1) - p->l3 > p->l3_bytes)
 		return REASON_TRUNCATED;
-	return p->v6 ? answer_echo(ctx, p, true) : answer_echo(ctx, p, false);
+	if (is_error(icmp, p->v6))
+		return p->v6 ? pass_error6(ctx, l4) : pass_error4(ctx, l4);
+	return p->v6 ? answer_echo6(ctx, l4) : answer_echo4(ctx, l4);
 }

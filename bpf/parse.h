@@ -22,12 +22,12 @@ enum parsed {
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* A 5-tuple as on the wire. IPv4 addresses use the first word; flags are 0. */
+/* A 5-tuple as on the wire. IPv4 addresses use the first word; flags are 0. Read in 64-bit words. */
 struct tuple {
 	__be32 src[4];
 	__be32 dst[4];
 	struct flow_word word;
-};
+} __attribute__((aligned(8)));
 
 struct packet {
 	void *l3, *l4, *end;
@@ -115,7 +115,7 @@ __attribute__((noinline)) int skip_extensions(struct xdp_md *ctx, __u32 offset, 
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	offset &= 0xff;
+	offset &= 0x1ff;
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		__u8 *header = data + offset;
 

@@ -81,8 +81,6 @@ static __always_inline bool reset_tcp(struct xdp_md *ctx, const struct packet *p
 
 /* ------------------------------------------------------------------ UDP */
 
-#define QUOTED 8 /* bytes of the transport header that an ICMP error quotes at least */
-
 /*
  * Puts IP and ICMP headers before the datagram's own IP header, which with the UDP header behind it
  * becomes the quote. Only without IPv4 options and IPv6 extensions, so that sizes are constant.
@@ -139,7 +137,7 @@ static __attribute__((noinline)) int refuse(struct xdp_md *ctx, const struct pac
 {
 	bool done;
 
-	if (p->tcp_flags & TCP_RST || !came_from_a_host(ctx, p))
+	if (p->tcp_flags & TCP_RST || !came_from_a_host(ctx, p, p->v6))
 		return REASON_REFUSE_SILENT;
 	if (!may_refuse())
 		return REASON_REFUSE_LIMITED;

@@ -43,7 +43,7 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 	runEpisodes(t, dptest.Options{Buckets4: 32, Buckets6: 32}, 0, []string{
 		"not_ip", "vlan", "truncated", "not_ours", "not_tcp_udp", "fragment", "no_config", "ttl_expired", "hop_unresolved",
 		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent", "nodes_full",
-		"throttled", "echo_answered",
+		"throttled", "echo_answered", "icmp_unknown", "icmp_translated",
 	})
 }
 

@@ -10,6 +10,9 @@ import (
 // frame makes a random frame: mostly of a client or of a node that answers, sometimes damaged.
 func (w *world) frame() []byte {
 	tuple, flow := w.tuple()
+	if w.rnd.IntN(8) == 0 {
+		return w.damage(w.report(tuple))
+	}
 	p := packet.Packet{&packet.Ethernet{Src: packet.MAC{2, 0, 0, 0, 2, byte(w.rnd.IntN(2))}, Dst: packet.MAC{2, 0, 0, 0, 0, 2}}}
 	p = append(p, w.network(tuple)...)
 	p = append(p, w.transport(tuple, flow)...)
@@ -121,6 +124,39 @@ func (w *world) transport(t dptest.Tuple, flow *dptest.Flow) []packet.Layer {
 		tcp.Options = make([]byte, 4*w.rnd.IntN(11))
 	}
 	return []packet.Layer{tcp}
+}
+
+// report is an ICMP error about a packet of the other direction than tuple's, quoted as far as chance will have it.
+func (w *world) report(tuple dptest.Tuple) []byte {
+	v6 := tuple.Src.Addr().Is6()
+	about := dptest.Tuple{Proto: tuple.Proto, Src: tuple.Dst, Dst: tuple.Src}
+	quoted := append(w.network(about), w.transport(about, nil)...)
+	quote, err := append(packet.Packet{&packet.Ethernet{}}, append(quoted, &packet.Data{Bytes: make([]byte, w.rnd.IntN(20))})...).Encode()
+	if err != nil {
+		w.t.Fatalf("random quote: %v\n%s", err, packet.Packet(quoted))
+	}
+	quote = quote[14:]
+	if w.rnd.IntN(2) == 0 {
+		quote = quote[:w.rnd.IntN(len(quote)+1)]
+	}
+	message := pick(w.rnd, icmpErrors[v6])
+	if w.rnd.IntN(10) == 0 {
+		message.Type = uint8(w.rnd.Uint32())
+	}
+	to := tuple
+	if w.rnd.IntN(10) == 0 {
+		to, _ = w.tuple()
+	}
+	if to.Src.Addr().Is6() != v6 {
+		to = tuple
+	}
+	to.Src = netip.AddrPortFrom(routerOf(v6), 0)
+	p := append(packet.Packet{&packet.Ethernet{Src: packet.MAC{2, 0, 0, 0, 2, 1}, Dst: packet.MAC{2, 0, 0, 0, 0, 2}}}, w.network(to)...)
+	frame, err := append(p, &message, &packet.Data{Bytes: quote}).Encode()
+	if err != nil {
+		w.t.Fatalf("random error: %v\n%s", err, p)
+	}
+	return frame
 }
 
 // damage leaves most frames whole; it flips bits of some headers and cuts some short.

@@ -142,7 +142,7 @@ func (m *Model) Run(ifindex int, frame []byte) Outcome {
 	}
 	p.ifindex = ifindex
 	if p.icmp() {
-		return m.echo(p)
+		return m.control(p)
 	}
 	admitted := false
 	if f := m.flows[p.tuple]; f != nil {
@@ -230,7 +230,11 @@ func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 
 // send rewrites a packet and names its way out.
 func (m *Model) send(p *modelPacket, to Tuple, hop Hop, reason string) Outcome {
-	out := p.rewritten(to)
+	return m.leave(p, p.rewritten(to), hop, reason)
+}
+
+// leave names the way out of a packet that is as it is to be but for its MACs.
+func (m *Model) leave(p *modelPacket, out []byte, hop Hop, reason string) Outcome {
 	link, known := m.links[hop.Link]
 	if hop == (Hop{}) || !known {
 		return Outcome{Pass, "hop_unresolved", out}

@@ -8,13 +8,18 @@ import (
 // isVIP says whether an address is that of a service, now or before.
 func (m *Model) isVIP(a netip.Addr) bool { return m.vips[a] }
 
-// echo decides about an ICMP message.
-func (m *Model) echo(p *modelPacket) Outcome {
+// control decides about an ICMP message.
+func (m *Model) control(p *modelPacket) Outcome {
+	message := p.frame[p.l4:]
 	request, reply := uint8(8), uint8(0)
+	isError := message[0] == 3 || message[0] == 11 || message[0] == 12
 	if p.tuple.Src.Addr().Is6() {
 		request, reply = 128, 129
+		isError = message[0] >= 1 && message[0] <= 4
 	}
-	message := p.frame[p.l4:]
+	if isError {
+		return m.passError(p)
+	}
 	if message[0] != request || message[1] != 0 || p.l4 != p.fixedHeader() || !m.isVIP(p.tuple.Dst.Addr()) || !p.fromAHost() {
 		return Outcome{Pass, "not_tcp_udp", p.frame}
 	}

@@ -95,7 +95,7 @@ func (m *Model) parseIPv6(p *modelPacket) string {
 	if ip[0]>>4 != 6 || length > len(ip) {
 		return "truncated"
 	}
-	next, header, reason := skipExtensions(ip)
+	next, header, reason := skipExtensions(ip, 14)
 	if reason != "" {
 		return reason
 	}
@@ -103,8 +103,8 @@ func (m *Model) parseIPv6(p *modelPacket) string {
 	return p.parseTransport(next, 14+header, 14+length, src, dst)
 }
 
-// skipExtensions walks up to six extension headers of up to 242 bytes with the fixed one.
-func skipExtensions(ip []byte) (next uint8, header int, reason string) {
+// skipExtensions walks up to six extension headers, which end within the first 256 bytes of a frame.
+func skipExtensions(ip []byte, at int) (next uint8, header int, reason string) {
 	next, header = ip[6], 40
 	for range 6 {
 		switch next {
@@ -118,7 +118,7 @@ func skipExtensions(ip []byte) (next uint8, header int, reason string) {
 			return 0, 0, "truncated"
 		}
 		next, header = ip[header], header+(int(ip[header+1])+1)*8
-		if header > 242 {
+		if at+header > 256 {
 			return 0, 0, "not_tcp_udp"
 		}
 	}
@@ -212,14 +212,21 @@ func (p *modelPacket) checksumFields() []summed {
 	case !p.tcp():
 		field.offset, field.optional = p.l4+6, true
 	}
+	fields := []summed{field}
 	if p.tuple.Src.Addr().Is4() {
 		if !p.icmp() {
-			field.pseudo = []int{14 + 12, 14 + 20}
+			fields[0].pseudo = []int{14 + 12, 14 + 20}
 		}
-		return []summed{{offset: 14 + 10, start: 14, end: 14 + int(p.frame[14]&15)*4}, field}
+		fields = append(fields, summed{offset: 14 + 10, start: 14, end: 14 + int(p.frame[14]&15)*4})
+	} else {
+		fields[0].pseudo = []int{14 + 8, 14 + 40}
 	}
-	field.pseudo = []int{14 + 8, 14 + 40}
-	return []summed{field}
+	if p.icmp() {
+		if q, ok := p.quote(); ok {
+			fields = append(fields, q.checksumFields(p.frame)...)
+		}
+	}
+	return fields
 }
 
 // wrongness is the one's complement sum of all that a checksum covers and itself, modulo 0xffff: the

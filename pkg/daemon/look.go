@@ -168,4 +168,5 @@ func (l looker) refused() ([]api.Reason, error) {
 var harmless = map[string]bool{
 	"not_ip": true, "vlan": true, "truncated": true, "not_ours": true, "not_tcp_udp": true, "fragment": true,
 	"no_config": true, "ttl_expired": true, "hop_unresolved": true, "new_flow": true, "forwarded": true, "replied": true, "echo_answered": true,
+	"icmp_unknown": true, "icmp_translated": true,
 }

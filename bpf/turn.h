@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/*
+ * How packets take a turn of their own: in global functions, which the verifier checks once each and whose
+ * stack does not lie under that of ordinary packets. They get nothing but the frame and the offset of what
+ * is behind the IP header, and answer with a reason and the way out.
+ */
+#pragma once
+
+#include "nat.h"
+#include "nexthop.h"
+
+/* The answer of a turn: a reason, and above it the link of a packet that is sent on. */
+#define TURN_LINK_SHIFT 8
+#define TURN_REASON 0xff
+
+#define L4_OFFSET 0x1ff /* offsets of transport headers are less than 512 */
+
+/*
+ * Fills a packet again from the frame, whose headers parse() has looked at; ports are not among them. False:
+ * for the verifier, which does not know that.
+ */
+static __always_inline bool look_again(struct xdp_md *ctx, struct packet *p, __u32 l4, const bool v6)
+{
+	void *data = (void *)(long)ctx->data;
+
+	p->end = (void *)(long)ctx->data_end;
+	p->l3 = data + ETH_HLEN;
+	p->l4 = data + (l4 & L4_OFFSET);
+	if (v6) {
+		struct ipv6hdr *ip = p->l3;
+
+		if ((void *)(ip + 1) > p->end)
+			return false;
+		p->ttl = ip->hop_limit;
+		p->l3_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+		__builtin_memcpy(p->key.src, &ip->saddr, 16);
+		__builtin_memcpy(p->key.dst, &ip->daddr, 16);
+	} else {
+		struct iphdr *ip = p->l3;
+
+		if ((void *)(ip + 1) > p->end)
+			return false;
+		p->ttl = ip->ttl;
+		p->l3_bytes = bpf_ntohs(ip->tot_len);
+		p->key.src[0] = ip->saddr;
+		p->key.dst[0] = ip->daddr;
+	}
+	return p->l4 + sizeof(__u64) <= p->end;
+}
+
+/* Writes the MACs of a packet that goes on to `hop`. */
+static __always_inline int leave_by(const struct packet *p, __u64 hop, int reason)
+{
+	__u32 link = 0;
+
+	reason = set_hop(p->l3 - ETH_HLEN, hop, &link, reason);
+	return reason | link << TURN_LINK_SHIFT;
+}
