@@ -43,12 +43,15 @@ func readReasonNames() ([]string, error) {
 const (
 	Passed    = "passed"    // to the kernel
 	Forwarded = "forwarded" // to a node, or from it to its client
+	Answered  = "answered"  // in the place of whoever was asked
 	Refused   = "refused"   // answered with an error of ours
 	Dropped   = "dropped"
 )
 
 // firstOf are the reasons that begin the groups of enum reason, as finish() of the program has them.
-var firstOf = map[string]string{"new_flow": Forwarded, "no_backend": Refused, "no_backend_dropped": Dropped}
+var firstOf = map[string]string{
+	"new_flow": Forwarded, "echo_answered": Answered, "no_backend": Refused, "no_backend_dropped": Dropped,
+}
 
 // ReasonFates returns the fate that goes with each of ReasonNames.
 func ReasonFates() []string { return reasonFates() }

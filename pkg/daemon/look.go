@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/maps"
 )
@@ -156,17 +157,9 @@ func (l looker) refused() ([]api.Reason, error) {
 	}
 	out := []api.Reason{}
 	for _, c := range counts {
-		if c.Packets > 0 && !harmless[c.Name] {
+		if c.Packets > 0 && (c.Fate == loader.Refused || c.Fate == loader.Dropped) {
 			out = append(out, api.Reason{Name: c.Name, Packets: c.Packets})
 		}
 	}
 	return out, nil
-}
-
-// harmless are the reasons of packets that went where they should: forwarded, or to the kernel.
-// A reason that is not here is a refusal, so that a new one is seen.
-var harmless = map[string]bool{
-	"not_ip": true, "vlan": true, "truncated": true, "not_ours": true, "not_tcp_udp": true, "fragment": true,
-	"no_config": true, "ttl_expired": true, "hop_unresolved": true, "new_flow": true, "forwarded": true, "replied": true, "echo_answered": true,
-	"icmp_unknown": true, "icmp_translated": true,
 }
