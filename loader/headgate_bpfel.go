@@ -236,23 +236,26 @@ const (
 	headgateReasonREASON_FRAGMENT           headgateReason = 5
 	headgateReasonREASON_NO_CONFIG          headgateReason = 6
 	headgateReasonREASON_TTL_EXPIRED        headgateReason = 7
-	headgateReasonREASON_HOP_UNRESOLVED     headgateReason = 8
-	headgateReasonREASON_NEW_FLOW           headgateReason = 9
-	headgateReasonREASON_FORWARDED          headgateReason = 10
-	headgateReasonREASON_REPLIED            headgateReason = 11
-	headgateReasonREASON_NO_BACKEND         headgateReason = 12
-	headgateReasonREASON_NODES_FULL         headgateReason = 13
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 14
-	headgateReasonREASON_NODE_DOWN          headgateReason = 15
-	headgateReasonREASON_TABLE_FULL         headgateReason = 16
-	headgateReasonREASON_NO_PORT            headgateReason = 17
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 18
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 19
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 20
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 21
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 22
-	headgateReasonREASON_THROTTLED          headgateReason = 23
-	headgateReasonREASON_MAX                headgateReason = 24
+	headgateReasonREASON_ICMP_UNKNOWN       headgateReason = 8
+	headgateReasonREASON_HOP_UNRESOLVED     headgateReason = 9
+	headgateReasonREASON_NEW_FLOW           headgateReason = 10
+	headgateReasonREASON_FORWARDED          headgateReason = 11
+	headgateReasonREASON_REPLIED            headgateReason = 12
+	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 13
+	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 14
+	headgateReasonREASON_NO_BACKEND         headgateReason = 15
+	headgateReasonREASON_NODES_FULL         headgateReason = 16
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 17
+	headgateReasonREASON_NODE_DOWN          headgateReason = 18
+	headgateReasonREASON_TABLE_FULL         headgateReason = 19
+	headgateReasonREASON_NO_PORT            headgateReason = 20
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 21
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 22
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 23
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 24
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 25
+	headgateReasonREASON_THROTTLED          headgateReason = 26
+	headgateReasonREASON_MAX                headgateReason = 27
 )
 
 type headgateReasonCounters struct {
