@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 )
 
-// version is set by the linker; else it is the module's.
-var version string
+// version and commit are set by the linker; else they are the module's.
+var version, commit string
 
 // build is what this binary is made of and runs on.
 type build struct {
@@ -70,7 +71,7 @@ func readBuild(c *cli.Context) build {
 
 // ownBuild says what this binary is.
 func ownBuild() build {
-	b := build{Version: version, Commit: "unknown", Go: runtime.Version(), Clang: compiler, Arch: runtime.GOARCH, Kernel: "unknown"}
+	b := build{Version: version, Commit: cmp.Or(commit, "unknown"), Go: runtime.Version(), Clang: compiler, Arch: runtime.GOARCH, Kernel: "unknown"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if b.Version == "" {
 			b.Version = strings.Trim(info.Main.Version, "()")
