@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,8 +18,18 @@ import (
 // The long download: long enough to do things in its course.
 const (
 	downloadBytes = 24 << 20
-	downloadTime  = 6 * time.Second
 )
+
+// downloadTime is how long a download takes. HEADGATE_DEMO_PACE multiplies it, for machines on which the scenes
+// around it take longer: emulated ones.
+var downloadTime = 6 * time.Second * time.Duration(pace())
+
+func pace() int {
+	if n, err := strconv.Atoi(os.Getenv("HEADGATE_DEMO_PACE")); err == nil && n > 0 {
+		return n
+	}
+	return 1
+}
 
 // patience bounds the wait for anything that should take a moment.
 const patience = 10 * time.Second

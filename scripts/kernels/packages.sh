@@ -1,0 +1,49 @@
+# Debian's cloud kernels, from more suites than this system has, by an apt of their own: nothing is
+# installed, and the system's lists stay as they are. Read by run.sh, which sets cache and work.
+
+# Where the series lie: 5.10, 6.1, 6.12, and those that are newer.
+suites="bullseye bookworm trixie trixie-backports"
+
+apt_dir=$cache/apt
+apt_options="-o Dir::Etc::sourcelist=$apt_dir/sources.list -o Dir::Etc::sourceparts=/dev/null
+	-o Dir::State::lists=$apt_dir/lists -o Dir::Cache=$apt_dir/cache
+	-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::Languages=none"
+
+# Fetches the lists, once a day.
+fetch_lists() {
+	[ -z "$(find "$apt_dir/fetched" -mmin -1440 2>/dev/null)" ] || return 0
+	# The mirror that this system uses.
+	mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Component: main' | grep -E '/debian/?$' | head -n 1)
+	[ -n "$mirror" ] || fail "apt has no source of Debian's packages"
+	mkdir -p "$apt_dir/lists/partial" "$apt_dir/cache/archives/partial"
+	for suite in $suites; do
+		echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+	done >"$apt_dir/sources.list"
+	# shellcheck disable=SC2086 # a list of words
+	apt-get $apt_options update >"$work/apt.log" 2>&1 || {
+		cat "$work/apt.log" >&2
+		fail "could not fetch the package lists"
+	}
+	touch "$apt_dir/fetched"
+}
+
+# The newest signed cloud kernel of a series; nothing when there is none.
+package() {
+	fetch_lists
+	# shellcheck disable=SC2086
+	apt-cache $apt_options pkgnames "linux-image-$1." | grep -E '^linux-image-[0-9][^ ]*-cloud-amd64$' | sort -V | tail -n 1
+}
+
+# Downloads and unpacks a package, unless the cache has it.
+unpack() {
+	[ ! -d "$cache/$1" ] || return 0
+	mkdir "$work/download"
+	# shellcheck disable=SC2086
+	(cd "$work/download" && apt-get $apt_options download "$1" >log 2>&1) || {
+		cat "$work/download/log" >&2
+		fail "could not download $1"
+	}
+	dpkg-deb -x "$work"/download/*.deb "$cache/$1.part"
+	mv "$cache/$1.part" "$cache/$1"
+	rm -r "$work/download"
+}
