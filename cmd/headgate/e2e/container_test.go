@@ -61,7 +61,10 @@ func (e *engine) build(version string) (image string) {
 	return image
 }
 
-func (e *engine) buildah(args ...string) { e.t.Helper(); e.run("buildah", append(e.storage, args...)...) }
+func (e *engine) buildah(args ...string) {
+	e.t.Helper()
+	e.run("buildah", append(e.storage, args...)...)
+}
 
 func (e *engine) run(name string, args ...string) string {
 	e.t.Helper()
