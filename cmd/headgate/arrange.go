@@ -11,10 +11,7 @@ import (
 // arrange puts flags before arguments, and the flags of the app first of all, since the library
 // stops reading flags at the first argument and people write `node set web/80/web-1 --mode drain`.
 func arrange(app *cli.App, args []string) ([]string, error) {
-	var globals, path, flags, rest, last []string
-	if n := len(args); n > 0 && args[n-1] == "--"+cli.BashCompletionFlag.Names()[0] {
-		args, last = args[:n-1], args[n-1:] // the library looks for it there
-	}
+	var globals, path, flags, rest []string
 	commands, known := app.Commands, []cli.Flag(nil)
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -32,14 +29,12 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 			}
 			*into = append(*into, arg)
 			if takesValue(flag) && !whole {
-				if i+1 == len(args) && len(last) == 0 {
+				if i+1 == len(args) {
 					// Or else what is put behind it would be its value.
 					return nil, &usageError{command: strings.Join(path, " "), err: fmt.Errorf("%s needs a value", dashes(name))}
 				}
-				if i+1 < len(args) {
-					i++
-					*into = append(*into, args[i])
-				}
+				i++
+				*into = append(*into, args[i])
 			}
 			continue
 		}
@@ -53,7 +48,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	if len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
 		rest = append([]string{"--"}, rest...)
 	}
-	return slices.Concat(globals, path, flags, rest, last), nil
+	return slices.Concat(globals, path, flags, rest), nil
 }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {

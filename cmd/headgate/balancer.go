@@ -37,12 +37,11 @@ func balancerCommand(e env) *cli.Command {
 				Action:    func(c *cli.Context) error { return balancerList(c, e) },
 			},
 			{
-				Name:         "show",
-				Usage:        "all there is about one balancer, and its configs",
-				UsageText:    text("balancer show BALANCER [-o table|json|yaml]", "headgate balancer show web"),
-				Flags:        []cli.Flag{outputFlag()},
-				Action:       func(c *cli.Context) error { return balancerShow(c, e) },
-				BashComplete: balancers.complete(e),
+				Name:      "show",
+				Usage:     "all there is about one balancer, and its configs",
+				UsageText: text("balancer show BALANCER [-o table|json|yaml]", "headgate balancer show web"),
+				Flags:     []cli.Flag{outputFlag()},
+				Action:    func(c *cli.Context) error { return balancerShow(c, e) },
 			},
 		}, balancers.verbs(e)),
 	}

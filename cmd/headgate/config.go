@@ -42,12 +42,11 @@ func configCommand(e env) *cli.Command {
 				Action: func(c *cli.Context) error { return configList(c, e) },
 			},
 			{
-				Name:         "show",
-				Usage:        "all that applies to a config, and its nodes",
-				UsageText:    text("config show CONFIG [-o table|json|yaml]", "headgate config show web/80", "headgate config show dns/53/udp -o json"),
-				Flags:        []cli.Flag{outputFlag()},
-				Action:       func(c *cli.Context) error { return configShow(c, e) },
-				BashComplete: configs.complete(e),
+				Name:      "show",
+				Usage:     "all that applies to a config, and its nodes",
+				UsageText: text("config show CONFIG [-o table|json|yaml]", "headgate config show web/80", "headgate config show dns/53/udp -o json"),
+				Flags:     []cli.Flag{outputFlag()},
+				Action:    func(c *cli.Context) error { return configShow(c, e) },
 			},
 		}, configs.verbs(e)),
 	}

@@ -25,6 +25,9 @@ const (
 	exitUsage  = 2
 )
 
+// socketVariable names the daemon's socket where no flag does.
+const socketVariable = "HEADGATE_SOCKET"
+
 // env is the world of a command, so that tests can call commands in process.
 type env struct {
 	stdin          io.Reader
@@ -55,6 +58,12 @@ func isTerminal(f *os.File) bool {
 // run runs one command and returns its exit code.
 func run(ctx context.Context, e env, args []string) int {
 	app := newApp(e)
+	if len(args) > 1 && args[0] == asked {
+		if err := answer(e.stdout, app, args[1:]); err != nil {
+			return exitFailed
+		}
+		return exitDone
+	}
 	args, err := arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, append([]string{app.Name}, args...))
@@ -81,17 +90,16 @@ func run(ctx context.Context, e env, args []string) int {
 
 func newApp(e env) *cli.App {
 	app := &cli.App{
-		Name:                 "headgate",
-		Usage:                "an XDP load balancer",
-		UsageText:            "headgate [--socket PATH] [--bpffs DIR] COMMAND\n\nExample:\n   headgate validate headgate.yaml && sudo headgate run -c headgate.yaml",
-		HideVersion:          true,
-		EnableBashCompletion: true,
-		Writer:               e.stdout,
-		ErrWriter:            e.stderr,
-		ExitErrHandler:       func(*cli.Context, error) {}, // run prints, and returns the code
-		OnUsageError:         onUsageError,
+		Name:           "headgate",
+		Usage:          "an XDP load balancer",
+		UsageText:      "headgate [--socket PATH] [--bpffs DIR] COMMAND\n\nExample:\n   headgate validate headgate.yaml && sudo headgate run -c headgate.yaml",
+		HideVersion:    true,
+		Writer:         e.stdout,
+		ErrWriter:      e.stderr,
+		ExitErrHandler: func(*cli.Context, error) {}, // run prints, and returns the code
+		OnUsageError:   onUsageError,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "socket", Value: config.DefaultSocket, EnvVars: []string{"HEADGATE_SOCKET"}, Usage: "`PATH` of the daemon's socket"},
+			&cli.StringFlag{Name: "socket", Value: config.DefaultSocket, EnvVars: []string{socketVariable}, Usage: "`PATH` of the daemon's socket"},
 			&cli.StringFlag{Name: "bpffs", Value: config.DefaultBPFFS, EnvVars: []string{"HEADGATE_BPFFS"}, Usage: "`DIR` of the pinned maps, read when no daemon answers"},
 			&cli.BoolFlag{DisableDefaultText: true, Name: "version", Aliases: []string{"v"}, Usage: "print what the command version prints"},
 		},
@@ -127,6 +135,7 @@ func newApp(e env) *cli.App {
 			eventsCommand(e),
 			mapsCommand(e),
 			detachCommand(e),
+			completionCommand(e),
 			versionCommand(e),
 			manCommand(e),
 		},

@@ -143,23 +143,11 @@ func TestArgumentsAfterTwoDashesAreNoFlags(t *testing.T) {
 	}
 }
 
-func TestCompletionKnowsTheNames(t *testing.T) {
-	daemonOn(t, busy())
-	o := command(t, "node", "set", "--generate-bash-completion")
-	if !strings.Contains(o.out, "web/80/web-2\n") || !strings.Contains(o.out, "--mode\n") {
-		t.Errorf("%q %q", o.out, o.stderr)
-	}
-}
-
 func TestNodesWithTheSameLabelGoByTheirAddresses(t *testing.T) {
 	f := busy()
 	nodes := f.status.Configs[0].Nodes
 	nodes[1].Label, nodes[1].Name = nodes[0].Label, nodes[0].Name
 	daemonOn(t, f)
-	o := command(t, "node", "set", "--generate-bash-completion")
-	if !strings.Contains(o.out, "web/80/192.0.2.11:8080\nweb/80/192.0.2.12:8080\nweb/80/web-3\n") {
-		t.Errorf("%q %q", o.out, o.stderr)
-	}
 	want := "no such node (have: web/80/web-1 (192.0.2.11:8080), web/80/web-1 (192.0.2.12:8080), web/80/web-3)"
 	for _, line := range []string{"node show web/80/web-9", "node set web/80/web-9 --mode drain"} {
 		if o := command(t, strings.Fields(line)...); o.code != exitFailed || !strings.Contains(o.stderr, want) {

@@ -47,12 +47,11 @@ func nodeCommand(e env) *cli.Command {
 				Action: func(c *cli.Context) error { return nodeList(c, e) },
 			},
 			{
-				Name:         "show",
-				Usage:        "all there is about one node, also why it takes new flows or not",
-				UsageText:    text("node show NODE [-o table|json|yaml]", "headgate node show web/80/web-1", "headgate node show web/80/192.0.2.11:8080"),
-				Flags:        []cli.Flag{outputFlag()},
-				Action:       func(c *cli.Context) error { return nodeShow(c, e) },
-				BashComplete: nodes.complete(e),
+				Name:      "show",
+				Usage:     "all there is about one node, also why it takes new flows or not",
+				UsageText: text("node show NODE [-o table|json|yaml]", "headgate node show web/80/web-1", "headgate node show web/80/192.0.2.11:8080"),
+				Flags:     []cli.Flag{outputFlag()},
+				Action:    func(c *cli.Context) error { return nodeShow(c, e) },
 			},
 		}, nodes.verbs(e)),
 	}
