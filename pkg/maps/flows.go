@@ -3,6 +3,7 @@ package maps
 import (
 	"iter"
 	"net/netip"
+	"sync"
 )
 
 // families are the flow tables that a filter asks for.
@@ -17,25 +18,57 @@ func (m *memory) families(family int) []buckets {
 }
 
 // Flows yields the flows that match, in no order. Packets go on meanwhile: a flow that comes or
-// goes may be missed, none is shown half old and half new.
+// goes may be missed, none is shown half old and half new. Several processors read at a time.
 func (r *Reader) Flows(q FlowFilter) iter.Seq[Flow] {
 	return func(yield func(Flow) bool) {
 		now := jiffiesAt(&r.meta, r.clock())
 		for _, t := range r.families(q.Family) {
-			if !halves(t, func(h half) bool {
-				if !h.forward() {
-					return true
-				}
-				f := r.flow(&h, now)
-				if !q.matches(&f) || !r.join(t, &f, &h, now) {
-					return true
-				}
-				return yield(f)
-			}) {
+			if !r.flowsOf(t, &q, now, yield) {
 				return
 			}
 		}
 	}
+}
+
+// batches are used again: a million flows would leave some hundred megabytes behind.
+var batches = sync.Pool{New: func() any { return new([]Flow) }}
+
+func (r *Reader) flowsOf(t buckets, q *FlowFilter, now uint32, yield func(Flow) bool) bool {
+	s := t.shape()
+	raw := q.raw(&s)
+	if raw.nothing {
+		return true
+	}
+	read := func(first, last uint32) *[]Flow {
+		batch := batches.Get().(*[]Flow)
+		*batch = (*batch)[:0]
+		s.scan(first, last, &raw, func(ref, _ uint32, _ FlowClass) bool {
+			if f, ok := r.flowAt(t, ref, q, now); ok {
+				*batch = append(*batch, f)
+			}
+			return true
+		})
+		return batch
+	}
+	return inChunks(s.buckets, read, func(batch *[]Flow) bool {
+		defer batches.Put(batch)
+		for i := range *batch {
+			if !yield((*batch)[i]) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// flowAt reads the flow whose forward half is in a slot, if the filter still selects it.
+func (r *Reader) flowAt(t buckets, ref uint32, q *FlowFilter, now uint32) (Flow, bool) {
+	h, ok := readHalf(t, ref)
+	if !ok || !h.forward() {
+		return Flow{}, false
+	}
+	f := r.flow(&h, now)
+	return f, q.matches(&f) && r.join(t, &f, &h, now)
 }
 
 // FlowKind is a node and a class of its flows.
@@ -49,12 +82,30 @@ type FlowKind struct {
 func (r *Reader) CountFlows(q FlowFilter) map[FlowKind]uint64 {
 	counts := map[FlowKind]uint64{}
 	for _, t := range r.families(q.Family) {
-		halves(t, func(h half) bool {
-			if !h.forward() {
+		s := t.shape()
+		raw := q.raw(&s)
+		if raw.nothing {
+			continue
+		}
+		inChunks(s.buckets, func(first, last uint32) map[FlowKind]uint64 {
+			some := map[FlowKind]uint64{}
+			var kind FlowKind
+			run := uint64(0) // of one kind: neighbours often are
+			s.scan(first, last, &raw, func(_, node uint32, class FlowClass) bool {
+				if next := (FlowKind{node, class}); next != kind {
+					some[kind] += run
+					kind, run = next, 0
+				}
+				run++
 				return true
-			}
-			if f := r.flow(&h, h.common.Seen); q.matches(&f) {
-				counts[FlowKind{f.NodeID, f.Class}]++
+			})
+			some[kind] += run
+			return some
+		}, func(some map[FlowKind]uint64) bool {
+			for kind, n := range some {
+				if n > 0 {
+					counts[kind] += n
+				}
 			}
 			return true
 		})

@@ -33,6 +33,8 @@ type buckets interface {
 	read(bucket, slot uint32) half
 	// word is where the ports, the protocol, the flags and the version of a slot lie.
 	word(bucket, slot uint32) *loader.FlowWord
+	// shape is the same for a scan of all of them.
+	shape() shape
 }
 
 // half is a copy of one direction of a flow.
