@@ -145,6 +145,19 @@ func CloseMaps(m *Maps) {
 	})
 }
 
+// MapID is the kernel's id of the IPv4 flow table, by which tables are told apart wherever they are pinned.
+func MapID(m *Maps) (uint32, error) {
+	info, err := m.Flows4.Info()
+	if err != nil {
+		return 0, fmt.Errorf("ask for the flow table's id: %w", err)
+	}
+	id, ok := info.ID()
+	if !ok {
+		return 0, errors.New("ask for the flow table's id: the kernel does not tell")
+	}
+	return uint32(id), nil
+}
+
 func readMeta(m *ebpf.Map) (Meta, error) {
 	var meta Meta
 	if err := m.Lookup(uint32(0), &meta); err != nil {

@@ -275,7 +275,7 @@ func TestExportPrintsTheFile(t *testing.T) {
 }
 
 // bpffs mounts a bpf filesystem of the test's own: a machine need not have one.
-func bpffs(t *testing.T) string {
+func bpffs(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {

@@ -73,7 +73,7 @@ func showEvents(c *cli.Context, e env) error {
 	if q.Follow {
 		return printLines(e.stdout, list)
 	}
-	return printSequence(e.stdout, form, list)
+	return printSequence(e.stdout, form, list, appendValue)
 }
 
 func eventQuery(c *cli.Context) (q api.EventQuery, err error) {

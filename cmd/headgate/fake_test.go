@@ -120,6 +120,7 @@ func (f *fakeDaemon) Events(_ context.Context, q api.EventQuery) iter.Seq2[event
 
 func (f *fakeDaemon) Export(context.Context) ([]byte, error)    { return []byte("balancers: []\n"), nil }
 func (f *fakeDaemon) WaitApplied(context.Context, uint64) error { return nil }
+func (f *fakeDaemon) Place() api.Place                          { return api.Place{BPFFS: "/none"} }
 func (f *fakeDaemon) Generations() api.Generations              { return api.Generations{Desired: 8, Applied: 8} }
 
 // outcome is what a command did.

@@ -19,6 +19,11 @@ const patience = 3 * time.Second
 
 // show calls then with what to read from, the daemon or the pinned maps, and the format to print in.
 func show(c *cli.Context, e env, then func(l api.Look, form string) error) error {
+	return showBy(look, c, e, then)
+}
+
+// showBy is show with a choice of how to look.
+func showBy(look func(*cli.Context, env) (api.Look, func(), error), c *cli.Context, e env, then func(l api.Look, form string) error) error {
 	form, err := format(c)
 	if err != nil {
 		return err
@@ -29,6 +34,25 @@ func show(c *cli.Context, e env, then func(l api.Look, form string) error) error
 	}
 	defer done()
 	return then(l, form)
+}
+
+// lookAtFlows is look for what there may be a million of: the maps themselves also while the daemon runs,
+// since that many take too long through a socket.
+func lookAtFlows(c *cli.Context, e env) (l api.Look, done func(), err error) {
+	l, done, err = look(c, e)
+	client, runs := l.(*api.Client)
+	if err != nil || !runs {
+		return l, done, err
+	}
+	place, err := client.Place(c.Context)
+	if err != nil {
+		return nil, nil, err
+	}
+	pinned, err := daemon.OpenPlace(place)
+	if err != nil {
+		return client, done, nil // the maps are out of reach, the daemon is not
+	}
+	return pinned, func() { _ = pinned.Close() }, nil
 }
 
 // look gives what to read from: the daemon, or the pinned maps when it does not answer, and says

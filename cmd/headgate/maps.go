@@ -68,7 +68,7 @@ func mapsDump(c *cli.Context, e env) error {
 	return show(c, e, func(l api.Look, form string) error {
 		entries := l.DumpMap(c.Context, name)
 		if form != asTable {
-			return printSequence(e.stdout, form, entries)
+			return printSequence(e.stdout, form, entries, appendValue)
 		}
 		for entry, err := range entries {
 			if err != nil {

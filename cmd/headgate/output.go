@@ -126,14 +126,29 @@ func writeTable(w io.Writer, indent string, cols []column, rows [][]string) erro
 
 // widths fits the columns of these rows to w.
 func widths(w io.Writer, indent string, cols []column, rows [][]string) []int {
-	wide := make([]int, len(cols))
-	total := len(indent) + 2*(len(cols)-1)
-	for i, c := range cols {
-		wide[i] = utf8.RuneCountInString(c.title)
+	wide := titles(cols)
+	for i := range cols {
 		for _, row := range rows {
 			wide[i] = max(wide[i], utf8.RuneCountInString(row[i]))
 		}
-		total += wide[i]
+	}
+	return fitted(w, indent, cols, wide)
+}
+
+// titles is how wide the titles of columns are.
+func titles(cols []column) []int {
+	wide := make([]int, len(cols))
+	for i, c := range cols {
+		wide[i] = utf8.RuneCountInString(c.title)
+	}
+	return wide
+}
+
+// fitted makes columns as narrow as w needs them.
+func fitted(w io.Writer, indent string, cols []column, wide []int) []int {
+	total := len(indent) + 2*(len(cols)-1)
+	for _, n := range wide {
+		total += n
 	}
 	for most := maxColumns(w); total > most; total-- {
 		wide[givesWay(cols, wide)]--

@@ -88,9 +88,9 @@ func TestOnlyATerminalHasAWidth(t *testing.T) {
 func TestAFlowThatIsWiderThanThoseBeforeIsWholeInAPipe(t *testing.T) {
 	long := "web/80/" + strings.Repeat("n", 60)
 	flows := func(yield func(api.Flow, error) bool) {
-		for i := range flowBatch + 1 {
+		for i := range batch + 1 {
 			f := api.Flow{NodeName: "web/80/web-1"}
-			if i == flowBatch {
+			if i == batch {
 				f.NodeName = long
 			}
 			if !yield(f, nil) {

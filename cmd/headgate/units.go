@@ -1,33 +1,40 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 )
 
 // number groups thousands: 1,048,576.
-func number(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+func number(n uint64) string { return string(appendNumber(nil, n)) }
+
+// appendNumber is number for those who write many.
+func appendNumber(b []byte, n uint64) []byte {
+	var digits [20]byte
+	text := strconv.AppendUint(digits[:0], n, 10)
+	for i, d := range text {
+		if i > 0 && (len(text)-i)%3 == 0 {
+			b = append(b, ',')
+		}
+		b = append(b, d)
 	}
-	return s
+	return b
 }
 
 // size gives bytes in powers of 1,000: "12 B", "3.4 MB".
-func size(n float64) string {
+func size(n float64) string { return string(appendSize(nil, n)) }
+
+// appendSize is size for those who write many.
+func appendSize(b []byte, n float64) []byte {
 	const units = "kMGTPE"
 	if n < 1000 {
-		return fmt.Sprintf("%.0f B", n)
+		return append(strconv.AppendFloat(b, n, 'f', 0, 64), " B"...)
 	}
-	for i, u := range units {
+	i := 0
+	for n /= 1000; n >= 999.95 && i < len(units)-1; i++ {
 		n /= 1000
-		if n < 999.95 || i == len(units)-1 {
-			return fmt.Sprintf("%.1f %cB", n, u)
-		}
 	}
-	return ""
+	return append(strconv.AppendFloat(b, n, 'f', 1, 64), ' ', units[i], 'B')
 }
 
 // rate gives a number per second that may be unknown.
@@ -55,16 +62,29 @@ func ago(d time.Duration) string {
 }
 
 // span gives a duration to two units: "3h12m", "12s", "250ms".
-func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return strconv.Itoa(int(d.Seconds())) + "s"
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+func span(d time.Duration) string { return string(appendSpan(nil, d)) }
+
+// appendSpan is span for those who write many.
+func appendSpan(b []byte, d time.Duration) []byte {
+	two := func(n int64) []byte {
+		if n < 10 {
+			b = append(b, '0')
+		}
+		return strconv.AppendInt(b, n, 10)
 	}
-	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+	switch seconds := int64(d.Seconds()); {
+	case d < time.Second:
+		return append(b, d.Round(time.Millisecond).String()...)
+	case d < time.Minute:
+		return append(strconv.AppendInt(b, seconds, 10), 's')
+	case d < time.Hour:
+		b = append(strconv.AppendInt(b, seconds/60, 10), 'm')
+		return append(two(seconds%60), 's')
+	case d < 48*time.Hour:
+		b = append(strconv.AppendInt(b, seconds/3600, 10), 'h')
+		return append(two(seconds/60%60), 'm')
+	default:
+		b = append(strconv.AppendInt(b, seconds/86400, 10), 'd')
+		return append(two(seconds/3600%24), 'h')
+	}
 }

@@ -127,6 +127,11 @@ func (c *Client) WaitApplied(ctx context.Context, generation uint64) error {
 	return err
 }
 
+// Place says where the daemon's maps are.
+func (c *Client) Place(ctx context.Context) (Place, error) {
+	return get[Place](ctx, c, "/place", nil)
+}
+
 // Ping returns nil when a daemon answers.
 func (c *Client) Ping(ctx context.Context) error {
 	_, err := get[Generations](ctx, c, "/applied", url.Values{"generation": {"0"}})
@@ -135,7 +140,7 @@ func (c *Client) Ping(ctx context.Context) error {
 
 func (q FlowQuery) values() url.Values {
 	v := url.Values{}
-	for key, s := range map[string]string{"config": q.Config, "node": q.Node, "state": q.State} {
+	for key, s := range map[string]string{"config": q.Config, "node": q.Node, "state": q.State, "sort": q.Sort} {
 		if s != "" {
 			v.Set(key, s)
 		}

@@ -40,6 +40,9 @@ func TestClientGetsWhatTheBackendSays(t *testing.T) {
 			t.Errorf("dump: %v, %v", entry, err)
 		}
 	}
+	if place, err := c.Place(ctx); err != nil || place != f.Place() {
+		t.Errorf("place: %v, %v", place, err)
+	}
 	if err := c.Ping(ctx); err != nil {
 		t.Errorf("ping: %v", err)
 	}
@@ -141,7 +144,7 @@ func TestFlowsComeOneByOne(t *testing.T) {
 		f.flows = append(f.flows, someFlow(i))
 	}
 	c := serve(t, f)
-	q := FlowQuery{Config: "web/80", Node: "web/80/web-1", State: "udp", Client: netip.MustParseAddr("2001:db8::1"), Limit: 9}
+	q := FlowQuery{Config: "web/80", Node: "web/80/web-1", State: "udp", Sort: "age", Client: netip.MustParseAddr("2001:db8::1"), Limit: 9}
 	var got []Flow
 	for flow, err := range c.Flows(t.Context(), q) {
 		if err != nil {

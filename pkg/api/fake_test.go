@@ -139,6 +139,8 @@ func (f *fakeBackend) WaitApplied(ctx context.Context, generation uint64) error 
 	return nil
 }
 
+func (f *fakeBackend) Place() Place { return Place{BPFFS: "/sys/fs/bpf/x", MapID: 7} }
+
 func (f *fakeBackend) Generations() Generations {
 	f.mu.Lock()
 	defer f.mu.Unlock()

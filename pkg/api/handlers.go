@@ -111,6 +111,8 @@ func (s *Server) countFlows(r *http.Request) (any, error) {
 	return s.backend.CountFlows(r.Context(), q)
 }
 
+func (s *Server) place(*http.Request) (any, error) { return s.backend.Place(), nil }
+
 func (s *Server) maps(r *http.Request) (any, error) { return s.backend.Maps(r.Context()) }
 
 func (s *Server) dumpMap(r *http.Request) (any, error) {
@@ -122,6 +124,9 @@ func flowQuery(r *http.Request) (FlowQuery, error) {
 	q := FlowQuery{Config: v.Get("config"), Node: v.Get("node"), State: v.Get("state")}
 	if q.State != "" && !slices.Contains(FlowStates, q.State) {
 		return q, BadRequest("state", "state %q: must be one of %s", q.State, strings.Join(FlowStates, ", "))
+	}
+	if q.Sort = v.Get("sort"); q.Sort != "" && !slices.Contains(FlowSorts, q.Sort) {
+		return q, BadRequest("sort", "sort %q: must be one of %s", q.Sort, strings.Join(FlowSorts, ", "))
 	}
 	var err error
 	if c := v.Get("client"); c != "" {

@@ -49,6 +49,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		"/flows":             {"GET": s.flows},
 		"/flows/count":       {"GET": s.countFlows},
 		"/events":            {"GET": s.events},
+		"/place":             {"GET": s.place},
 		"/maps":              {"GET": s.maps},
 		"/maps/{name}":       {"GET": s.dumpMap},
 	} {

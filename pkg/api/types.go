@@ -19,7 +19,7 @@ const (
 type Look interface {
 	// Status is the whole picture: interfaces, configs, nodes, warnings.
 	Status(ctx context.Context) (Status, error)
-	// Flows yields the live flows that match, in no order. After an error it yields nothing more.
+	// Flows yields the live flows that match. After an error it yields nothing more.
 	Flows(ctx context.Context, q FlowQuery) iter.Seq2[Flow, error]
 	// CountFlows counts the live flows that match, by node and state.
 	CountFlows(ctx context.Context, q FlowQuery) ([]FlowCount, error)
@@ -41,6 +41,14 @@ type Control interface {
 	WaitApplied(ctx context.Context, generation uint64) error
 	// Generations says what is desired and what is applied at this moment.
 	Generations() Generations
+	// Place says where the daemon's maps are.
+	Place() Place
+}
+
+// Place is where a daemon keeps its maps: who may open them reads them faster than over the socket.
+type Place struct {
+	BPFFS string `json:"bpffs"`  // the directory of the pins, as the daemon sees it
+	MapID uint32 `json:"map_id"` // the kernel's id of the IPv4 flow table: tells whether pins found there are the daemon's
 }
 
 // Eventful is what tells what happened. Only a running daemon does; see store.ReadArchive for without one.
@@ -85,12 +93,17 @@ type FlowQuery struct {
 	Node   string     // BALANCER/PORT[/udp]/NODE
 	Client netip.Addr // source address
 	State  string     // one of FlowStates
+	Sort   string     // one of FlowSorts, the greatest first; empty: in no order
 	Limit  int        // at most so many; 0: all
 }
 
 // FlowStates are the states of a flow: a handshake that is not complete, established, a closed
 // connection that rests, and a UDP session.
 var FlowStates = []string{"half_open", "established", "closing", "udp"}
+
+// FlowSorts is what flows can be sorted by: bytes and packets of both directions, the time since they were
+// made, and since their last packet.
+var FlowSorts = []string{"bytes", "packets", "age", "idle"}
 
 // Flow is one TCP connection or UDP session with its two halves joined. Times are durations until
 // now; packets and bytes are of layer 3.

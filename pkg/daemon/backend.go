@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
 	"github.com/headgate/headgate/pkg/events"
@@ -20,6 +21,15 @@ type backend struct {
 
 // Generations implements api.Control.
 func (b *backend) Generations() api.Generations { return b.d.progress.now() }
+
+// Place implements api.Control.
+func (b *backend) Place() api.Place {
+	id, err := loader.MapID(b.d.datapath.Maps())
+	if err != nil {
+		id = 0 // nobody's: they are read over the socket
+	}
+	return api.Place{BPFFS: b.d.config.BPFFS, MapID: id}
+}
 
 // WaitApplied implements api.Control.
 func (b *backend) WaitApplied(ctx context.Context, generation uint64) error {

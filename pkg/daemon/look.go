@@ -26,7 +26,7 @@ func (l looker) Flows(ctx context.Context, q api.FlowQuery) iter.Seq2[api.Flow, 
 			return
 		}
 		n := 0
-		for f := range l.reader.Flows(filter) {
+		for f := range l.flows(filter, q) {
 			if n++; n%1024 == 0 && ctx.Err() != nil {
 				yield(api.Flow{}, ctx.Err())
 				return
@@ -36,6 +36,15 @@ func (l looker) Flows(ctx context.Context, q api.FlowQuery) iter.Seq2[api.Flow, 
 			}
 		}
 	}
+}
+
+// flows reads them in no order, or in the query's.
+func (l looker) flows(filter maps.FlowFilter, q api.FlowQuery) iter.Seq[maps.Flow] {
+	order := slices.Index(api.FlowSorts, q.Sort)
+	if order < 0 {
+		return l.reader.Flows(filter)
+	}
+	return l.reader.FlowsBy(filter, maps.FlowOrders[order], q.Limit)
 }
 
 // CountFlows implements api.Look. The query's limit does not count.

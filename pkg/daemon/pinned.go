@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,6 +35,23 @@ func OpenPinned(dir string) (*Pinned, error) {
 		return nil, err
 	}
 	return &Pinned{looker: looker{tables.Reader()}, dir: dir, tables: tables, maps: m}, nil
+}
+
+// OpenPlace opens the maps of a running daemon, to be closed by the caller. It fails where they cannot be
+// reached from here, as in a container with a bpf filesystem of its own.
+func OpenPlace(place api.Place) (*Pinned, error) {
+	p, err := OpenPinned(place.BPFFS)
+	if err != nil {
+		return nil, err
+	}
+	id, err := loader.MapID(p.maps)
+	if err == nil && id != place.MapID {
+		err = fmt.Errorf("what is pinned in %s here is not the daemon's", place.BPFFS)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
 }
 
 // Close closes the maps; the pins stay.

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"iter"
+	"unicode/utf8"
+)
+
+// batch is how many rows of a long table decide the widths of its columns, and how many are written at once.
+const batch = 1000
+
+// longTable writes a table of very many rows while they come in. Its rows are bytes of one buffer, since a
+// string for each of some million cells would take longer than all else.
+type longTable struct {
+	w    io.Writer
+	cols []column
+	wide []int // of the columns, from the first batch on
+
+	cells []byte // of the rows that are not written yet
+	ends  []int  // of each cell
+	rows  int
+	out   []byte
+}
+
+// end ends a cell that was appended to cells, which it returns.
+func (t *longTable) end(cells []byte) []byte {
+	t.ends = append(t.ends, len(cells))
+	return cells
+}
+
+// endRow ends a row of as many cells as there are columns.
+func (t *longTable) endRow() error {
+	if t.rows++; t.rows < batch {
+		return nil
+	}
+	return t.flush()
+}
+
+// flush writes the rows that are not written yet, and the heading before the first.
+func (t *longTable) flush() error {
+	if t.wide == nil {
+		t.wide = fitted(t.w, "", t.cols, t.natural())
+		if err := writeRows(t.w, "", t.cols, t.wide, nil, true); err != nil {
+			return err
+		}
+	}
+	_, cut := t.w.(terminal)
+	t.out = t.out[:0]
+	start := 0
+	for i, end := range t.ends {
+		c, wide := t.cols[i%len(t.cols)], t.wide[i%len(t.cols)]
+		cell := t.cells[start:end]
+		if cut && utf8.RuneCount(cell) > wide {
+			cell = []byte(c.fit(string(cell), wide))
+		}
+		pad := max(0, wide-utf8.RuneCount(cell))
+		last := i%len(t.cols) == len(t.cols)-1
+		if c.right {
+			t.out = append(t.pad(pad), cell...)
+		} else if t.out = append(t.out, cell...); !last {
+			t.out = t.pad(pad)
+		}
+		if last {
+			t.out = append(t.out, '\n')
+		} else {
+			t.out = append(t.out, ' ', ' ')
+		}
+		start = end
+	}
+	t.cells, t.ends, t.rows = t.cells[:0], t.ends[:0], 0
+	_, err := t.w.Write(t.out)
+	return err
+}
+
+func (t *longTable) pad(n int) []byte {
+	for range n {
+		t.out = append(t.out, ' ')
+	}
+	return t.out
+}
+
+// natural is how wide the columns want to be.
+func (t *longTable) natural() []int {
+	wide := titles(t.cols)
+	start := 0
+	for i, end := range t.ends {
+		c := i % len(t.cols)
+		wide[c] = max(wide[c], utf8.RuneCount(t.cells[start:end]))
+		start = end
+	}
+	return wide
+}
+
+// printSequence writes a sequence as one JSON or YAML list, a value at a time. appendJSON appends a value.
+func printSequence[T any](w io.Writer, form string, seq iter.Seq2[T, error], appendJSON func([]byte, T) ([]byte, error)) error {
+	if form == asYAML {
+		all := []T{}
+		for v, err := range seq {
+			if err != nil {
+				return err
+			}
+			all = append(all, v)
+		}
+		return printAs(w, form, all, nil)
+	}
+	out := bufio.NewWriterSize(w, 1<<16)
+	var line []byte
+	before := "[\n  "
+	for v, err := range seq {
+		if err != nil {
+			return err
+		}
+		if line, err = appendJSON(append(line[:0], before...), v); err != nil {
+			return fmt.Errorf("write json: %w", err)
+		}
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+		before = ",\n  "
+	}
+	after := "\n]\n"
+	if line == nil {
+		after = "[]\n"
+	}
+	if _, err := out.WriteString(after); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// appendValue is what printSequence needs for values that are not so many.
+func appendValue[T any](b []byte, v T) ([]byte, error) {
+	data, err := encode(v, "")
+	if err != nil {
+		return b, err
+	}
+	return append(b, data[:len(data)-1]...), nil // without the line feed that ends it
+}
