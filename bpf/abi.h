@@ -208,8 +208,9 @@ enum node_lifecycle { LIFECYCLE_FREE = 0, LIFECYCLE_PRESENT = 1, LIFECYCLE_REMOV
 enum node_action {
 	ACTION_NEW = 1,       /* takes new flows: a SYN on a half-open flow is a retransmission */
 	ACTION_DEAD = 2,      /* is DOWN: UDP flows are re-picked, so is a SYN on an established flow */
-	ACTION_RESET_TCP = 4, /* established TCP flows are answered with RST */
+	ACTION_RESET_TCP = 4, /* TCP flows end with an RST: their next packet is answered with one */
 	ACTION_STICK = 8,     /* takes new flows of clients that stick to it */
+	ACTION_DEADLINE = 16, /* from node.deadline on all flows end: TCP as above, UDP flows are re-picked */
 };
 
 /* One 64-bit word, replaced by one store. */
@@ -244,7 +245,7 @@ struct node {
 	__u32 max_conns; /* active flows from which on it takes no new ones; 0: no limit */
 	__u16 weight;    /* what its active flows are divided by when they are compared */
 	__u16 unused;
-	__u32 reserved;
+	__u32 deadline; /* jiffies; counts only with ACTION_DEADLINE */
 };
 
 /* Key of sticks: a client of a service. An IPv4 address fills the first four bytes, the rest is 0. */
@@ -299,9 +300,10 @@ struct node_stats {
 struct node_info {
 	__u8 label[32]; /* NUL-padded */
 	__u32 weight;
-	__u32 unused;
+	__u32 remove_after;    /* milliseconds that its flows may go on when it is removed */
 	__s64 checked_at;      /* Unix nanoseconds of the last check's result, 0: none */
-	__u64 reserved[2];
+	__s64 mode_since;      /* when the mode was set, nanoseconds of CLOCK_MONOTONIC, 0: not known */
+	__u64 reserved;
 };
 
 struct service_info {
@@ -360,6 +362,7 @@ enum reason {
 	REASON_NEW_FLOW,
 	REASON_FORWARDED, /* client to node */
 	REASON_REPLIED,   /* node to client */
+	REASON_RESET_CLIENT, /* node to client, turned into an RST: the flow is over, and only the node speaks */
 	REASON_ICMP_TRANSLATED, /* an ICMP error, to the client or the node that it is about */
 	/* answered, back the way it came: first is REASON_ECHO_ANSWERED */
 	REASON_ECHO_ANSWERED, /* a ping to a VIP */
@@ -370,6 +373,7 @@ enum reason {
 	REASON_NODE_DOWN,    /* on_down: reset */
 	REASON_TABLE_FULL,   /* nothing in the flow's two buckets may leave */
 	REASON_NO_PORT,      /* no source port free within the tries */
+	REASON_DEADLINE,     /* of drain, reject or removal: the flow is over */
 	/* dropped: first is REASON_NO_BACKEND_DROPPED */
 	REASON_NO_BACKEND_DROPPED, /* on_no_backend: drop */
 	REASON_REFUSE_LIMITED,     /* a refusal over the rate limit */

@@ -10,8 +10,8 @@
 
 /*
  * Whether a known flow gives way to a new one when its client speaks: a UDP session that was idle
- * too long or whose node is DOWN; a SYN on a flow that is closing, or half-open at a node that takes
- * no new flows of this client, or at a node that is DOWN.
+ * too long, or whose node is DOWN or past its deadline; a SYN on a flow that is closing, or half-open
+ * at a node that takes no new flows of this client, or at a node that is DOWN or past its deadline.
  */
 static __always_inline bool is_superseded(const struct place *at, __u8 proto, bool syn, __u32 now, const bool v6)
 {
@@ -24,7 +24,8 @@ static __always_inline bool is_superseded(const struct place *at, __u8 proto, bo
 		return actions & ACTION_DEAD || is_expired(at, now, v6);
 	if (!syn)
 		return false;
-	return class == FLOW_CLOSING || actions & ACTION_DEAD || (class == FLOW_HALF_OPEN && !(actions & (ACTION_NEW | ACTION_STICK)));
+	return class == FLOW_CLOSING || actions & ACTION_DEAD || (class == FLOW_HALF_OPEN && !(actions & (ACTION_NEW | ACTION_STICK))) ||
+	       (node && past_deadline(node, now));
 }
 
 /* Removes the flow of a half that was found, after locking its bucket into place i. */

@@ -19,15 +19,6 @@
 #define EST_IDLE_MIN 60ULL
 #define UDP_IDLE_MIN 1ULL
 
-/* Jiffies since a stamp, which may be a tick ahead of this CPU: then 0. Without a branch. */
-static __always_inline __u32 stamp_age(__u32 stamp, __u32 now)
-{
-	__s32 age = now - (stamp & ~FLOW_CLASS_MASK), negative = age >> 31;
-
-	opaque(negative);
-	return age & ~negative;
-}
-
 /* A score whose maximum is the slot to evict: rank, age, slot. Without a branch: see best_victim(). */
 static __always_inline __u64 eviction_score(__u32 stamp, __u32 now, __u32 slot, __u32 cleared)
 {
@@ -86,7 +77,7 @@ static __always_inline bool may_leave(__u32 ref, bool suspect, __u32 now, const 
 	if (class == FLOW_CLOSING || (class == FLOW_HALF_OPEN && !suspect))
 		return true;
 	idle = idle_time(at.half, now, v6);
-	if (idle > idle_limit(class, at.half->node))
+	if (has_outlived(class, at.half->node, idle, now))
 		return class != FLOW_FREE;
 	if (stamp_age(stamp, now) > idle + 2 * FLOW_CLASS_MASK)
 		__sync_val_compare_and_swap(&at.head->stamps[slot], stamp, stamp_of(now - idle, class));
@@ -147,37 +138,4 @@ static __always_inline __u32 choose_victim(__u32 first, __u32 second, __u32 now,
 		cleared |= 1 << (ref & (2 * BUCKET_SLOTS - 1));
 	}
 	return BUSY_REF;
-}
-
-/* ------------------------------------------------------------------ the sweep */
-
-/* Removes what has expired from one bucket; returns how many flows. */
-static __always_inline __u32 sweep_bucket(__u32 bucket, __u32 now, const bool v6)
-{
-	struct locks held = {{NO_REF, NO_REF, NO_REF, NO_REF}};
-	__u32 removed = 0;
-
-	for (__u32 slot = 0; slot < BUCKET_SLOTS; slot++) {
-		struct place at;
-
-		if (!place_at(&at, bucket << 3 | slot, v6) || !READ_ONCE(at.head->tags[slot]))
-			continue;
-		if (!is_expired(&at, now, v6) || !hold(&held, 0, bucket, v6))
-			continue;
-		/* again, now that nobody can change it */
-		if (READ_ONCE(at.head->tags[slot]) && is_expired(&at, now, v6))
-			removed += v6 ? remove_pair6(at.ref, &held) : remove_pair4(at.ref, &held);
-	}
-	release(&held, v6);
-	return removed;
-}
-
-__attribute__((noinline)) __u32 sweep_bucket4(__u32 bucket, __u32 now)
-{
-	return sweep_bucket(bucket, now, false);
-}
-
-__attribute__((noinline)) __u32 sweep_bucket6(__u32 bucket, __u32 now)
-{
-	return sweep_bucket(bucket, now, true);
 }

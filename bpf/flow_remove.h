@@ -66,19 +66,32 @@ static __always_inline void release(struct locks *l, const bool v6)
 			drop_lock(l->bucket[i], v6);
 }
 
-/* Jiffies after which an idle flow of this class is as good as gone. */
-static __always_inline __u32 idle_limit(__u32 class, __u32 node_id)
+/* Whether a node's flows may go no further. */
+static __always_inline bool past_deadline(const struct node *node, __u32 now)
+{
+	return READ_ONCE(node->status.actions) & ACTION_DEADLINE && (__s32)(now - READ_ONCE(node->deadline)) >= 0;
+}
+
+static __always_inline bool node_past_deadline(__u32 node_id, __u32 now)
+{
+	struct node *node = bpf_map_lookup_elem(&nodes, &node_id);
+
+	return node && past_deadline(node, now);
+}
+
+/* Whether a flow of this class that was idle for so many jiffies is as good as gone. */
+static __always_inline bool has_outlived(__u32 class, __u32 node_id, __u32 idle, __u32 now)
 {
 	struct node *node;
 
 	if (class == FLOW_HALF_OPEN)
-		return half_open_idle * hz;
+		return idle > half_open_idle * hz;
 	if (class == FLOW_CLOSING)
-		return closing_idle * hz;
+		return idle > closing_idle * hz;
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	if (!node)
-		return 0;
-	return class == FLOW_UDP ? node->udp_idle : node->tcp_idle;
+		return true;
+	return class == FLOW_UDP ? idle > node->udp_idle || past_deadline(node, now) : idle > node->tcp_idle;
 }
 
 /* Jiffies since the last packet of either direction. */
@@ -98,9 +111,11 @@ static __always_inline __u32 idle_time(const struct half *half, __u32 now, const
 
 static __always_inline bool is_expired(const struct place *at, __u32 now, const bool v6)
 {
-	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+	__u32 stamp = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]), class = stamp & FLOW_CLASS_MASK;
 
-	return idle_time(at->half, now, v6) > idle_limit(class, at->half->node);
+	if (class == FLOW_CLOSING && stamp_age(stamp, now) <= closing_idle * hz)
+		return false; /* it rests from when it was closed, and the sweep closes without a packet */
+	return has_outlived(class, at->half->node, idle_time(at->half, now, v6), now);
 }
 
 /* Counts a key into or out of those that lie in their second bucket. */

@@ -319,3 +319,12 @@ static __always_inline __u32 stamp_of(__u32 now, enum flow_class class)
 {
 	return (now & ~FLOW_CLASS_MASK) | class;
 }
+
+/* Jiffies since a stamp, which may be a tick ahead of this CPU: then 0. Without a branch. */
+static __always_inline __u32 stamp_age(__u32 stamp, __u32 now)
+{
+	__s32 age = now - (stamp & ~FLOW_CLASS_MASK), negative = age >> 31;
+
+	opaque(negative);
+	return age & ~negative;
+}

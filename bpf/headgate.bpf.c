@@ -6,7 +6,9 @@
 #include "maps.h"
 #include "odd.h"
 #include "refuse.h"
+#include "reset.h"
 #include "service.h"
+#include "sweep.h"
 
 /* The only place that turns a reason into a verdict, and that counts it. */
 static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int reason)
@@ -45,6 +47,8 @@ int headgate(struct xdp_md *ctx)
 		reason = run.p.v6 ? balance(ctx, &run, true) : balance(ctx, &run, false);
 		if (is_refusal(reason))
 			reason = refuse(ctx, &run.p, reason);
+		else if (reason == REASON_RESET_CLIENT)
+			reason = cut_to_rst(ctx, &run.p);
 	}
 	return finish(ctx, &run, reason);
 }

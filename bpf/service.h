@@ -58,7 +58,7 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 		at->half->packets++;
 		at->half->bytes += p->l3_bytes;
 	}
-	if (reason == REASON_REPLIED)
+	if (reason == REASON_REPLIED || reason == REASON_RESET_CLIENT)
 		count_out(at->half->node, p->l3_bytes);
 	else
 		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
@@ -67,16 +67,6 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;
 	return set_hop(p->l3 - ETH_HLEN, run->hop, &run->link, reason);
-}
-
-/* Closes a flow whose client is told that its node is DOWN. */
-static __always_inline int reset_flow(struct run *run, const struct place *at, const bool v6)
-{
-	if (v6)
-		follow_tcp6(at->ref, TCP_RST | at->version << 8, 0, 0, run->now);
-	else
-		follow_tcp4(at->ref, TCP_RST | at->version << 8, 0, 0, run->now);
-	return REASON_NODE_DOWN;
 }
 
 /* No flow delivers this packet: a place without a half says so to the verifier, too. */
@@ -95,6 +85,54 @@ static __always_inline int gives_way(struct run *run, struct place *at, const bo
 	return ends_here(at, MISS);
 }
 
+#define ACTIONS_THAT_END (ACTION_RESET_TCP | ACTION_DEADLINE)
+
+/* Why a flow of this node is over; 0: it is not. */
+static __always_inline int why_over(const struct node *node, bool tcp, __u32 now)
+{
+	if (tcp && READ_ONCE(node->status.actions) & ACTION_RESET_TCP)
+		return REASON_NODE_DOWN;
+	return past_deadline(node, now) ? REASON_DEADLINE : 0;
+}
+
+/* Closes a flow that is over, unless another has its slot meanwhile. */
+static __always_inline void close_found(struct run *run, const struct place *at, const bool v6)
+{
+	if (v6)
+		follow_tcp6(at->ref, TCP_RST | at->version << 8, 0, 0, run->now);
+	else
+		follow_tcp4(at->ref, TCP_RST | at->version << 8, 0, 0, run->now);
+}
+
+/* The client speaks on a TCP flow that may be over: it is told so. Its own RST is for the node. */
+static __always_inline int end_of_request(struct run *run, struct place *at, const struct node *node, const bool v6)
+{
+	int reason = why_over(node, true, run->now);
+
+	if (!reason || run->p.tcp_flags & TCP_RST)
+		return REASON_FORWARDED;
+	close_found(run, at, v6);
+	return ends_here(at, reason);
+}
+
+/*
+ * The node speaks on a flow that may be over. Of TCP the client is told first, by the node's own segment
+ * made an RST: its sequence number is what the client waits for. When the flow is closed already, and of
+ * UDP, the node is told.
+ */
+static __always_inline int end_of_reply(struct run *run, struct place *at, const struct node *node, const bool v6)
+{
+	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+	int reason = why_over(node, is_tcp(&run->p), run->now);
+
+	if (!reason || run->p.tcp_flags & TCP_RST)
+		return REASON_REPLIED;
+	if (class != FLOW_HALF_OPEN && class != FLOW_ESTABLISHED)
+		return ends_here(at, reason);
+	close_found(run, at, v6);
+	return REASON_RESET_CLIENT;
+}
+
 /* Client to node: the hop is the node's. MISS: the flow gives way to a new one. */
 static __always_inline int forward(struct run *run, struct place *at, const bool v6)
 {
@@ -110,13 +148,27 @@ static __always_inline int forward(struct run *run, struct place *at, const bool
 	if (is_tcp(p)) {
 		if (is_syn(p) && is_superseded(at, IPPROTO_TCP, true, run->now, v6))
 			return gives_way(run, at, v6);
-		if (actions & ACTION_RESET_TCP)
-			return ends_here(at, reset_flow(run, at, v6));
-	} else if ((actions & ACTION_DEAD || run->now - at->half->seen > hz) &&
+		if (actions & ACTIONS_THAT_END)
+			return end_of_request(run, at, node, v6);
+	} else if ((actions & (ACTION_DEAD | ACTION_DEADLINE) || run->now - at->half->seen > hz) &&
 		   is_superseded(at, IPPROTO_UDP, false, run->now, v6)) {
 		return gives_way(run, at, v6);
 	}
 	return REASON_FORWARDED;
+}
+
+/* Node to client: the hop is where the client's packets came from. */
+static __always_inline int backward(struct run *run, struct place *at, const bool v6)
+{
+	__u32 node_id = at->half->node;
+	struct node *node = bpf_map_lookup_elem(&nodes, &node_id);
+
+	if (!node)
+		return ends_here(at, REASON_BAD_SERVICE);
+	run->hop = at->half->own.hop;
+	if (READ_ONCE(node->status.actions) & ACTIONS_THAT_END)
+		return end_of_reply(run, at, node, v6);
+	return REASON_REPLIED;
 }
 
 /*
@@ -131,8 +183,7 @@ static __always_inline int known_flow(struct run *run, struct place *at, const b
 		return ends_here(at, REASON_TTL_EXPIRED);
 	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_FORWARD)
 		return forward(run, at, v6);
-	run->hop = at->half->own.hop;
-	return REASON_REPLIED;
+	return backward(run, at, v6);
 }
 
 /*

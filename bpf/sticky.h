@@ -55,7 +55,7 @@ static __always_inline bool node_holds(union stick_word w, __u32 service)
 		return false;
 	s.word = READ_ONCE(*(const __u64 *)&node->status);
 	return s.status.actions & ACTION_STICK && s.status.generation == w.generation && node->service == service &&
-	       !is_full(node, w.node);
+	       !is_full(node, w.node) && !past_deadline(node, bpf_jiffies64());
 }
 
 static __always_inline bool entry_holds(union stick_word w, __u64 born, union stick_rule rule, __u32 service)

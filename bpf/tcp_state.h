@@ -92,6 +92,12 @@ static __always_inline void note_syn_ack(const struct place *reply, __u32 seq, c
 	set_half_flag(&forward, HALF_SYNACK, v6);
 }
 
+/* Closes a flow, whoever ends it. */
+static __always_inline void close_flow(const struct place *at, __u32 now, const bool v6)
+{
+	move_flow(at, word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_FORWARD, FLOW_CLOSING, now, v6);
+}
+
 /* A FIN: the flow closes when both sides have sent theirs. */
 static __always_inline void note_fin(const struct place *at, bool is_forward, __u32 now, const bool v6)
 {

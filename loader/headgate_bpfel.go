@@ -176,7 +176,7 @@ type headgateNode struct {
 	MaxConns  uint32
 	Weight    uint16
 	Unused    uint16
-	Reserved  uint32
+	Deadline  uint32
 }
 
 type headgateNodeAction uint32
@@ -186,15 +186,17 @@ const (
 	headgateNodeActionACTION_DEAD      headgateNodeAction = 2
 	headgateNodeActionACTION_RESET_TCP headgateNodeAction = 4
 	headgateNodeActionACTION_STICK     headgateNodeAction = 8
+	headgateNodeActionACTION_DEADLINE  headgateNodeAction = 16
 )
 
 type headgateNodeInfo struct {
-	_         structs.HostLayout
-	Label     [32]uint8
-	Weight    uint32
-	Unused    uint32
-	CheckedAt int64
-	Reserved  [2]uint64
+	_           structs.HostLayout
+	Label       [32]uint8
+	Weight      uint32
+	RemoveAfter uint32
+	CheckedAt   int64
+	ModeSince   int64
+	Reserved    uint64
 }
 
 type headgateNodeLive struct {
@@ -241,21 +243,23 @@ const (
 	headgateReasonREASON_NEW_FLOW           headgateReason = 10
 	headgateReasonREASON_FORWARDED          headgateReason = 11
 	headgateReasonREASON_REPLIED            headgateReason = 12
-	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 13
-	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 14
-	headgateReasonREASON_NO_BACKEND         headgateReason = 15
-	headgateReasonREASON_NODES_FULL         headgateReason = 16
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 17
-	headgateReasonREASON_NODE_DOWN          headgateReason = 18
-	headgateReasonREASON_TABLE_FULL         headgateReason = 19
-	headgateReasonREASON_NO_PORT            headgateReason = 20
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 21
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 22
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 23
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 24
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 25
-	headgateReasonREASON_THROTTLED          headgateReason = 26
-	headgateReasonREASON_MAX                headgateReason = 27
+	headgateReasonREASON_RESET_CLIENT       headgateReason = 13
+	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 14
+	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 15
+	headgateReasonREASON_NO_BACKEND         headgateReason = 16
+	headgateReasonREASON_NODES_FULL         headgateReason = 17
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 18
+	headgateReasonREASON_NODE_DOWN          headgateReason = 19
+	headgateReasonREASON_TABLE_FULL         headgateReason = 20
+	headgateReasonREASON_NO_PORT            headgateReason = 21
+	headgateReasonREASON_DEADLINE           headgateReason = 22
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 23
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 24
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 25
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 26
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 27
+	headgateReasonREASON_THROTTLED          headgateReason = 28
+	headgateReasonREASON_MAX                headgateReason = 29
 )
 
 type headgateReasonCounters struct {

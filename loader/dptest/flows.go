@@ -192,11 +192,16 @@ func bytes16(v [4]uint32) (b []byte) {
 	return b
 }
 
-// Age makes every flow and all that is known of clients older by d, rounded up to 8 jiffies, as if
-// nothing had happened for that long.
+// Age makes every flow and all that is known of clients older by d, rounded up to 8 jiffies, and deadlines
+// nearer, as if nothing had happened for that long.
 func (b *Bed) Age(d time.Duration) {
 	jiffies := (jiffiesOf(d) + 7) &^ 7
 	b.ageClients(uint64(jiffies))
+	nodes := readAll[loader.Node](b, "nodes")
+	for i := range nodes {
+		nodes[i].Deadline -= jiffies
+	}
+	writeAll(b, "nodes", nodes)
 	age := func(head *loader.BucketHead, i int, half *loader.Half, forward bool) {
 		if head.Tags[i] == 0 {
 			return

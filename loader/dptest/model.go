@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/packet"
 )
 
@@ -21,8 +22,9 @@ type Model struct {
 	services map[Tuple]*modelService // key: protocol and VIP, as Dst
 	vips     map[netip.Addr]bool     // of all services, also of those that are gone
 	nodes    map[uint32]*Node
-	flows    map[Tuple]*modelFlow // by the client's tuple
-	replies  map[Tuple]*modelFlow // by the node's
+	deadline map[uint32]time.Duration // of nodes; counts with ActionDeadline
+	flows    map[Tuple]*modelFlow     // by the client's tuple
+	replies  map[Tuple]*modelFlow     // by the node's
 	sticks   map[clientKey]*modelStick
 	budgets  map[budgetKey]time.Duration // until when a client's flows last at its rate
 	now      time.Duration
@@ -42,6 +44,7 @@ type modelService struct {
 type modelFlow struct {
 	Flow
 	born, seenForward, seenReply time.Duration
+	closed                       time.Duration // since when its class is Closing
 }
 
 // NewModel returns a model of a Bed with empty tables.
@@ -49,7 +52,7 @@ func NewModel(b *Bed) *Model {
 	return &Model{
 		Admits: b.Admits,
 		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
-		nodes: map[uint32]*Node{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
+		nodes: map[uint32]*Node{}, deadline: map[uint32]time.Duration{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
 		sticks: map[clientKey]*modelStick{}, budgets: map[budgetKey]time.Duration{},
 	}
 }
@@ -62,7 +65,7 @@ const (
 
 func vipTuple(s Service) Tuple { return Tuple{Proto: s.Proto, Dst: s.VIP} }
 
-// SetLink, SetSNAT, SetService, RemoveService, SetNode, SetActions, SetHop and Age do to the model
+// SetLink, SetSNAT, SetService, SetNode, SetStatus, SetDeadline, SetHop and Age do to the model
 // what the methods of the same name do to a Bed.
 func (m *Model) SetLink(index uint16, ifindex int, mac packet.MAC) {
 	m.links[index] = modelLink{ifindex, mac}
@@ -82,10 +85,19 @@ func (m *Model) SetService(s Service) {
 }
 
 // SetNode is Bed.SetNode.
-func (m *Model) SetNode(n Node) { m.nodes[n.ID] = &n }
+func (m *Model) SetNode(n Node) { m.nodes[n.ID], m.deadline[n.ID] = &n, m.now }
 
-// SetActions is Bed.SetActions.
-func (m *Model) SetActions(id uint32, actions uint8) { m.nodes[id].Actions = actions }
+// SetStatus is Bed.SetStatus. Health, override, and other modes than backup do not count.
+func (m *Model) SetStatus(id uint32, s loader.NodeStatus) {
+	n := m.nodes[id]
+	n.Actions, n.Generation, n.Backup, n.Free = s.Actions, s.Generation, s.Mode == ModeBackup, s.Lifecycle == 0
+}
+
+// SetDeadline is Bed.SetDeadline.
+func (m *Model) SetDeadline(id uint32, in time.Duration) {
+	m.deadline[id] = m.now + in
+	m.nodes[id].Actions |= ActionDeadline
+}
 
 // SetHop is Bed.SetHop.
 func (m *Model) SetHop(id uint32, hop Hop) { m.nodes[id].Hop = hop }
@@ -96,9 +108,12 @@ func (m *Model) Age(d time.Duration) { m.now += d }
 // SweepAll is Bed.SweepAll.
 func (m *Model) SweepAll() (closed uint32) {
 	for _, f := range m.flows {
-		if m.expired(f) {
+		switch {
+		case m.expired(f):
 			m.remove(f)
 			closed++
+		case f.Class != UDP && m.overdue(f):
+			m.close(f)
 		}
 	}
 	return closed
@@ -114,12 +129,34 @@ func (m *Model) Flows() []Flow {
 	return flows
 }
 
+// expired says whether a flow is as good as gone.
 func (m *Model) expired(f *modelFlow) bool {
+	return m.outlived(f) || f.Class == UDP && m.overdue(f)
+}
+
+// outlived says whether a flow was idle for too long; a closing one rests from when it was closed.
+func (m *Model) outlived(f *modelFlow) bool {
 	node := m.nodes[f.Node]
+	if f.Class == Closing && m.now-f.closed <= closingIdle {
+		return false
+	}
 	limit := map[Class]time.Duration{
 		HalfOpen: halfOpenIdle, Closing: closingIdle, Established: node.TCPIdle, UDP: node.UDPIdle,
 	}[f.Class]
 	return m.idle(f) > limit
+}
+
+// overdue says whether the node of a flow is past its deadline.
+func (m *Model) overdue(f *modelFlow) bool { return m.pastDeadline(m.nodes[f.Node]) }
+
+func (m *Model) pastDeadline(n *Node) bool {
+	return n.Actions&ActionDeadline != 0 && m.now >= m.deadline[n.ID]
+}
+
+func (m *Model) close(f *modelFlow) {
+	if f.Class != Closing {
+		f.Class, f.closed = Closing, m.now
+	}
 }
 
 func (m *Model) remove(f *modelFlow) {
@@ -163,17 +200,30 @@ func (m *Model) forward(p *modelPacket, f *modelFlow) (Outcome, bool) {
 	if m.givesWay(p, f) {
 		return Outcome{}, false
 	}
-	if p.tcp() && m.nodes[f.Node].Actions&ActionResetTCP != 0 {
-		f.Class = Closing
-		return m.refuse(p, "node_down"), true
+	if why := m.whyOver(p, f); why != "" && p.tcp() {
+		m.close(f)
+		return m.refuse(p, why), true
 	}
 	return m.deliver(p, f, "forwarded"), true
+}
+
+// whyOver is the reason why a flow ends with this packet, or empty.
+func (m *Model) whyOver(p *modelPacket, f *modelFlow) string {
+	switch {
+	case p.flags&packet.RST != 0:
+		return "" // that ends it by itself
+	case p.tcp() && m.nodes[f.Node].Actions&ActionResetTCP != 0:
+		return "node_down"
+	case m.overdue(f):
+		return "deadline"
+	}
+	return ""
 }
 
 // givesWay says whether a packet of the client ends the flow that it belongs to, for a new one.
 func (m *Model) givesWay(p *modelPacket, f *modelFlow) bool {
 	actions := m.nodes[f.Node].Actions
-	dead := actions&ActionDead != 0
+	dead := actions&ActionDead != 0 || m.overdue(f)
 	if !p.tcp() {
 		return dead || m.expired(f)
 	}
@@ -184,13 +234,21 @@ func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {
 	if p.ttl <= 1 {
 		return Outcome{Pass, "ttl_expired", p.frame}
 	}
+	reason, why := "replied", m.whyOver(p, f)
+	switch {
+	case why != "" && (f.Class == UDP || f.Class == Closing):
+		return m.refuse(p, why)
+	case why != "":
+		m.close(f)
+		reason = "reset_client"
+	}
 	f.seenReply = m.now
 	f.Reply.Packets++
 	f.Reply.Bytes += p.bytes
 	if p.tcp() {
 		m.follow(p, f, false)
 	}
-	return m.send(p, f.In.reverse(), f.ReplyHop, "replied")
+	return m.send(p, f.In.reverse(), f.ReplyHop, reason)
 }
 
 func (m *Model) deliver(p *modelPacket, f *modelFlow, reason string) Outcome {
@@ -207,7 +265,7 @@ func (m *Model) deliver(p *modelPacket, f *modelFlow, reason string) Outcome {
 func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 	switch {
 	case p.flags&packet.RST != 0:
-		f.Class = Closing
+		m.close(f)
 		return
 	case !fromClient && p.flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK:
 		f.SynAck, f.ExpectAck = true, p.seq+1
@@ -224,7 +282,7 @@ func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 		f.NodeFIN = true
 	}
 	if f.ClientFIN && f.NodeFIN {
-		f.Class = Closing
+		m.close(f)
 	}
 }
 
@@ -241,6 +299,9 @@ func (m *Model) leave(p *modelPacket, out []byte, hop Hop, reason string) Outcom
 	}
 	copy(out, hop.MAC[:])
 	copy(out[6:], link.mac[:])
+	if reason == "reset_client" {
+		out = p.cut(out)
+	}
 	if link.ifindex == p.ifindex {
 		return Outcome{Tx, reason, out}
 	}

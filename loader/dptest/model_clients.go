@@ -36,9 +36,6 @@ func (m *Model) DropStick(service uint32, client netip.Addr) {
 	delete(m.sticks, clientKey{service, client})
 }
 
-// SetGeneration is Bed.SetGeneration.
-func (m *Model) SetGeneration(id uint32, generation uint16) { m.nodes[id].Generation = generation }
-
 // mayOpen says whether a client may open a flow, and if so counts it.
 func (m *Model) mayOpen(s *modelService, client netip.Addr) bool {
 	if client.Is6() {
@@ -70,6 +67,9 @@ func (m *Model) nodeFor(s *modelService, client netip.Addr) (node *Node, reason 
 		return nil, "no_backend"
 	}
 	node, reason = m.choose(s, client)
+	if node != nil && node.Free && len(s.Members) == 0 { // who asks for room does not look
+		return nil, "bad_service"
+	}
 	if s.TTL != 0 && node != nil {
 		entry := Stick{Service: s.ID, Client: client, Node: node.ID, Generation: node.Generation}
 		if node.Backup {
@@ -83,5 +83,5 @@ func (m *Model) nodeFor(s *modelService, client netip.Addr) (node *Node, reason 
 func (m *Model) holds(s *modelService, e *modelStick) bool {
 	node := m.nodes[e.Node]
 	return m.now-e.born <= s.TTL && (e.Tier == 0 || e.Tier == s.Tier) &&
-		node.Service == s.ID && node.Generation == e.Generation && node.Actions&ActionStick != 0 && !m.full(node)
+		node.Service == s.ID && node.Generation == e.Generation && node.Actions&ActionStick != 0 && !m.full(node) && !m.pastDeadline(node)
 }

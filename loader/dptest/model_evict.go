@@ -37,7 +37,8 @@ func (m *Model) makeRoom(v4 bool) bool {
 // firstToLeave returns the flows of which any may leave now: what has expired or, just as dead, is
 // closing; else the oldest half-open flows, else the UDP sessions that are idle for longest. The program
 // orders half-open flows by a time between their first and their last packet, so of them any may leave
-// that is no younger than another is idle.
+// that is no younger than another is idle. A session past its node's deadline leaves before all others
+// once the program, which does not know of it before it looks, takes it for expired.
 func (m *Model) firstToLeave(all []*modelFlow) []*modelFlow {
 	only := func(keep func(*modelFlow) bool) (some []*modelFlow) {
 		for _, f := range all {
@@ -47,8 +48,9 @@ func (m *Model) firstToLeave(all []*modelFlow) []*modelFlow {
 		}
 		return some
 	}
-	if over := only(func(f *modelFlow) bool { return m.expired(f) || f.Class == Closing }); len(over) > 0 {
-		return over
+	overdue := only(func(f *modelFlow) bool { return f.Class == UDP && m.overdue(f) })
+	if over := only(func(f *modelFlow) bool { return m.outlived(f) || f.Class == Closing }); len(over) > 0 {
+		return append(over, overdue...)
 	}
 	for _, class := range []Class{HalfOpen, UDP} {
 		var longest time.Duration
@@ -63,7 +65,7 @@ func (m *Model) firstToLeave(all []*modelFlow) []*modelFlow {
 			return f.Class == class && age+evictionSlack >= longest
 		})
 		if len(some) > 0 {
-			return some
+			return append(some, overdue...)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func (m *Model) newFlow(p *modelPacket, admitted bool) Outcome {
 	}
 	node, reason := m.nodeFor(service, p.tuple.Src.Addr())
 	switch {
-	case node == nil && reason == "no_backend_dropped":
+	case node == nil && (reason == "no_backend_dropped" || reason == "bad_service"):
 		return Outcome{Drop, reason, p.frame}
 	case node == nil:
 		return m.refuse(p, reason)

@@ -180,6 +180,20 @@ func (p *modelPacket) rewritten(to Tuple) []byte {
 	return out
 }
 
+// cut is a rewritten segment as the RST that it becomes. Its TCP checksum is left to be judged by itself.
+func (p *modelPacket) cut(out []byte) []byte {
+	out = out[:p.l4+20]
+	if p.tuple.Src.Addr().Is4() {
+		binary.BigEndian.PutUint16(out[14+2:], uint16(len(out)-14))
+	} else {
+		binary.BigEndian.PutUint16(out[14+4:], uint16(len(out)-14-40))
+	}
+	tcp := out[p.l4:]
+	tcp[12], tcp[13] = 5<<4, byte(packet.RST|p.flags&packet.ACK)
+	clear(tcp[14:]) // window, checksum, urgent pointer
+	return out
+}
+
 // SameButChecksums says whether got is what the model wants. For a packet that is sent on, checksums
 // are not compared byte by byte: they must be as right, or as wrong, as those that came in.
 func (m *Model) SameButChecksums(in []byte, want Outcome, got []byte) bool {
@@ -187,7 +201,18 @@ func (m *Model) SameButChecksums(in []byte, want Outcome, got []byte) bool {
 	if reason != "" || slices.Equal(want.Frame, got) || len(want.Frame) != len(got) {
 		return slices.Equal(want.Frame, got)
 	}
-	for _, f := range p.checksumFields() {
+	fields := p.checksumFields()
+	if want.Reason == "reset_client" {
+		// A new checksum: right, whatever came in. The pseudo header's length and protocol are not in wrongness.
+		tcp := &fields[0]
+		tcp.end = len(got)
+		if (wrongness(got, *tcp)+20+packet.ProtoTCP)%0xffff != 0 {
+			return false
+		}
+		copy(got[tcp.offset:tcp.offset+2], want.Frame[tcp.offset:])
+		fields = fields[1:]
+	}
+	for _, f := range fields {
 		if wrongness(in, f) != wrongness(got, f) {
 			return false
 		}

@@ -28,9 +28,10 @@ import (
 //	forget ID                        takes the service's port away
 //	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D] [max-conns N] [weight N]
 //	     [of SERVICE] [generation N] [backup] ACTIONS...
-//	actions ID ACTIONS...            of new, dead, reset, stick, none
+//	actions ID ACTIONS...            of new, dead, reset, stick, deadline, none
 //	generation ID N                  of a node: stick entries of another one are dead
 //	unstick SERVICE CLIENT           takes a stick entry away
+//	deadline ID DURATION             the node's flows end so long from now; adds that action
 //	hop ID LINK/MAC|unresolved
 //	age DURATION                     makes every flow, and all that is known of clients, so much older
 //	sweep                            closes what has expired

@@ -115,6 +115,8 @@ func (a *args) actions() (actions uint8) {
 			actions |= ActionResetTCP
 		case "stick":
 			actions |= ActionStick
+		case "deadline":
+			actions |= ActionDeadline
 		case "none":
 		default:
 			a.fail("unknown action %s", word)
@@ -217,6 +219,9 @@ func (t *telling) setTables(word string, a *args) bool {
 	case "unstick":
 		service, client := uint32(a.number()), a.addr()
 		a.then(func() { t.bed.DropStick(service, client) })
+	case "deadline":
+		id, in := uint32(a.number()), a.duration()
+		a.then(func() { t.bed.SetDeadline(id, in) })
 	case "hop":
 		id, hop := uint32(a.number()), a.hop()
 		a.then(func() { t.bed.SetHop(id, hop) })

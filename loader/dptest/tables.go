@@ -20,7 +20,11 @@ const (
 	ActionDead     = 2
 	ActionResetTCP = 4
 	ActionStick    = 8
+	ActionDeadline = 16
 )
+
+// ModeBackup is the mode of a node that the program looks at, see enum node_mode.
+const ModeBackup = 3
 
 // Service is a port of a VIP, with its scheduling table.
 type Service struct {
@@ -51,6 +55,7 @@ type Node struct {
 	TCPIdle, UDPIdle     time.Duration // 0: an hour, 16 seconds
 	MaxConns             uint32        // 0: no limit
 	Weight               uint16        // of LeastConn; 0: 1
+	Free                 bool          // the id is nobody's
 }
 
 // Hop is a next hop: a link's index and a MAC. The zero Hop is unresolved.
@@ -206,12 +211,15 @@ func (b *Bed) SetNode(n Node) {
 	}
 	status := loader.NodeStatus{Lifecycle: 1, Actions: n.Actions, Generation: n.Generation}
 	if n.Backup {
-		status.Mode = 3
+		status.Mode = ModeBackup
+	}
+	if n.Free {
+		status.Lifecycle = 0
 	}
 	b.update("nodes", n.ID, loader.Node{
 		Hop: n.Hop.word(), Status: status, Service: n.Service,
 		Addr: addr16(n.Address.Addr()), Port: be16(n.Address.Port()), Family: familyOf(n.Address.Addr()), Proto: n.Proto,
-		TcpIdle: jiffiesOf(n.TCPIdle), UdpIdle: jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
+		Deadline: uint32(b.jiffies()), TcpIdle: jiffiesOf(n.TCPIdle), UdpIdle: jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
 		MaxConns: n.MaxConns, Weight: n.Weight,
 	})
 	live := b.Live(n.ID)
@@ -232,6 +240,23 @@ func (b *Bed) SetGeneration(id uint32, generation uint16) {
 	var record loader.Node
 	b.lookup("nodes", id, &record)
 	record.Status.Generation = generation
+	b.update("nodes", id, record)
+}
+
+// SetStatus replaces a node's whole status.
+func (b *Bed) SetStatus(id uint32, status loader.NodeStatus) {
+	var record loader.Node
+	b.lookup("nodes", id, &record)
+	record.Status = status
+	b.update("nodes", id, record)
+}
+
+// SetDeadline sets when a node's flows end, counted from now, and the action that makes it count.
+func (b *Bed) SetDeadline(id uint32, in time.Duration) {
+	var record loader.Node
+	b.lookup("nodes", id, &record)
+	record.Deadline = uint32(b.jiffies()) + uint32(int64(in)*HZ/int64(time.Second))
+	record.Status.Actions |= ActionDeadline
 	b.update("nodes", id, record)
 }
 

@@ -65,9 +65,9 @@ func exportConfig(c *lb.Config) *yaml.Node {
 
 // defaultsBeside are the defaults of a config of which the file says only what others follow from.
 func defaultsBeside(c *lb.Config) *lb.Config {
-	def := lb.Config{Check: lb.Check{Interval: c.Check.Interval}}
+	def := lb.Config{Protocol: c.Protocol, Check: lb.Check{Interval: c.Check.Interval}}
 	def.SetDefaults()
-	def.Check.Interval = lb.DefaultCheckInterval
+	def.Protocol, def.Check.Interval = lb.Protocols[0], lb.DefaultCheckInterval
 	return &def
 }
 

@@ -127,6 +127,14 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 		OnDown:      rapid.SampledFrom(lb.OnDowns).Draw(t, "on_down"),
 	}
 	if rapid.Bool().Draw(t, "tuned") {
+		deadline := func(name string) time.Duration {
+			if rapid.Bool().Draw(t, "no "+name) {
+				return lb.NoDeadline
+			}
+			return span(name, lb.DeadlineSpan)
+		}
+		c.DrainDeadline, c.RejectDeadline = deadline("drain_deadline"), deadline("reject_deadline")
+		c.RemoveDeadline = span("remove_deadline", lb.DeadlineSpan)
 		c.TCPIdle, c.UDPIdle = span("tcp_idle", lb.TCPIdleSpan), span("udp_idle", lb.UDPIdleSpan)
 		c.Check = lb.Check{
 			Type:     rapid.SampledFrom(lb.CheckTypes).Draw(t, "check"),

@@ -102,6 +102,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 			Configs: []lb.Config{{
 				Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
 				TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
+				DrainDeadline: lb.NoDeadline, RejectDeadline: lb.NoDeadline, RemoveDeadline: 300 * time.Second,
 				Check: lb.Check{
 					Type: lb.CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
 					Codes: "200-399", TLS: lb.Off, Verify: lb.On,
@@ -124,6 +125,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	web := lb.Config{
 		Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 		TCPIdle: 10 * time.Minute, UDPIdle: 30 * time.Second,
+		DrainDeadline: 2 * time.Hour, RejectDeadline: 90 * time.Second, RemoveDeadline: 10 * time.Minute,
 		Check: lb.Check{
 			Type: lb.CheckHTTPBody, Port: 8081, UDPPort: 53, Interval: 2 * time.Second, Timeout: 250 * time.Millisecond, Attempts: 2, Rise: 4,
 			Path: "/healthz?full=1", Host: "www.example.com:8443", Codes: "200,204,3xx", Body: `"ok":\s*true`,
@@ -140,6 +142,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	web.SetDefaults()
 	udp := dns
 	udp.Protocol, udp.OnNoBackend = lb.UDP, lb.NoBackendDrop
+	udp.DrainDeadline = lb.NoDeadline
 	dns.SetDefaults()
 	udp.SetDefaults()
 	want := &File{

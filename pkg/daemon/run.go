@@ -255,8 +255,8 @@ func (d *daemon) tookOver() {
 func remembered(restored []reconcile.Restored) map[lb.NodeKey]state.Known {
 	known := map[lb.NodeKey]state.Known{}
 	for _, r := range restored {
-		if !r.Removed && !r.CheckedAt.IsZero() {
-			known[r.Key] = state.Known{Health: r.Health, At: r.CheckedAt}
+		if !r.Removed {
+			known[r.Key] = state.Known{Health: r.Health, At: r.CheckedAt, Mode: r.Mode, ModeSince: r.ModeSince}
 		}
 	}
 	return known

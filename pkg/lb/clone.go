@@ -43,5 +43,6 @@ func (c Config) EqualButNodes(a Config) bool {
 	return c.ID == a.ID && c.Port == a.Port && c.Protocol == a.Protocol && c.Algorithm == a.Algorithm &&
 		c.OnNoBackend == a.OnNoBackend && c.OnDown == a.OnDown &&
 		c.TCPIdle == a.TCPIdle && c.UDPIdle == a.UDPIdle &&
+		c.DrainDeadline == a.DrainDeadline && c.RejectDeadline == a.RejectDeadline && c.RemoveDeadline == a.RemoveDeadline &&
 		c.Check == a.Check
 }

@@ -7,6 +7,10 @@ const (
 	DefaultWeight  = 50
 	DefaultTCPIdle = time.Hour
 	DefaultUDPIdle = 16 * time.Second
+	// Of UDP; TCP connections end by themselves, and have none.
+	DefaultDrainDeadline  = 5 * time.Minute
+	DefaultRejectDeadline = time.Minute
+	DefaultRemoveDeadline = 5 * time.Minute // of both
 )
 
 // SetDefaults fills what is zero in b, its configs and their nodes, except a node's weight: there 0
@@ -25,6 +29,13 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.OnDown, DownKeep)
 	setDefault(&c.TCPIdle, DefaultTCPIdle)
 	setDefault(&c.UDPIdle, DefaultUDPIdle)
+	drain, reject := NoDeadline, NoDeadline
+	if c.Protocol == UDP {
+		drain, reject = DefaultDrainDeadline, DefaultRejectDeadline
+	}
+	setDefault(&c.DrainDeadline, drain)
+	setDefault(&c.RejectDeadline, reject)
+	setDefault(&c.RemoveDeadline, DefaultRemoveDeadline)
 	c.Check.SetDefaults()
 	for i := range c.Nodes {
 		c.Nodes[i].SetDefaults()

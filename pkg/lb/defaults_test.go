@@ -13,6 +13,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	want := Config{
 		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep,
 		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
+		DrainDeadline: NoDeadline, RejectDeadline: NoDeadline, RemoveDeadline: 300 * time.Second,
 		Check: Check{
 			Type: CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
 			Codes: "200-399", TLS: Off, Verify: On,
@@ -22,6 +23,11 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if diff := cmp.Diff(want, b.Configs[0]); diff != "" {
 		t.Error(diff)
 	}
+	udp := Config{Protocol: UDP}
+	udp.SetDefaults()
+	if udp.DrainDeadline != 300*time.Second || udp.RejectDeadline != 60*time.Second || udp.RemoveDeadline != 300*time.Second {
+		t.Errorf("deadlines of UDP: drain %s, reject %s, remove %s", udp.DrainDeadline, udp.RejectDeadline, udp.RemoveDeadline)
+	}
 	if DefaultWeight != 50 {
 		t.Errorf("weight: %d", DefaultWeight)
 	}
@@ -30,6 +36,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 func TestDefaultsLeaveWhatIsSet(t *testing.T) {
 	set := Config{
 		Port: 1, Protocol: UDP, Algorithm: "other", OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
+		DrainDeadline: 3, RejectDeadline: 4, RemoveDeadline: 10,
 		Check: Check{
 			Type: CheckConnection, Port: 5, UDPPort: 10, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9,
 			Path: "/a", Host: "b", Codes: "200", Body: "c", TLS: On, Verify: Off, CAFile: "/d", Send: "e", Expect: "f", Service: "g",

@@ -195,6 +195,38 @@ func span(s Span) kind[time.Duration] {
 	}
 }
 
+// deadlineNone is how people write NoDeadline.
+const deadlineNone = "none"
+
+// deadline is a duration inside DeadlineSpan, or none.
+func deadline() kind[time.Duration] {
+	k := span(DeadlineSpan)
+	k.must += ", or " + deadlineNone
+	k.parse = func(s string) (time.Duration, error) {
+		if s == deadlineNone {
+			return NoDeadline, nil
+		}
+		d, err := parseDuration(s)
+		if err != nil {
+			err = fmt.Errorf("must be %s, not %q", k.must, s)
+		}
+		return d, err
+	}
+	k.text = func(d time.Duration) string {
+		if d == NoDeadline {
+			return deadlineNone
+		}
+		return FormatDuration(d)
+	}
+	k.judge = func(d time.Duration) string {
+		if d == NoDeadline {
+			return ""
+		}
+		return DeadlineSpan.Reason(d)
+	}
+	return k
+}
+
 func parseDuration(s string) (time.Duration, error) {
 	text := s
 	if plainDigits.MatchString(s) {

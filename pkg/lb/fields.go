@@ -28,6 +28,9 @@ var trafficFields = []Field[Config]{
 	of("on_down", "`WHAT` happens to the TCP connections of a node that goes DOWN", word(OnDowns), func(c *Config) *OnDown { return &c.OnDown }),
 	of("tcp_idle", "`TIME` without a packet after which a connection is forgotten", span(TCPIdleSpan), func(c *Config) *time.Duration { return &c.TCPIdle }),
 	of("udp_idle", "`TIME` without a datagram after which a session ends", span(UDPIdleSpan), func(c *Config) *time.Duration { return &c.UDPIdle }),
+	of("drain_deadline", "`TIME` after which the flows of a node in mode drain end", deadline(), func(c *Config) *time.Duration { return &c.DrainDeadline }),
+	of("reject_deadline", "`TIME` after which the flows of a node in mode reject end", deadline(), func(c *Config) *time.Duration { return &c.RejectDeadline }),
+	of("remove_deadline", "`TIME` after which the flows of a removed node end", span(DeadlineSpan), func(c *Config) *time.Duration { return &c.RemoveDeadline }),
 }
 
 // NodeFields are the keys of a node.

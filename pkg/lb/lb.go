@@ -39,9 +39,19 @@ type Config struct {
 	OnDown      OnDown
 	TCPIdle     time.Duration // established TCP flow without a packet
 	UDPIdle     time.Duration // UDP session without a datagram
-	Check       Check
-	Nodes       []Node
+
+	// How long the flows of a node may go on once it is in mode drain, in mode reject, or removed;
+	// NoDeadline for ever. A node that is removed has one always.
+	DrainDeadline  time.Duration
+	RejectDeadline time.Duration
+	RemoveDeadline time.Duration
+
+	Check Check
+	Nodes []Node
 }
+
+// NoDeadline is a deadline that never falls.
+const NoDeadline time.Duration = -1
 
 // Node is one backend of a config. Within a config the address identifies it: a node with another
 // address is another node, one with another label, weight, mode or override is the same.

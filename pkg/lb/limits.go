@@ -40,6 +40,9 @@ var (
 	// below half of their circle of 49 days.
 	TCPIdleSpan = Span{time.Minute, 7 * 24 * time.Hour}
 	UDPIdleSpan = Span{time.Second, 24 * time.Hour}
+
+	// Of a node's flows: see the fields of Config. Short of the same half circle.
+	DeadlineSpan = Span{time.Second, 7 * 24 * time.Hour}
 )
 
 // LabelMin and LabelMax bound the length of a label in bytes. The tables in the kernel hold 32.

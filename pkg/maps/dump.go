@@ -168,12 +168,24 @@ func (r *Reader) dumpNodes(yield emit) {
 			continue
 		}
 		s := n.Status
-		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] generation %d hop %s service %d snats %d+%d idle tcp %s udp %s max_conns %d flows divided by %d",
+		if !yield(entry(id, "%s/%s %s mode %s health %s override %s actions [%s] generation %d hop %s service %d snats %d+%d idle tcp %s udp %s max_conns %d flows divided by %d%s",
 			n.Address, n.Protocol, s.Lifecycle, s.Mode, s.Health, s.Override, s.Actions, s.Generation, n.Hop,
-			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP, n.Load.MaxConns, n.Load.Weight), err) || err != nil {
+			n.Service, n.SNATs.First, n.SNATs.Count, n.Idle.TCP, n.Idle.UDP, n.Load.MaxConns, n.Load.Weight, r.deadline(n.Deadline)), err) || err != nil {
 			return
 		}
 	}
+}
+
+// deadline says in words when one falls, or fell; nothing when there is none.
+func (r *Reader) deadline(at Moment) string {
+	if at == 0 {
+		return ""
+	}
+	left := r.Time(at).Sub(r.now()).Round(time.Second)
+	if left < 0 {
+		return fmt.Sprintf(" deadline %s ago", -left)
+	}
+	return fmt.Sprintf(" deadline in %s", left)
 }
 
 // The source ports of NAT, as in bpf/abi.h.
@@ -224,7 +236,12 @@ func (r *Reader) dumpNodesInfo(yield emit) {
 		if !i.CheckedAt.IsZero() {
 			checked = i.CheckedAt.UTC().Format(time.RFC3339Nano)
 		}
-		if !yield(entry(id, "%s weight %d checked %s", i.Label, i.Weight, checked), err) || err != nil {
+		mode := ""
+		if i.ModeSince != 0 {
+			mode = fmt.Sprintf(" mode set %s ago", r.now().Sub(r.Time(i.ModeSince)).Round(time.Second))
+		}
+		if !yield(entry(id, "%s weight %d checked %s%s flows %s after removal",
+			i.Label, i.Weight, checked, mode, i.RemoveAfter), err) || err != nil {
 			return
 		}
 	}

@@ -26,8 +26,14 @@ func dumped(t *testing.T, r *Reader, name string) string {
 func fill(t *testing.T, tb Tables) {
 	t.Helper()
 	vip := VIP{netip.MustParseAddr("203.0.113.10"), 80, lb.TCP}
+	n, now := someNode, time.Now()
+	n.Status.Actions |= HasDeadline
+	n.Deadline = tb.Moment(now.Add(90 * time.Second))
 	must(t,
-		tb.WriteNode(7, someNode), tb.WriteNodeInfo(7, NodeInfo{Label: "web-1", Weight: 50, CheckedAt: time.Unix(1_800_000_000, 0)}),
+		tb.WriteNode(7, n), tb.WriteNodeInfo(7, NodeInfo{
+			Label: "web-1", Weight: 50, CheckedAt: time.Unix(1_800_000_000, 0),
+			ModeSince: tb.Moment(now.Add(-time.Hour)), RemoveAfter: 5 * time.Minute,
+		}),
 		tb.StartNode(7, 41), tb.WriteSlots(100, append(PackNodes([]uint32{7}), PackMembers([]uint32{7, 8})...)),
 		tb.WriteService(5, ServiceWord{Offset: 100, Length: 1, Algorithm: Hash, Limited: true, Stick: true, Throttle: true}),
 		tb.WriteStickPolicy(5, StickPolicy{TTL: 30 * time.Minute, Slides: true, Tier: 4}), tb.WriteThrottlePolicy(5, ThrottlePolicy{Group: 3, Rate: 20}),
@@ -49,11 +55,11 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 			"services_info": "5: 203.0.113.10:80/tcp web",
 			"slots": "100: nodes 7 (service 5)\n101: 1 words of members (service 5)\n102: members 7 8 (service 5)\n" +
 				"200: node 7 (service 7)\n201: node 8 up to 0.5000, else node 7 (service 7)",
-			"nodes": "7: 10.0.0.9:8080/tcp present mode drain health DOWN override up actions [dead,reset-tcp] " +
-				"generation 65535 hop 3>02:00:00:00:00:07 service 5 snats 2+3 idle tcp 1h0m0s udp 16s max_conns 100 flows divided by 50",
+			"nodes": "7: 10.0.0.9:8080/tcp present mode drain health DOWN override up actions [dead,reset-tcp,deadline] " +
+				"generation 65535 hop 3>02:00:00:00:00:07 service 5 snats 2+3 idle tcp 1h0m0s udp 16s max_conns 100 flows divided by 50 deadline in 1m30s",
 			"nodes_live":  "7: active 0 next port 1577",
 			"nodes_stats": "7: in 0 packets 0 bytes, out 0 packets 0 bytes, 0 flows",
-			"nodes_info":  "7: web-1 weight 50 checked 2027-01-15T08:00:00Z",
+			"nodes_info":  "7: web-1 weight 50 checked 2027-01-15T08:00:00Z mode set 1h0m0s ago flows 5m0s after removal",
 			"snats":       "2: 10.0.0.1",
 			"ours":        "3: 0000000000000005 (2 bits)",
 			"links":       "1: interface 1 mac 02:00:00:00:00:01",

@@ -3,6 +3,7 @@ package maps
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/headgate/headgate/loader"
 )
@@ -10,6 +11,8 @@ import (
 // FakeSizes are the sizes of a Fake's maps, in entries. Zero fields get a small default.
 type FakeSizes struct {
 	Nodes, Services, Slots, VIPs, Buckets4, Buckets6 int
+
+	Now func() time.Time // nil: time.Now
 }
 
 // Fake is Tables in the memory of the process, laid out as in the kernel. What packets would do to
@@ -26,6 +29,9 @@ func NewFake(sizes FakeSizes) *Fake {
 			return otherwise
 		}
 		return n
+	}
+	if sizes.Now == nil {
+		sizes.Now = time.Now
 	}
 	nodes, services := or(sizes.Nodes, 1024), or(sizes.Services, 256)
 	out := &fakeOutside{
@@ -50,6 +56,7 @@ func NewFake(sizes FakeSizes) *Fake {
 			ours:         make([]uint64, OursWords),
 			links:        make([]loader.LinkEntry, linksMax),
 			meta:         fakeMeta(),
+			timeline:     newTimeline(sizes.Now),
 		},
 		outside: out,
 	}}

@@ -74,6 +74,10 @@ func (f *Faulty) WriteStatus(id uint32, s Status) error {
 	return f.write("write status", func() error { return f.Tables.WriteStatus(id, s) })
 }
 
+func (f *Faulty) WriteDeadline(id uint32, at Moment) error {
+	return f.write("write deadline", func() error { return f.Tables.WriteDeadline(id, at) })
+}
+
 func (f *Faulty) WriteHop(id uint32, h Hop) error {
 	return f.write("write hop", func() error { return f.Tables.WriteHop(id, h) })
 }

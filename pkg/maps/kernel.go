@@ -3,6 +3,7 @@ package maps
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -20,6 +21,7 @@ type Kernel struct {
 // NewKernel maps the maps of a loader. They must stay open until Close.
 func NewKernel(m *loader.Maps) (*Kernel, error) {
 	k := &Kernel{store: &store{outside: &kernelOutside{maps: m}}}
+	k.timeline = newTimeline(time.Now)
 	if err := k.mapAll(m); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -41,7 +43,7 @@ func (k *Kernel) Close() error {
 	for _, b := range k.mapped {
 		errs = append(errs, unix.Munmap(b))
 	}
-	k.mapped, k.memory = nil, memory{meta: k.meta}
+	k.mapped, k.memory = nil, memory{meta: k.meta, timeline: k.timeline}
 	return errors.Join(errs...)
 }
 

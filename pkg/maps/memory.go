@@ -22,6 +22,7 @@ type memory struct {
 	ours         []uint64
 	links        []loader.LinkEntry
 	meta         loader.Meta
+	timeline
 }
 
 // outside is what is no memory: hash, redirect and per-CPU maps.

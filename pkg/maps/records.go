@@ -51,16 +51,17 @@ type Actions uint8
 
 // Actions, as bits.
 const (
-	TakesNew Actions = 1 << iota // new flows may go there
-	Dead                         // UDP flows are picked anew
-	ResetTCP                     // established TCP flows are answered with RST
-	Sticks                       // new flows of clients that stick to it may go there
+	TakesNew    Actions = 1 << iota // new flows may go there
+	Dead                            // UDP flows are picked anew
+	ResetTCP                        // TCP flows end with an RST
+	Sticks                          // new flows of clients that stick to it may go there
+	HasDeadline                     // from the node's deadline on all its flows end
 )
 
 // String lists the bits.
 func (a Actions) String() string {
 	s := ""
-	for i, name := range []string{"new", "dead", "reset-tcp", "stick"} {
+	for i, name := range []string{"new", "dead", "reset-tcp", "stick", "deadline"} {
 		if a>>i&1 == 0 {
 			continue
 		}
@@ -115,6 +116,7 @@ type Node struct {
 	Idle     Idle
 	SNATs    SNATRange
 	Load     Load
+	Deadline Moment // exact to a jiffy; none unless Status has HasDeadline
 }
 
 // Load is what a node's active flows are measured by.
@@ -125,9 +127,11 @@ type Load struct {
 
 // NodeInfo is what people need to know of a node when no daemon runs.
 type NodeInfo struct {
-	Label     string // cut at 32 bytes
-	Weight    int
-	CheckedAt time.Time // of the last check's result; zero: none. Nanoseconds, no zone
+	Label       string // cut at 32 bytes
+	Weight      int
+	CheckedAt   time.Time     // of the last check's result; zero: none. Nanoseconds, no zone
+	ModeSince   Moment        // when the mode was set
+	RemoveAfter time.Duration // that its flows may go on when it is removed; milliseconds
 }
 
 // StickPolicy says how long clients of a service stick to its nodes.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/headgate/headgate/loader"
@@ -35,8 +36,12 @@ func (s *store) ReadNode(id uint32) (Node, error) {
 	tcp, udp := split64(atomic.LoadUint64(word64(&n.TcpIdle)))
 	first, count := split32(atomic.LoadUint32(word32(&n.SnatFirst)))
 	weight, _ := split32(atomic.LoadUint32(word32(&n.Weight)))
+	status, deadline := decodeStatus(atomic.LoadUint64(word64(&n.Status))), Moment(0)
+	if status.Actions&HasDeadline != 0 {
+		deadline = s.jiffiesMoment(atomic.LoadUint32(&n.Deadline))
+	}
 	return Node{
-		Status:   decodeStatus(atomic.LoadUint64(word64(&n.Status))),
+		Status:   status,
 		Hop:      decodeHop(atomic.LoadUint64(&n.Hop)),
 		Address:  netip.AddrPortFrom(decodeAddr(n.Addr, n.Family), swap16(n.Port)),
 		Protocol: decodeProtocol(n.Proto),
@@ -44,6 +49,7 @@ func (s *store) ReadNode(id uint32) (Node, error) {
 		Idle:     Idle{TCP: s.duration(tcp), UDP: s.duration(udp)},
 		SNATs:    SNATRange{First: first, Count: count},
 		Load:     Load{MaxConns: atomic.LoadUint32(&n.MaxConns), Weight: weight},
+		Deadline: deadline,
 	}, nil
 }
 
@@ -69,6 +75,9 @@ func (s *store) WriteNode(id uint32, n Node) error {
 		return err
 	}
 	if err := s.WriteLoad(id, n.Load); err != nil {
+		return err
+	}
+	if err := s.WriteDeadline(id, n.Deadline); err != nil {
 		return err
 	}
 	return s.WriteStatus(id, n.Status)
@@ -111,6 +120,15 @@ func (s *store) WriteSNATs(id uint32, r SNATRange) error {
 	return nil
 }
 
+func (s *store) WriteDeadline(id uint32, m Moment) error {
+	n, err := at("nodes", s.nodes, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint32(&n.Deadline, s.momentJiffies(m))
+	return nil
+}
+
 func (s *store) WriteLoad(id uint32, l Load) error {
 	n, err := at("nodes", s.nodes, id)
 	if err != nil {
@@ -147,9 +165,11 @@ func (s *store) ReadNodeInfo(id uint32) (NodeInfo, error) {
 		return NodeInfo{}, err
 	}
 	return NodeInfo{
-		Label:     uncut(i.Label),
-		Weight:    int(i.Weight),
-		CheckedAt: decodeTime(atomic.LoadInt64(&i.CheckedAt)),
+		Label:       uncut(i.Label),
+		Weight:      int(i.Weight),
+		CheckedAt:   decodeTime(atomic.LoadInt64(&i.CheckedAt)),
+		ModeSince:   Moment(i.ModeSince),
+		RemoveAfter: time.Duration(i.RemoveAfter) * time.Millisecond,
 	}, nil
 }
 
@@ -162,6 +182,8 @@ func (s *store) WriteNodeInfo(id uint32, info NodeInfo) error {
 		i.Label = label
 	}
 	i.Weight = uint32(info.Weight)
+	i.ModeSince = int64(info.ModeSince)
+	i.RemoveAfter = uint32(info.RemoveAfter / time.Millisecond)
 	atomic.StoreInt64(&i.CheckedAt, encodeTime(info.CheckedAt))
 	return nil
 }

@@ -19,18 +19,23 @@ type Tables interface {
 	// Limits says how many entries there are room for.
 	Limits() Limits
 
+	// Moment and Time turn times of this process into such as outlive it, and back.
+	Moment(t time.Time) Moment
+	Time(m Moment) time.Time
+
 	// ReadNode returns the record of a node id; its lifecycle is Free when nobody has it.
 	ReadNode(id uint32) (Node, error)
 	// WriteNode replaces the whole record, status last. Only for an id that no table and no flow
 	// names: a packet could see a mixture.
 	WriteNode(id uint32, n Node) error
-	// WriteStatus, WriteHop, WriteIdle and WriteSNATs replace one part of a record in one store, and
-	// WriteLoad two that have nothing to do with each other, so they may be used while packets read it.
+	// WriteStatus, WriteHop, WriteIdle, WriteSNATs and WriteDeadline replace one part of a record in one store,
+	// and WriteLoad two that have nothing to do with each other, so they may be used while packets read it.
 	WriteStatus(id uint32, s Status) error
 	WriteHop(id uint32, h Hop) error
 	WriteIdle(id uint32, i Idle) error
 	WriteSNATs(id uint32, r SNATRange) error
 	WriteLoad(id uint32, l Load) error
+	WriteDeadline(id uint32, at Moment) error
 	// StartNode readies the counters of an id for a new owner: traffic zero, the next source port
 	// counted from nextPort.
 	StartNode(id uint32, nextPort uint64) error

@@ -88,7 +88,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		must(t, tb.WriteStatus(7, n.Status), tb.WriteHop(7, n.Hop), tb.WriteIdle(7, n.Idle), tb.WriteSNATs(7, n.SNATs), tb.WriteLoad(7, n.Load))
 		same(t, "node after its parts", n)(tb.ReadNode(7))
 
-		info := NodeInfo{Label: "web-1", Weight: 255, CheckedAt: time.Unix(1_800_000_000, 123)}
+		info := NodeInfo{
+			Label: "web-1", Weight: 255, CheckedAt: time.Unix(1_800_000_000, 123), ModeSince: 1<<62 + 3, RemoveAfter: 168*time.Hour - time.Millisecond,
+		}
 		must(t, tb.WriteNodeInfo(7, info), tb.WriteNodeInfo(8, NodeInfo{Label: "x"}))
 		same(t, "node info", info)(tb.ReadNodeInfo(7))
 		must(t, tb.StartNode(7, 99))

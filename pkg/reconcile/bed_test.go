@@ -58,6 +58,25 @@ func (w *world) options() Options {
 	return Options{SNAT: w.snat, Log: slog.New(slog.DiscardHandler), Now: w.clock.Now}
 }
 
+// restart is a new process on the old tables, with what it finds there.
+func (w *world) restart() {
+	w.t.Helper()
+	w.r = New(w.tables, w.options())
+	restored, err := w.r.Restore()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.state = state.New(w.clock.Now)
+	known := map[lb.NodeKey]state.Known{}
+	for _, r := range restored {
+		if !r.Removed {
+			known[r.Key] = state.Known{Health: r.Health, At: r.CheckedAt, Mode: r.Mode, ModeSince: r.ModeSince}
+		}
+	}
+	w.state.Remember(known)
+	w.setHops()
+}
+
 func address(name string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, name[0] - 'a' + 1}), 8080)
 }
@@ -69,7 +88,8 @@ func (w *world) balancer(p lb.Protocol, nodes ...string) lb.Balancer {
 	c := lb.Config{
 		Port: 80, Protocol: p, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
 		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
-		Check: lb.Check{Type: lb.CheckConnection, Interval: time.Second},
+		RemoveDeadline: lb.DefaultRemoveDeadline,
+		Check:          lb.Check{Type: lb.CheckConnection, Interval: time.Second},
 	}
 	if p == lb.UDP {
 		b.Label, b.IPv4, c.Port = "dns", netip.MustParseAddr("203.0.113.11"), 53

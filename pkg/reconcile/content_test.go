@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/headgate/headgate/pkg/maps"
 )
@@ -36,7 +37,12 @@ func content(t maps.Tables, r *maps.Reader) string {
 			a, _ := t.ReadSNAT(n.SNATs.First + i)
 			sources = append(sources, a.String())
 		}
-		line("node %s %s %s %s weight %d %+v hop %s from %v idle %v load %v", n.VIP, n.Balancer, n.Address, n.Label, n.Weight, n.Status, hop, sources, n.Idle, n.Load)
+		var deadline string
+		if n.Deadline != 0 { // exact to a jiffy
+			deadline = r.Time(n.Deadline).Round(time.Second).Format(time.TimeOnly)
+		}
+		line("node %s %s %s %s weight %d %+v hop %s from %v idle %v load %v deadline %s", n.VIP, n.Balancer, n.Address, n.Label, n.Weight, n.Status, hop, sources, n.Idle, n.Load, deadline)
+		line("node %s %s mode since %s remove after %s", n.VIP, n.Address, r.Time(n.ModeSince).Round(time.Millisecond).Format(time.TimeOnly), n.RemoveAfter)
 	}
 	services, _ := r.Services()
 	for _, s := range services {

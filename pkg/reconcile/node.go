@@ -25,7 +25,10 @@ type node struct {
 	snats   cell[maps.SNATRange]
 	load    cell[maps.Load]
 	info    cell[maps.NodeInfo]
-	gone    time.Time // since when it is removed; zero: it is present
+
+	deadline cell[maps.Moment]
+	gone     time.Time   // since when it is removed; zero: it is present
+	ends     maps.Moment // the deadline of its removal; none: it is present, or about to be removed
 }
 
 // statusOf says what packets do with a node. A node that takes new flows although it is DOWN
@@ -40,6 +43,9 @@ func statusOf(s *state.Service, n *state.Node, takes bool) maps.Status {
 		if s.OnDown == lb.DownReset {
 			st.Actions |= maps.ResetTCP
 		}
+	}
+	if !n.Deadline.IsZero() {
+		st.Actions |= maps.HasDeadline
 	}
 	return st
 }
@@ -64,7 +70,9 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 		r.warn("%s takes no new flows: there is no source address to reach %s from (%s)",
 			lb.NodeName(s.Config, n.Label), n.Key.Address.Addr(), n.Hop.Reason)
 	}
-	info := maps.NodeInfo{Label: n.Label, Weight: n.Weight}
+	info := maps.NodeInfo{
+		Label: n.Label, Weight: n.Weight, ModeSince: r.t.Moment(n.ModeSince), RemoveAfter: s.RemoveDeadline.Truncate(time.Millisecond),
+	}
 	if !n.CheckedAt.IsZero() {
 		info.CheckedAt = time.Unix(0, n.CheckedAt.UnixNano())
 	}
@@ -81,6 +89,7 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 		Idle:     maps.Idle{TCP: s.TCPIdle, UDP: s.UDPIdle},
 		SNATs:    run,
 		Load:     maps.Load{Weight: uint16(n.Weight)},
+		Deadline: r.t.Moment(r.pinned(n.Deadline)),
 	}
 	if err := r.writeNode(nd, rec); err != nil {
 		return false, err
@@ -94,7 +103,7 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 // nodeFor returns the node with its id: the one that it had, also if it was removed meanwhile.
 func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
 	if nd := svc.nodes[n.Key.Address]; nd != nil {
-		nd.gone = time.Time{}
+		nd.gone, nd.ends = time.Time{}, 0
 		return nd, nil
 	}
 	id, ok := r.nodeIDs.take()
@@ -123,6 +132,7 @@ func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
 		nd.written = true
 		nd.status, nd.hop, nd.idle = known(rec.Status), known(rec.Hop), known(rec.Idle)
 		nd.snats, nd.load = known(rec.SNATs), known(rec.Load)
+		nd.deadline = known(rec.Deadline)
 		return nil
 	}
 	if err := r.setHop(nd, rec.Hop); err != nil {
@@ -137,6 +147,9 @@ func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
 	if err := nd.load.set(r, rec.Load, func(l maps.Load) error { return r.t.WriteLoad(nd.id, l) }); err != nil {
 		return err
 	}
+	if err := r.setDeadline(nd, rec.Deadline); err != nil {
+		return err
+	}
 	if rec.Status.Actions&maps.TakesNew != 0 {
 		return r.setStatus(nd, rec.Status)
 	}
@@ -149,20 +162,6 @@ func (r *Reconciler) setHop(nd *node, h maps.Hop) error {
 
 func (r *Reconciler) setStatus(nd *node, s maps.Status) error {
 	return nd.status.set(r, s, func(s maps.Status) error { return r.t.WriteStatus(nd.id, s) })
-}
-
-// removeNode marks a node that is in no table any more. Its id rests until its flows have ended.
-func (r *Reconciler) removeNode(nd *node) error {
-	last := nd.status.value
-	last.Lifecycle, last.Actions = maps.Removed, 0
-	if err := r.setStatus(nd, last); err != nil {
-		return err
-	}
-	if nd.gone.IsZero() {
-		nd.gone = r.now()
-		r.scan.soon()
-	}
-	return nil
 }
 
 // followHops keeps the hops of removed nodes up to date: their flows go on.
@@ -196,23 +195,4 @@ func (r *Reconciler) nodes() iter.Seq[*node] {
 			}
 		}
 	}
-}
-
-// gone yields the nodes that are removed.
-func (r *Reconciler) gone() iter.Seq[*node] {
-	return func(yield func(*node) bool) {
-		for n := range r.nodes() {
-			if !n.gone.IsZero() && !yield(n) {
-				return
-			}
-		}
-	}
-}
-
-func (r *Reconciler) countGone() int {
-	count := 0
-	for range r.gone() {
-		count++
-	}
-	return count
 }

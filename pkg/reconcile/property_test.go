@@ -166,7 +166,7 @@ func TestAnyPastEndsInTheSameMaps(t *testing.T) {
 		m.settle(t)
 		m.Check(t)
 
-		fresh := maps.NewFake(maps.FakeSizes{})
+		fresh := maps.NewFake(maps.FakeSizes{Now: m.clock.Now})
 		if _, err := New(fresh, m.options()).Apply(m.state.View(), m.links); err != nil {
 			t.Fatalf("apply to fresh maps: %v", err)
 		}

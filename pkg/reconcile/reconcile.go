@@ -107,6 +107,7 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 	errs := []error{
 		r.applyLinks(v, hostLinks),
 		r.removeServices(wanted),
+		r.removeOrphans(),
 		r.applyServices(v),
 		r.removeAddresses(wanted),
 		r.followHops(v.Hops),

@@ -116,8 +116,8 @@ func TestRemovedNodeKeepsItsIDWhileItsFlowsLive(t *testing.T) {
 	w.desire(w.balancer(lb.TCP, "a"))
 	w.settle()
 	n := w.node("b")
-	if n.ID != id || n.Status.Lifecycle != maps.Removed || n.Status.Actions != 0 {
-		t.Errorf("node b is %d %+v, want %d, removed, without actions", n.ID, n.Status, id)
+	if n.ID != id || n.Status.Lifecycle != maps.Removed || n.Status.Actions != maps.HasDeadline {
+		t.Errorf("node b is %d %+v, want %d, removed, with no action but a deadline", n.ID, n.Status, id)
 	}
 	if got := w.tableOf(); got != "a" {
 		t.Errorf("table %q, want a alone", got)

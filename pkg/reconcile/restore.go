@@ -17,6 +17,8 @@ type Restored struct {
 	Label     string
 	Health    lb.Health
 	CheckedAt time.Time // of the last check's result; zero: none
+	Mode      lb.Mode
+	ModeSince time.Time // when the mode was set; zero: not known
 	Removed   bool      // it was taken away before; only its flows are left
 }
 
@@ -133,8 +135,11 @@ func (r *Reconciler) restoreNodes(b *books, limits maps.Limits) error {
 			info:    known(info),
 		}
 		b.nodeIDs.mark(id)
+		if rec.Deadline != 0 {
+			n.deadline = known(rec.Deadline)
+		}
 		if rec.Status.Lifecycle != maps.Present {
-			n.gone = r.now()
+			n.gone, n.ends = r.now(), rec.Deadline
 		}
 		r.restoreOwner(b, n, rec.Service)
 	}
@@ -215,6 +220,8 @@ func (r *Reconciler) restoredNodes() []Restored {
 				Label:     n.info.value.Label,
 				Health:    n.status.value.Health,
 				CheckedAt: n.info.value.CheckedAt,
+				Mode:      n.status.value.Mode,
+				ModeSince: r.t.Time(n.info.value.ModeSince),
 				Removed:   !n.gone.IsZero(),
 			})
 		}

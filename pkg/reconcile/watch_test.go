@@ -28,6 +28,7 @@ func (c *clock) Now() time.Time          { return c.now }
 func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
 func newWatched(c *clock, sizes maps.FakeSizes) *watched {
+	sizes.Now = c.Now
 	return &watched{Fake: maps.NewFake(sizes), clock: c, slotsUsed: map[uint32]time.Time{}, nodesUsed: map[uint32]time.Time{}, snatsUsed: map[uint32]time.Time{}}
 }
 
@@ -159,6 +160,9 @@ func (w *watched) WriteStatus(id uint32, s maps.Status) error {
 }
 func (w *watched) WriteHop(id uint32, h maps.Hop) error   { return w.after(w.Fake.WriteHop(id, h)) }
 func (w *watched) WriteIdle(id uint32, i maps.Idle) error { return w.after(w.Fake.WriteIdle(id, i)) }
+func (w *watched) WriteDeadline(id uint32, at maps.Moment) error {
+	return w.after(w.Fake.WriteDeadline(id, at))
+}
 func (w *watched) WriteSNATs(id uint32, r maps.SNATRange) error {
 	return w.after(w.Fake.WriteSNATs(id, r))
 }

@@ -51,6 +51,9 @@ func randomConfig(t *rapid.T, c lb.Config, v6 bool) lb.Config {
 	c.OnDown = rapid.SampledFrom([]lb.OnDown{lb.DownKeep, lb.DownReset}).Draw(t, "on_down")
 	c.TCPIdle = rapid.SampledFrom([]time.Duration{time.Hour, time.Minute}).Draw(t, "tcp_idle")
 	c.UDPIdle = 16 * time.Second
+	deadlines := rapid.SampledFrom([]time.Duration{lb.NoDeadline, time.Second, 90 * time.Second, 2 * time.Hour})
+	c.DrainDeadline, c.RejectDeadline = deadlines.Draw(t, "drain_deadline"), deadlines.Draw(t, "reject_deadline")
+	c.RemoveDeadline = rapid.SampledFrom([]time.Duration{time.Second, 90 * time.Second}).Draw(t, "remove_deadline")
 	c.Check = lb.Check{Type: rapid.SampledFrom([]lb.CheckType{lb.CheckNone, lb.CheckConnection}).Draw(t, "check"), Interval: time.Second}
 	hosts := hosts4
 	if v6 {

@@ -35,6 +35,8 @@ func (s *State) service(b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
 		OnDown:      c.OnDown,
 		TCPIdle:     c.TCPIdle,
 		UDPIdle:     c.UDPIdle,
+
+		RemoveDeadline: c.RemoveDeadline,
 	}
 	var candidates []schedule.Candidate
 	for i := range c.Nodes {
@@ -75,6 +77,7 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 		Override: n.Override,
 		Health:   lb.Unknown,
 	}
+	out.ModeSince, out.Deadline = s.modes[key].since, s.deadline(key, c)
 	if isChecked(c, n) {
 		r := s.found(s.health, key, c.Check)
 		out.Health, out.Reason, out.CheckedAt = r.Health, r.Reason, r.At

@@ -24,16 +24,19 @@ type State struct {
 	started    bool // SetDesired was called
 	known      map[lb.NodeKey]Known
 	since      map[lb.NodeKey]time.Time // results from before do not count
+	modes      map[lb.NodeKey]modeSet
 	health     map[lb.NodeKey]health.Result
 	hops       map[netip.Addr]netdev.NextHop
 	view       *View // nil: to be made anew
 	touched    bool  // the view is good but for what checks said in passing
 }
 
-// Known is what the maps still knew of a node's health from before a restart.
+// Known is what the maps still knew of a node from before a restart.
 type Known struct {
-	Health lb.Health
-	At     time.Time // of the last check's result
+	Health    lb.Health
+	At        time.Time // of the last check's result; zero: none
+	Mode      lb.Mode
+	ModeSince time.Time // when it was set; zero: not known
 }
 
 // New makes a State without balancers. now is the clock; nil is time.Now.
@@ -45,7 +48,8 @@ func New(now func() time.Time) *State {
 }
 
 // Remember takes what was known before a restart. It counts only when it is called before the
-// first SetDesired, and only until checks have results of their own.
+// first SetDesired; health only until checks have results of their own, the time of a mode only if
+// that is still the desired one.
 func (s *State) Remember(known map[lb.NodeKey]Known) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,6 +67,7 @@ func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 		return s.generation
 	}
 	s.forget(balancers)
+	s.followModes(balancers)
 	s.started, s.revision, s.balancers = true, revision, balancers
 	s.bump()
 	return s.generation

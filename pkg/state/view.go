@@ -34,8 +34,11 @@ type Service struct {
 	OnDown      lb.OnDown
 	TCPIdle     time.Duration
 	UDPIdle     time.Duration
-	Tier        schedule.Tier // whose turn it is
-	Nodes       []Node        // of the VIP's family, in the order of the config
+	// How long the flows of a node may go on that is taken away from here.
+	RemoveDeadline time.Duration
+
+	Tier  schedule.Tier // whose turn it is
+	Nodes []Node        // of the VIP's family, in the order of the config
 }
 
 // Node is one backend of a service: what people set, what was found, and what follows.
@@ -44,6 +47,9 @@ type Node struct {
 	Label  string
 	Weight int
 	Mode   lb.Mode
+
+	ModeSince time.Time // when the mode was set
+	Deadline  time.Time // when its flows end, because of its mode; zero: they need not
 
 	Override  lb.Override
 	Health    lb.Health // found by checks; Unknown in mode reject and with check none

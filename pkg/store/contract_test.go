@@ -372,6 +372,7 @@ func full() []lb.Balancer {
 		Configs: []lb.Config{{
 			Port: 53, Protocol: lb.UDP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 			TCPIdle: lb.DefaultTCPIdle + 1, UDPIdle: lb.DefaultUDPIdle + 1,
+			DrainDeadline: lb.NoDeadline, RejectDeadline: lb.DefaultRejectDeadline + 1, RemoveDeadline: lb.DefaultRemoveDeadline + 1,
 			Check: lb.Check{
 				Type: lb.CheckUDP, Port: 5353, UDPPort: 8053, Interval: lb.DefaultCheckInterval + 1, Timeout: lb.DefaultCheckTimeout - 1, Attempts: 7, Rise: 8,
 				Path: "/healthz", Host: "www.example.com", Codes: "2xx", Body: "ok", TLS: lb.On, Verify: lb.Off, CAFile: "/ca.pem",
