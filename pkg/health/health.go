@@ -42,4 +42,5 @@ type Stats struct {
 	Inconclusive uint64        // probes that this host could not make; they count for nobody
 	Lag          time.Duration // how late the last probe started
 	MaxLag       time.Duration // how late the latest of the last minute started
+	LagP99       time.Duration // how late 99 in 100 of the last minute started at most
 }

@@ -206,7 +206,7 @@ func TestHistoryKeepsTheLast64Checks(t *testing.T) {
 		w.set(node(1).Address, errRefused)
 		pass(5 * time.Second)
 		h := m.History(node(1))
-		if len(h) != historyLen {
+		if len(h) != HistoryMost {
 			t.Fatalf("%d checks remembered", len(h))
 		}
 		for i := 1; i < len(h); i++ {

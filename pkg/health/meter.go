@@ -1,6 +1,7 @@
 package health
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -9,9 +10,9 @@ import (
 type meter struct {
 	mu    sync.Mutex
 	stats Stats
-	// The highest lag of this minute and of the one before: together at least the last minute.
+	// The lags of this minute and of the one before: together at least the last minute.
 	minute time.Time
-	maxLag [2]time.Duration
+	lags   [2]lags
 }
 
 func (m *meter) update(f func(*Stats)) {
@@ -25,7 +26,7 @@ func (m *meter) started(now time.Time, lag time.Duration) {
 	defer m.mu.Unlock()
 	m.turn(now)
 	m.stats.Lag = lag
-	m.maxLag[0] = max(m.maxLag[0], lag)
+	m.lags[0].add(lag)
 	m.stats.InFlight++
 }
 
@@ -34,10 +35,10 @@ func (m *meter) turn(now time.Time) {
 	case passed < time.Minute:
 	case passed < 2*time.Minute:
 		m.minute = m.minute.Add(time.Minute)
-		m.maxLag = [2]time.Duration{0, m.maxLag[0]}
+		m.lags = [2]lags{{}, m.lags[0]}
 	default:
 		m.minute = now
-		m.maxLag = [2]time.Duration{}
+		m.lags = [2]lags{}
 	}
 }
 
@@ -46,6 +47,58 @@ func (m *meter) read(now time.Time) Stats {
 	defer m.mu.Unlock()
 	m.turn(now)
 	s := m.stats
-	s.MaxLag = max(m.maxLag[0], m.maxLag[1])
+	both := m.lags[0].with(&m.lags[1])
+	s.MaxLag, s.LagP99 = both.most, both.quantile(0.99)
 	return s
+}
+
+// lags counts by size: nothing that is late by up to a millisecond, and steps of a fifth beyond, up to hours.
+type lags struct {
+	counts [lagSteps]uint32
+	most   time.Duration
+}
+
+const (
+	lagSteps   = 96
+	lagLeast   = time.Millisecond
+	lagDoubles = 4 // steps from one size to its double
+)
+
+// lagStep is the first step whose size is not below d.
+func lagStep(d time.Duration) int {
+	if d <= lagLeast {
+		return 0
+	}
+	step := int(math.Ceil(lagDoubles * math.Log2(float64(d)/float64(lagLeast))))
+	return min(step, lagSteps-1)
+}
+
+func (l *lags) add(d time.Duration) {
+	l.counts[lagStep(d)]++
+	l.most = max(l.most, d)
+}
+
+func (l *lags) with(other *lags) lags {
+	sum := *l
+	for i, n := range other.counts {
+		sum.counts[i] += n
+	}
+	sum.most = max(sum.most, other.most)
+	return sum
+}
+
+// quantile is a duration that so many are not above: by up to a fifth too much, never more than the most.
+func (l *lags) quantile(q float64) time.Duration {
+	all := 0
+	for _, n := range l.counts {
+		all += int(n)
+	}
+	wanted, seen := int(math.Ceil(q*float64(all))), 0
+	for step, n := range l.counts {
+		if seen += int(n); n > 0 && seen >= wanted {
+			size := float64(lagLeast) * math.Exp2(float64(step)/lagDoubles)
+			return min(time.Duration(size), l.most)
+		}
+	}
+	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,12 +223,12 @@ func TestWhatThisHostCannotDoIsHeldAgainstNobody(t *testing.T) {
 // A host that was suspended, or stopped this process, finds the answers of good nodes too late.
 func TestWhatThisHostSleptThroughIsHeldAgainstNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asleep time.Duration
+		var asleep atomic.Int64
 		m := New(Options{Log: slog.New(slog.DiscardHandler), Check: func(ctx context.Context, _ netip.AddrPort, _ lb.Check) error {
-			if asleep == 0 {
+			if asleep.Load() == 0 {
 				return nil
 			}
-			time.Sleep(asleep)
+			time.Sleep(time.Duration(asleep.Load()))
 			return ctx.Err()
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -237,10 +238,10 @@ func TestWhatThisHostSleptThroughIsHeldAgainstNobody(t *testing.T) {
 		once.Attempts = 1
 		m.Set([]Target{target(1, once)})
 		pass(time.Minute)
-		asleep = once.Timeout + overslept + time.Millisecond
+		asleep.Store(int64(once.Timeout + overslept + time.Millisecond))
 		pass(time.Minute)
 		m.expect(t, node(1), lb.Up)
-		asleep = once.Timeout + overslept
+		asleep.Store(int64(once.Timeout + overslept))
 		pass(10 * time.Second)
 		m.expect(t, node(1), lb.Down)
 		cancel()
