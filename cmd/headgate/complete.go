@@ -49,6 +49,7 @@ var argumentSources = map[string]source{
 	"config remove":   configNames,
 	"config set":      configNames,
 	"config show":     configNames,
+	"health":          both(configNames, nodeNames),
 	"maps dump":       mapNames,
 	"node add":        below(configNames),
 	"node remove":     nodeNames,
@@ -121,6 +122,11 @@ func below(from source) source {
 		}
 		return out
 	}
+}
+
+// both is for names of two kinds.
+func both(one, other source) source {
+	return func(t *typed) []candidate { return append(one(t), other(t)...) }
 }
 
 func balancerNames(t *typed) (out []candidate) {

@@ -112,7 +112,7 @@ func TestCompletionOfManyNamesGoesPartByPart(t *testing.T) {
 // TestCompletionKnowsEveryFlagAndArgument looks for flags with a value, and commands with an argument, that no source
 // is named for.
 func TestCompletionKnowsEveryFlagAndArgument(t *testing.T) {
-	argument := regexp.MustCompile(`^ ([A-Z]+|[a-z]+(\|[a-z]+)+)( |$)`)
+	argument := regexp.MustCompile(`^ \[?([A-Z]+(\|[A-Z]+)*|[a-z]+(\|[a-z]+)+)\]?( |$)`)
 	app := newApp(env{})
 	known := map[string]bool{}
 	var walk func(path []string, commands []*cli.Command)

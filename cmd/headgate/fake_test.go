@@ -31,6 +31,8 @@ type fakeDaemon struct {
 	edits    []api.Edit
 	events   api.EventQuery
 	happened []events.Event
+	healths  []api.NodeHealth
+	health   api.HealthQuery
 	drain    []uint64 // active flows of the first node, one Status after the other
 }
 
@@ -105,6 +107,11 @@ func (f *fakeDaemon) edit(e api.Edit) error {
 func (f *fakeDaemon) Apply(_ context.Context, req api.ApplyRequest) (api.ApplyResult, error) {
 	f.request = req
 	return f.applied, nil
+}
+
+func (f *fakeDaemon) Health(_ context.Context, q api.HealthQuery) ([]api.NodeHealth, error) {
+	f.health = q
+	return f.healths, nil
 }
 
 func (f *fakeDaemon) Events(_ context.Context, q api.EventQuery) iter.Seq2[events.Event, error] {

@@ -16,18 +16,20 @@ import (
 
 // fakeBackend is a daemon of two nodes. It remembers what it was asked.
 type fakeBackend struct {
-	happened   []events.Event
-	more       chan events.Event
-	eventQuery EventQuery
-	mu         sync.Mutex
-	gens       Generations
-	applied    chan struct{} // closed: the data path runs what is desired
-	edit       Edit
-	request    ApplyRequest
-	query      FlowQuery
-	flows      []Flow
-	failAt     int // Flows fails after so many; 0: never
-	err        error
+	happened    []events.Event
+	more        chan events.Event
+	eventQuery  EventQuery
+	healths     []NodeHealth
+	healthQuery HealthQuery
+	mu          sync.Mutex
+	gens        Generations
+	applied     chan struct{} // closed: the data path runs what is desired
+	edit        Edit
+	request     ApplyRequest
+	query       FlowQuery
+	flows       []Flow
+	failAt      int // Flows fails after so many; 0: never
+	err         error
 }
 
 func (f *fakeBackend) Status(context.Context) (Status, error) {
@@ -140,6 +142,10 @@ func (f *fakeBackend) WaitApplied(ctx context.Context, generation uint64) error 
 }
 
 func (f *fakeBackend) Place() Place { return Place{BPFFS: "/sys/fs/bpf/x", MapID: 7} }
+func (f *fakeBackend) Health(_ context.Context, q HealthQuery) ([]NodeHealth, error) {
+	f.healthQuery = q
+	return f.healths, nil
+}
 
 func (f *fakeBackend) Generations() Generations {
 	f.mu.Lock()

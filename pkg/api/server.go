@@ -23,6 +23,7 @@ type Backend interface {
 	Look
 	Control
 	Eventful
+	Checked
 }
 
 // Server answers the API over a unix socket.
@@ -50,6 +51,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		"/flows/count":       {"GET": s.countFlows},
 		"/events":            {"GET": s.events},
 		"/place":             {"GET": s.place},
+		"/health":            {"GET": s.health},
 		"/maps":              {"GET": s.maps},
 		"/maps/{name}":       {"GET": s.dumpMap},
 	} {

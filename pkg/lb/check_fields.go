@@ -51,7 +51,7 @@ func truth() kind[Switch] {
 	const must = "true or false"
 	words := map[Switch]string{On: "true", Off: "false"}
 	return kind[Switch]{
-		form: Truth, must: must, spoiled: "?",
+		form: Truth, must: must, words: []string{words[On], words[Off]}, spoiled: "?",
 		parse: func(s string) (Switch, error) {
 			for position, word := range words {
 				if s == word {

@@ -29,7 +29,7 @@ type Field[T any] struct {
 	What  string   // it is for, in a line of --help: the name of its value stands in backquotes
 	Form  Form     // of its value
 	Must  string   // what a value must be, as in "a number from 1 to 255"
-	Words []string // that a Word may be, the default first
+	Words []string // that a Word may be, the default first; true and false of a Truth
 	Named bool     // t is known by it: it has no default
 
 	set    func(*T, string) error

@@ -94,7 +94,7 @@ func readsBack[T any](t *testing.T, table []Field[T], v *T) (takeAnything []stri
 		} else if f.Get(v) != before || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, and then it is %q, not %q", f.Key, err, f.Get(v), before)
 		}
-		if strings.Count(f.What, "`") != 2 || f.Must == "" || (f.Form == Word) != (len(f.Words) > 0) {
+		if strings.Count(f.What, "`") != 2 || f.Must == "" || (f.Form == Word || f.Form == Truth) != (len(f.Words) > 0) {
 			t.Errorf("%s says too little of itself: %+v", f.Key, f)
 		}
 		f.Clear(v)

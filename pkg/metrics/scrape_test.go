@@ -155,7 +155,7 @@ func someSources(t testing.TB) Sources {
 		View: func() *state.View { return view },
 		Checks: fakeChecks{
 			results: map[lb.NodeKey]health.Result{view.Services[0].Nodes[0].Key: {At: at, Duration: 1500 * time.Microsecond}},
-			stats:   health.Stats{Targets: 4, Probes: 3, InFlight: 1, Done: 100, Failed: 10, Inconclusive: 2, Lag: time.Millisecond, MaxLag: 5 * time.Millisecond},
+			stats:   health.Stats{Targets: 4, Probes: 3, InFlight: 1, Done: 100, Failed: 10, Inconclusive: 2, Lag: time.Millisecond, LagP99: 2 * time.Millisecond, MaxLag: 5 * time.Millisecond},
 		},
 		Generations: func() (uint64, uint64) { return 8, 7 },
 		Interfaces:  func() []Interface { return []Interface{{"eth0", "native"}, {"eth1", ""}} },

@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/health"
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// recentMost is how many results are told of each node of a list.
+const recentMost = 20
+
+// Health implements api.Checked.
+func (b *backend) Health(ctx context.Context, q api.HealthQuery) ([]api.NodeHealth, error) {
+	st, err := b.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := selected(&st, q)
+	if err != nil {
+		return nil, err
+	}
+	checks := checksOf(b.d.store.Get().Balancers)
+	out := []api.NodeHealth{}
+	for _, n := range nodes {
+		if n.Lifecycle != api.Present {
+			continue // nobody checks it
+		}
+		key, err := keyOf(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b.examine(n, key, checks[key.Config], q.Node != ""))
+	}
+	return out, nil
+}
+
+func selected(st *api.Status, q api.HealthQuery) ([]api.Node, error) {
+	switch {
+	case q.Node != "":
+		n, err := st.Node(q.Node)
+		return []api.Node{n}, err
+	case q.Config != "":
+		c, err := api.FindConfig(st.Configs, q.Config)
+		return c.Nodes, err
+	}
+	return st.Nodes(), nil
+}
+
+// checksOf are the checks of all configs.
+func checksOf(balancers []lb.Balancer) map[lb.ConfigKey]lb.Check {
+	checks := map[lb.ConfigKey]lb.Check{}
+	for i := range balancers {
+		for j := range balancers[i].Configs {
+			c := &balancers[i].Configs[j]
+			checks[c.Key(balancers[i].Label)] = c.Check
+		}
+	}
+	return checks
+}
+
+func keyOf(n api.Node) (lb.NodeKey, error) {
+	config, err := lb.ParseConfigKey(n.Config)
+	if err != nil {
+		return lb.NodeKey{}, err
+	}
+	address, err := netip.ParseAddrPort(n.Address)
+	return lb.NodeKey{Config: config, Address: address}, err
+}
+
+// examine adds to a node what its checks found.
+func (b *backend) examine(n api.Node, key lb.NodeKey, c lb.Check, whole bool) api.NodeHealth {
+	out := api.NodeHealth{Node: n, Check: string(c.Type), IntervalMS: c.Interval.Milliseconds()}
+	r, checked := b.d.checks.Result(key)
+	if !checked {
+		return out
+	}
+	out.Since, out.Streak = moment(r.Since), r.Streak
+	if !r.At.IsZero() {
+		out.CheckedAt, out.DurationMS = moment(r.At), milliseconds(r.Duration)
+	}
+	attempts := b.d.checks.History(key)
+	out.Recent = recent(attempts)
+	if whole {
+		for _, a := range attempts {
+			out.History = append(out.History, api.CheckResult{
+				At: a.At.UTC(), DurationMS: *milliseconds(a.Duration), OK: a.Reason == "", Reason: a.Reason,
+			})
+		}
+	}
+	return out
+}
+
+func milliseconds(d time.Duration) *float64 {
+	ms := float64(d.Microseconds()) / 1000
+	return &ms
+}
+
+func recent(attempts []health.Attempt) string {
+	var s strings.Builder
+	for _, a := range attempts[max(0, len(attempts)-recentMost):] {
+		if a.Reason == "" {
+			s.WriteByte('+')
+		} else {
+			s.WriteByte('-')
+		}
+	}
+	return s.String()
+}
