@@ -4,11 +4,11 @@ GO ?= go
 
 # Tests of packages run side by side; those that send traffic and keep an eye on the clock run alone
 # after them, and the last looks for what the others left behind.
-ALONE := ./cmd/headgate/e2e ./scripts/leftovers
+ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
 KERNELS ?= 6.1 6.12
 
-.PHONY: help build generate check deps test test-kernels demo bench clean
+.PHONY: help build generate check deps test test-kernels demo bench package clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,7 @@ check: ## formatting, vet, and all tests that need no clients and servers (needs
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/(cmd/headgate/e2e|scripts/leftovers)$$')
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/(cmd/headgate/e2e|scripts/package|scripts/leftovers)$$')
 
 deps: ## what the tests need, from Debian (needs root when something is missing)
 	@scripts/deps.sh
@@ -42,6 +42,9 @@ demo: ## the whole thing at work, in less than a minute (needs root)
 
 bench: ## packets per second and ratios to the floor (needs root)
 	@$(GO) run ./scripts/bench
+
+package: ## the Debian package, build/headgate_VERSION_ARCH.deb (VERSION=1.2.3; needs only Go)
+	@scripts/package/build.sh $(VERSION)
 
 clean: ## what build and test made
 	rm -rf build
