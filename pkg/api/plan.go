@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
@@ -64,7 +65,11 @@ func (p *Plan) balancer(label string, from, to *lb.Balancer) {
 		p.step(Remove, KindBalancer, label)
 		to = &lb.Balancer{}
 	default:
-		p.changed(KindBalancer, label, changes(from, to, lb.BalancerFields))
+		differ := changes(from, to, lb.BalancerFields)
+		if a, b := strings.Join(from.Tags, ", "), strings.Join(to.Tags, ", "); a != b {
+			differ = append(differ, fmt.Sprintf("tags: %s → %s", cmp.Or(a, "none"), cmp.Or(b, "none")))
+		}
+		p.changed(KindBalancer, label, differ)
 	}
 	key := func(c lb.Config) string { return c.Key(label).String() }
 	for _, pair := range match(from.Configs, to.Configs, key) {

@@ -36,9 +36,11 @@ func TestThePlanNamesEveryStep(t *testing.T) {
 	held.Override = lb.OverrideUp
 	from := append(web(n1, n2), lb.Balancer{Label: "old", IPv4: netip.MustParseAddr("203.0.113.11")})
 	to := append(web(renamed, held), lb.Balancer{Label: "new", IPv4: netip.MustParseAddr("203.0.113.12"), IPv6: netip.MustParseAddr("2001:db8::12")})
+	to[0].Tags = []string{"a", "b"}
 	to[0].Configs[0].OnDown, to[0].Configs[0].TCPIdle = lb.DownReset, 2*time.Hour
 	want := Plan{
 		Steps: []Step{
+			{Change, KindBalancer, "web", []string{"tags: none → a, b"}},
 			{Change, "config", "web/80", []string{"on_down: keep → reset", "tcp_idle: 1h → 2h"}},
 			{Remove, "node", "web/80/web-1", []string{"192.0.2.11:8080"}},
 			{Change, "node", "web/80/web-two", []string{"label: web-2 → web-two", "weight: 50 → 75", "override: none → down"}},

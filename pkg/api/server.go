@@ -2,21 +2,19 @@ package api
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/headgate/headgate/pkg/httpd"
 )
 
-// Limits of the server.
-const (
-	maxBody     = 64 << 20        // bytes of a request: a file with 10,000 nodes has about 1 MB
-	waitApplied = 5 * time.Second // for ?wait=applied
-)
+// waitApplied is how long ?wait=applied waits.
+const waitApplied = 5 * time.Second
 
 // Backend is what a Server serves.
 type Backend interface {
@@ -26,11 +24,12 @@ type Backend interface {
 	Checked
 }
 
-// Server answers the API over a unix socket.
+// Server answers the API.
 type Server struct {
 	backend Backend
 	log     *slog.Logger
 	mux     *http.ServeMux
+	mounted []string // prefixes that others answer
 }
 
 // NewServer makes a server of that backend. It listens nowhere until Serve.
@@ -70,9 +69,19 @@ func (s *Server) noun(kind Kind, show handler) map[string]handler {
 	}
 }
 
+// Mount lets another handler answer what is below a prefix such as /v4.
+func (s *Server) Mount(prefix string, h http.Handler) {
+	s.mounted = append(s.mounted, prefix+"/")
+	s.mux.Handle(prefix+"/", h)
+}
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	below := func(prefix string) bool { return strings.HasPrefix(r.URL.Path, prefix) }
+	if path.Clean(r.URL.Path) != r.URL.Path && slices.ContainsFunc(s.mounted, below) {
+		s.fail(w, NotFound("Not found")) // the mux would send the client elsewhere, and clients of an API do not go
+		return
+	}
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -99,37 +108,4 @@ func (s *Server) handle(path string, methods map[string]handler) {
 		}
 		s.write(w, v)
 	})
-}
-
-func (s *Server) write(w http.ResponseWriter, v any) {
-	s.generations(w)
-	switch v := v.(type) {
-	case []byte:
-		w.Header().Set("Content-Type", "application/yaml")
-		_, _ = w.Write(v) // a client that went away needs no answer
-	case lines:
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		v(w)
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		_ = encoder(w).Encode(v)
-	}
-}
-
-func (s *Server) fail(w http.ResponseWriter, err error) {
-	var refusal *Error
-	if !errors.As(err, &refusal) {
-		refusal = refuse(http.StatusInternalServerError, "", "%v", err)
-		s.log.Error("request failed", "err", err)
-	}
-	s.generations(w)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(refusal.Status)
-	_ = encoder(w).Encode(envelope{refusal.Reasons})
-}
-
-func (s *Server) generations(w http.ResponseWriter) {
-	g := s.backend.Generations()
-	w.Header().Set(HeaderGeneration, strconv.FormatUint(g.Desired, 10))
-	w.Header().Set(HeaderApplied, strconv.FormatUint(g.Applied, 10))
 }

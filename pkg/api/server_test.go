@@ -105,13 +105,6 @@ func TestADryRunWaitsForNothing(t *testing.T) {
 	})
 }
 
-func TestHugeBodiesAreRefused(t *testing.T) {
-	w := do(newFake(), "POST", "/apply", strings.Repeat("x", maxBody+1))
-	if w.Code != http.StatusBadRequest {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-}
-
 // stubborn counts flows for longer than anybody waits, as a large table may.
 type stubborn struct {
 	*fakeBackend

@@ -9,6 +9,13 @@ import (
 func (d *decoder) balancer(n *yaml.Node, path string) {
 	var b lb.Balancer
 	d.mapping(n, path, append(fieldsOf(d, &b, lb.BalancerFields),
+		field{"tags", func(n *yaml.Node, path string) {
+			d.sequence(n, path, func(n *yaml.Node, path string) {
+				if s, ok := d.text(n, path); ok {
+					b.Tags = append(b.Tags, s)
+				}
+			})
+		}},
 		field{"configs", func(n *yaml.Node, path string) {
 			d.sequence(n, path, func(n *yaml.Node, path string) { b.Configs = append(b.Configs, d.config(n, path)) })
 		}}))

@@ -14,11 +14,14 @@ import (
 
 // File is what a configuration file says, with defaults where it says nothing.
 type File struct {
-	Interfaces []string     // where the program attaches; may be empty, as commands other than run need none
-	XDPMode    string       // XDPAuto, XDPNative or XDPGeneric
-	SNAT       []netip.Addr // addresses that NAT sends from; empty: the egress interface's own
-	StateDir   string       // of the embedded store; absolute
-	BPFFS      string       // where maps, program and links are pinned; absolute
+	Interfaces []string       // where the program attaches; may be empty, as commands other than run need none
+	XDPMode    string         // XDPAuto, XDPNative or XDPGeneric
+	SNAT       []netip.Addr   // addresses that NAT sends from; empty: the egress interface's own
+	VIPPool    []netip.Prefix // what the API gives to balancers, in this order; masked, without overlaps
+	Region     string         // where the API says that balancers are
+	Domain     string         // of the names that the API gives to balancers
+	StateDir   string         // of the embedded store; absolute
+	BPFFS      string         // where maps, program and links are pinned; absolute
 	FlowTable  FlowTable
 	API        API
 	Metrics    Metrics
@@ -31,7 +34,11 @@ type FlowTable struct{ V4, V6 uint32 }
 
 // API says where the daemon listens.
 type API struct {
-	Socket string // absolute path of the unix socket
+	Socket    string // absolute path of the unix socket
+	Listen    string // ADDRESS:PORT for TCP; empty: none
+	TokenFile string // absolute path of the file with the token that TCP asks for; there whenever Listen is
+	TLSCert   string // absolute path of the certificate chain, PEM; empty: no TLS
+	TLSKey    string // absolute path of its key, PEM; there whenever TLSCert is
 }
 
 // Metrics says where Prometheus finds the daemon's figures.
@@ -52,6 +59,8 @@ const (
 	DefaultBPFFS    = "/sys/fs/bpf/headgate"
 	DefaultSocket   = "/run/headgate/headgate.sock"
 	DefaultMetrics  = "127.0.0.1:9464"
+	DefaultRegion   = "local"
+	DefaultDomain   = "headgate.internal"
 	DefaultFlowsV4  = 1 << 20
 	DefaultFlowsV6  = 1 << 18
 )
@@ -65,6 +74,8 @@ func Default() *File {
 		XDPMode:   XDPAuto,
 		StateDir:  DefaultStateDir,
 		BPFFS:     DefaultBPFFS,
+		Region:    DefaultRegion,
+		Domain:    DefaultDomain,
 		FlowTable: FlowTable{V4: DefaultFlowsV4, V6: DefaultFlowsV6},
 		API:       API{Socket: DefaultSocket},
 		Metrics:   Metrics{Listen: DefaultMetrics},

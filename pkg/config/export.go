@@ -40,6 +40,13 @@ func Export(balancers []lb.Balancer) ([]byte, error) {
 func exportBalancer(b *lb.Balancer) *yaml.Node {
 	m := newMapping()
 	putFields(m, b, &lb.Balancer{}, lb.BalancerFields)
+	if len(b.Tags) > 0 {
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, tag := range b.Tags {
+			list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: tag})
+		}
+		m.put("tags", list)
+	}
 	if len(b.Configs) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		for i := range b.Configs {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -95,7 +98,7 @@ func drawBalancers(t *rapid.T) []lb.Balancer {
 	labels := rapid.SliceOfNDistinct(label, 0, 4, rapid.ID).Draw(t, "labels")
 	out := make([]lb.Balancer, len(labels))
 	for i := range out {
-		b := lb.Balancer{Label: labels[i]}
+		b := lb.Balancer{Label: labels[i], Tags: rapid.SliceOfN(rapid.StringOf(rapid.RuneFrom(nil, unicode.PrintRanges...)).Filter(isTag), 0, 3).Draw(t, "tags")}
 		families := rapid.IntRange(1, 3).Draw(t, "families")
 		if families&1 != 0 {
 			b.IPv4 = ipv4(203, uint32(i))
@@ -109,6 +112,11 @@ func drawBalancers(t *rapid.T) []lb.Balancer {
 		out[i] = b
 	}
 	return out
+}
+
+func isTag(s string) bool {
+	n := utf8.RuneCountInString(s)
+	return n > 0 && n <= lb.TagMost && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
 func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"math/bits"
 	"net/netip"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 
 const (
 	interfaceMost = 15  // bytes of an interface's name, IFNAMSIZ − 1
-	socketMost    = 107 // bytes of a unix socket's path, sizeof(sun_path) − 1
 	snatMost      = 256 // addresses, as many as the kernel table holds
 )
 
@@ -34,6 +32,13 @@ func (d *decoder) fileFields() []field {
 			}
 		}},
 		{"snat", d.snat},
+		{"vip_pool", d.vipPool},
+		{"region", func(n *yaml.Node, path string) {
+			d.matching(n, path, regionName, "lower-case letters, digits and -, up to 50", &f.Region)
+		}},
+		{"domain", func(n *yaml.Node, path string) {
+			d.matching(n, path, domainName, "a domain such as lb.example.com", &f.Domain)
+		}},
 		{"state_dir", func(n *yaml.Node, path string) { d.absolute(n, path, &f.StateDir) }},
 		{"bpffs", func(n *yaml.Node, path string) { d.absolute(n, path, &f.BPFFS) }},
 		{"flow_table", func(n *yaml.Node, path string) {
@@ -42,9 +47,7 @@ func (d *decoder) fileFields() []field {
 				{"v6", func(n *yaml.Node, path string) { d.flows(n, path, &f.FlowTable.V6) }},
 			})
 		}},
-		{"api", func(n *yaml.Node, path string) {
-			d.mapping(n, path, []field{{"socket", d.socket}})
-		}},
+		{"api", d.api},
 		{"metrics", func(n *yaml.Node, path string) {
 			d.mapping(n, path, []field{{"listen", func(n *yaml.Node, path string) { d.listen(n, path, &f.Metrics.Listen) }}})
 		}},
@@ -104,18 +107,6 @@ func (d *decoder) absolute(n *yaml.Node, path string, to *string) bool {
 	}
 	*to = filepath.Clean(s)
 	return true
-}
-
-func (d *decoder) socket(n *yaml.Node, path string) {
-	var s string
-	if !d.absolute(n, path, &s) {
-		return
-	}
-	if len(s) > socketMost {
-		d.add(n, path, "%s", fmt.Sprintf("has %d characters: the path of a socket has at most %d", len(s), socketMost))
-		return
-	}
-	d.file.API.Socket = s
 }
 
 // listen takes where to listen: IP:PORT, :PORT for all of the host's addresses, or "" for nowhere.

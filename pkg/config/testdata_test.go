@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the .want files of testdata/con
 const testdata = "../../testdata/config"
 
 var (
-	compareAddresses = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})
+	compareAddresses = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 	equateEmpty      = cmpopts.EquateEmpty()
 )
 
@@ -96,7 +96,8 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 	want := &File{
 		Interfaces: []string{"eth0"}, XDPMode: "auto",
 		StateDir: "/var/lib/headgate", BPFFS: "/sys/fs/bpf/headgate",
-		FlowTable: FlowTable{1048576, 262144}, API: API{"/run/headgate/headgate.sock"}, Metrics: Metrics{"127.0.0.1:9464"},
+		FlowTable: FlowTable{1048576, 262144}, API: API{Socket: "/run/headgate/headgate.sock"}, Region: "local", Domain: "headgate.internal",
+		Metrics: Metrics{"127.0.0.1:9464"},
 		Balancers: []lb.Balancer{{
 			Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
 			Configs: []lb.Config{{
@@ -149,9 +150,13 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 		Interfaces: []string{"eth0", "eth1"}, XDPMode: "native",
 		SNAT:     []netip.Addr{addr("192.0.2.1"), addr("2001:db8:1::1")},
 		StateDir: "/srv/headgate", BPFFS: "/sys/fs/bpf/edge",
-		FlowTable: FlowTable{131072, 65536}, API: API{"/run/edge.sock"}, Metrics: Metrics{"[::1]:9100"},
+		FlowTable: FlowTable{131072, 65536},
+		API:       API{"/run/edge.sock", "[2001:db8:1::1]:8443", "/etc/headgate/token", "/etc/headgate/cert.pem", "/etc/headgate/key.pem"},
+		VIPPool:   []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8:2::/64")},
+		Region:    "eu-west", Domain: "lb.example.com",
+		Metrics: Metrics{"[::1]:9100"},
 		Balancers: []lb.Balancer{
-			{Label: "web", IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), Configs: []lb.Config{web}},
+			{Label: "web", Tags: []string{"production", "no"}, IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), Configs: []lb.Config{web}},
 			{Label: "dns", IPv4: addr("203.0.113.53"), Configs: []lb.Config{udp, dns}},
 		},
 	}

@@ -28,6 +28,7 @@ type (
 	desiredStore interface {
 		updater
 		Get() store.Desired
+		Change(fn func(*store.Draft) error) (store.Desired, error)
 		Watch() <-chan struct{}
 	}
 	checker interface {
@@ -73,6 +74,7 @@ type engine struct {
 	state    *state.State
 	progress *progress
 	rates    *rates
+	traffic  *traffic
 	rounds   *metrics.Rounds
 	notify   notifier
 	says     *chronicle
@@ -230,6 +232,7 @@ func (e *engine) everySecond(now time.Time) {
 		e.sampled = now
 		if nodes, err := e.reader.Nodes(); err == nil { // else Status will say it
 			e.rates.add(take(now, nodes))
+			e.traffic.take(now, nodes, e.store.Get().Balancers)
 		}
 	}
 }

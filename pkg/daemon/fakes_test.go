@@ -23,6 +23,7 @@ import (
 	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/state"
 	"github.com/headgate/headgate/pkg/store"
+	"github.com/headgate/headgate/pkg/usage"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -255,7 +256,7 @@ func newRig(t *testing.T, content string) *rig {
 		store: r.store, checks: r.checks, network: r.network, maps: r.broken, reader: r.tables.Reader(),
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now},
-		state: state.New(nil), progress: newProgress(), rates: &rates{}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
+		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
 		says: says, herald: herald{chronicle: says},
 	}
 	if err := r.file.apply(read); err != nil {

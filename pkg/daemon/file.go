@@ -137,6 +137,9 @@ func differences(a, b *config.File) (out []string) {
 		{"interfaces", slices.Equal(a.Interfaces, b.Interfaces), next},
 		{"xdp_mode", a.XDPMode == b.XDPMode, next},
 		{"snat", slices.Equal(a.SNAT, b.SNAT), next},
+		{"vip_pool", slices.Equal(a.VIPPool, b.VIPPool), next},
+		{"region", a.Region == b.Region, next},
+		{"domain", a.Domain == b.Domain, next},
 		{"state_dir", a.StateDir == b.StateDir, next},
 		{"bpffs", a.BPFFS == b.BPFFS, fmt.Sprintf(
 			"%s, but what is pinned in %s stays attached: stop the daemon and `headgate --bpffs %[2]s detach` first", next, a.BPFFS)},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/api/v4"
 	"github.com/headgate/headgate/pkg/config"
 	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/health"
@@ -21,6 +22,7 @@ import (
 	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/state"
 	"github.com/headgate/headgate/pkg/store"
+	"github.com/headgate/headgate/pkg/usage"
 )
 
 // Options are what a daemon is run with.
@@ -69,6 +71,8 @@ type daemon struct {
 	says     *chronicle
 	keeper   *keeper
 	listener net.Listener
+	door     *api.Door // for the API on TCP; nil: there is none
+	traffic  *traffic
 	scrapes  net.Listener // for metrics; nil: nobody asks
 	network  *netdev.Resolver
 	checks   *health.Manager
@@ -86,9 +90,11 @@ func (d *daemon) start(ctx context.Context) error {
 		d.findInterfaces,
 		d.openDatapath, // from here on nobody else holds the pins
 		d.listen,
+		d.openDoor,
 		d.listenForScrapes,
 		d.openStore,
 		d.openArchive,
+		d.openUsage,
 		d.watchNetwork,
 		d.assemble,
 		d.applyFile,
@@ -180,6 +186,25 @@ func (d *daemon) listen(context.Context) (err error) {
 	return nil
 }
 
+// openDoor takes the address of the API on TCP, if there is to be one.
+func (d *daemon) openDoor(context.Context) (err error) {
+	a := d.config.API
+	if a.Listen == "" {
+		return nil
+	}
+	if d.door, err = api.ListenTCP(api.TCP{Listen: a.Listen, TokenFile: a.TokenFile, Cert: a.TLSCert, Key: a.TLSKey}); err != nil {
+		return err
+	}
+	if a.TLSCert == "" {
+		d.Log.Warn("the API listens on TCP without TLS: whoever can read the traffic has the token", "listen", a.Listen)
+	}
+	d.closeLater(func() error {
+		_ = d.door.Close() // the server closed it already, if it ran
+		return nil
+	})
+	return nil
+}
+
 func (d *daemon) openStore(context.Context) error {
 	s, err := store.Open(d.config.StateDir)
 	if err != nil {
@@ -204,6 +229,27 @@ func (d *daemon) openArchive(context.Context) error {
 	}
 	d.says = newChronicle(d.Log, events.NewLog(kept, nil))
 	d.keeper = &keeper{book: d.says.book, archive: archive, log: d.Log, kept: d.says.book.Last()}
+	if warning != "" {
+		d.says.alert(slog.LevelWarn, events.Event{Kind: events.Daemon, Text: warning})
+	}
+	return nil
+}
+
+// openUsage goes on adding up traffic. What cannot be read is put aside, as events are.
+func (d *daemon) openUsage(context.Context) error {
+	disk, warning, err := store.OpenUsage(d.config.StateDir)
+	if err != nil {
+		return err
+	}
+	d.closeLater(disk.Close)
+	kept, err := disk.Load()
+	if err != nil {
+		return err
+	}
+	d.traffic = &traffic{meter: usage.New(kept), disk: disk, log: d.Log}
+	if !d.datapath.TakenOver() {
+		d.traffic.meter.Anew(time.Now())
+	}
 	if warning != "" {
 		d.says.alert(slog.LevelWarn, events.Event{Kind: events.Daemon, Text: warning})
 	}
@@ -236,7 +282,7 @@ func (d *daemon) assemble(context.Context) error {
 		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
 		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now},
-		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, rounds: metrics.NewRounds(), notify: d.notify,
+		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, traffic: d.traffic, rounds: metrics.NewRounds(), notify: d.notify,
 		says: d.says, herald: herald{chronicle: d.says},
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
@@ -300,7 +346,7 @@ func (d *daemon) runParts(context.Context) error {
 	if err := d.serveMetrics(); err != nil {
 		return err
 	}
-	server := api.NewServer(&backend{looker: looker{d.reader}, d: d}, d.Log)
+	server := d.server()
 	// Tables that were taken over keep their size, whatever the file says.
 	sweep := &sweeper{sweep: d.datapath.Sweep, log: d.Log, tables: []table{
 		{family: 4, buckets: d.datapath.Maps().Flows4.MaxEntries()},
@@ -310,6 +356,23 @@ func (d *daemon) runParts(context.Context) error {
 	d.group.run("engine", d.engine.run)
 	d.group.run("sweep", sweep.run)
 	d.group.run("events", d.keeper.run)
+	d.group.run("traffic", d.traffic.run)
 	d.group.run("api", func(ctx context.Context) error { return server.Serve(ctx, d.listener) })
+	if d.door != nil {
+		d.group.run("api on tcp", func(ctx context.Context) error { return server.ServeTCP(ctx, d.door) })
+	}
 	return nil
+}
+
+// server makes what answers the API, on whatever it listens.
+func (d *daemon) server() *api.Server {
+	b := &backend{looker: looker{d.reader}, d: d}
+	server := api.NewServer(b, d.Log)
+	version4 := v4.New(&nodebalancers{b, &directory{reader: d.reader, now: time.Now}}, v4.Site{
+		Region: d.config.Region, Domain: d.config.Domain, Pool: d.config.VIPPool, Shunned: d.config.SNAT,
+	}, d.Log)
+	for _, prefix := range v4.Prefixes {
+		server.Mount(prefix, version4)
+	}
+	return server
 }

@@ -22,8 +22,10 @@ const (
 func Serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
 	var conns sync.WaitGroup
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           bounded(handler),
 		ReadHeaderTimeout: headerWithin,
+		IdleTimeout:       idleWithin,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState: func(_ net.Conn, state http.ConnState) {

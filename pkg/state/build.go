@@ -95,6 +95,13 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 	return out
 }
 
+// Health returns what status shows of the health of a node at this moment.
+func (s *State) Health(balancer string, c *lb.Config, n *lb.Node) lb.Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node(c.Key(balancer), c, n).Shown
+}
+
 // Addresses returns the addresses of all nodes, sorted, each once: what next hops are needed for.
 // Nodes that take no new flows are among them, because their flows go on.
 func (s *State) Addresses() []netip.Addr {

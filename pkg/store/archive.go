@@ -28,41 +28,11 @@ type Archive struct {
 // OpenArchive opens the events in dir, which it makes if there are none. A file that is damaged or not of
 // Headgate is put aside, and warning says so. The error matches ErrLocked when another process has it open.
 func OpenArchive(dir string) (a *Archive, warning string, err error) {
-	path := filepath.Join(dir, ArchiveName)
-	a, err = openArchive(path)
-	if err == nil || errors.Is(err, ErrLocked) || !(errors.Is(err, ErrForeign) || errors.Is(err, ErrCorrupted)) {
-		return a, "", err
-	}
-	aside := path + ".damaged"
-	if moved := os.Rename(path, aside); moved != nil {
-		return nil, "", errors.Join(err, moved)
-	}
-	warning = fmt.Sprintf("%v; it was moved to %s, and a new log of events begins", err, aside)
-	a, err = openArchive(path)
-	return a, warning, err
-}
-
-func openArchive(path string) (*Archive, error) {
-	a := &Archive{path: path}
-	err := guard(func() error {
-		db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait})
-		if err != nil {
-			return openError(err)
-		}
-		err = db.Update(func(tx *bolt.Tx) error {
-			_, err := tx.CreateBucketIfNotExists(eventsBucket)
-			return err
-		})
-		if err != nil {
-			return errors.Join(corrupted("%w", err), db.Close())
-		}
-		a.db = db
-		return nil
-	})
+	b, warning, err := openBeside(filepath.Join(dir, ArchiveName), "log of events", eventsBucket)
 	if err != nil {
-		return nil, fmt.Errorf("open the log of events %s: %w", path, err)
+		return nil, warning, err
 	}
-	return a, nil
+	return &Archive{path: b.path, db: b.db}, warning, nil
 }
 
 // ReadArchive returns the events in dir without a daemon, oldest first. The error matches ErrLocked when a

@@ -16,7 +16,7 @@ const module = "github.com/headgate/headgate/"
 
 // levels: a package imports only those of lower levels.
 var levels = map[string]int{
-	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0, "pkg/events": 0, "pkg/httpd": 0,
+	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0, "pkg/events": 0, "pkg/httpd": 0, "pkg/usage": 0,
 	"loader": 1, "pkg/netdev": 1, "pkg/config": 1, "pkg/store": 1,
 	"pkg/maps": 2, "pkg/health": 2,
 	"pkg/state":     3,
@@ -45,6 +45,7 @@ var doors = map[string][]string{
 	"go.yaml.in/yaml":                     {"pkg/config"},
 	"google.golang.org/grpc":              {"pkg/health"},
 	"github.com/google/go-cmp":            nil,         // tests only
+	"github.com/linode/linodego":          nil,         // tests only
 	"pgregory.net/rapid":                  nil,         // tests only
 	module + "scripts":                    {"scripts"}, // helpers of tests and demo, never part of the product
 }

@@ -51,6 +51,7 @@ type Gate struct {
 	BPFFS     string // the directory of the pins
 	Socket    string
 	StateDir  string
+	API       string // what the file says of the API besides the socket, as in "listen: …, token_file: …"
 
 	head   string
 	daemon *lab.Process
@@ -73,15 +74,16 @@ func New(l *lab.Lab, ns *lab.Namespace, binary string, interfaces []string, head
 		StateDir:  filepath.Join(l.Dir(), "state"),
 		notify:    filepath.Join(l.Dir(), "notify"),
 	}
-	g.head = fmt.Sprintf("interfaces: [%s]\nstate_dir: %s\nbpffs: %s\napi: {socket: %s}\n%s",
-		strings.Join(interfaces, ", "), g.StateDir, g.BPFFS, g.Socket, head)
+	g.head = fmt.Sprintf("interfaces: [%s]\nstate_dir: %s\nbpffs: %s\n%s",
+		strings.Join(interfaces, ", "), g.StateDir, g.BPFFS, head)
 	return g, nil
 }
 
 // Configure writes the file: balancers is YAML beginning with "balancers:". A running daemon reads it
 // when told to.
 func (g *Gate) Configure(balancers string) error {
-	return os.WriteFile(g.File, []byte(g.head+balancers), 0o600)
+	socket := fmt.Sprintf("api: {socket: %s, %s}\n", g.Socket, g.API)
+	return os.WriteFile(g.File, []byte(g.head+socket+balancers), 0o600)
 }
 
 // Start starts the daemon and returns once it says that it is ready.

@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"github.com/headgate/headgate/pkg/api/v4"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/store"
+)
+
+// nodebalancers answers version 4 of the API for a running daemon.
+type nodebalancers struct {
+	*backend
+	directory *directory
+}
+
+// Get implements v4.Backend.
+func (n *nodebalancers) Get() store.Desired { return n.d.store.Get() }
+
+// Change implements v4.Backend.
+func (n *nodebalancers) Change(fn func(*store.Draft) error) (store.Desired, error) {
+	d, err := n.d.store.Change(fn)
+	if err == nil {
+		n.d.progress.desired(d.Revision)
+	}
+	return d, err
+}
+
+// Health implements v4.Backend.
+func (n *nodebalancers) Health(balancer string, c *lb.Config, node *lb.Node) lb.Health {
+	return n.d.engine.state.Health(balancer, c, node)
+}
+
+// Counts implements v4.Backend.
+func (n *nodebalancers) Counts(b *lb.Balancer, c *lb.Config, node *lb.Node) (flows, stickEntries uint64) {
+	vip := b.IPv4
+	if node.Address.Addr().Is6() {
+		vip = b.IPv6
+	}
+	return n.directory.counts(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, node.Address, sticky(c))
+}
+
+// Transfer implements v4.Backend.
+func (n *nodebalancers) Transfer(balancer int) (in, out uint64) {
+	return n.d.traffic.meter.Transfer(balancer)
+}
+
+// Stats implements v4.Backend. Version 4 counts traffic in bits.
+func (n *nodebalancers) Stats(balancer int) []v4.Sample {
+	var out []v4.Sample
+	for _, p := range n.d.traffic.meter.Points(balancer) {
+		out = append(out, v4.Sample{At: p.End, Connections: p.Flows, In: 8 * p.In, Out: 8 * p.Out})
+	}
+	return out
+}
+
+// sticky says that a config keeps its clients at their nodes.
+func sticky(c *lb.Config) bool {
+	for i := range lb.ConfigFields {
+		if f := &lb.ConfigFields[i]; f.Key == "stickiness" {
+			return f.Get(c) != "none"
+		}
+	}
+	return false
+}
