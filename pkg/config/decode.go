@@ -166,7 +166,7 @@ func (d *decoder) scalar(n *yaml.Node, path string, form lb.Form, must string) (
 	switch form {
 	case lb.Number:
 		tags = []string{"!!int"}
-	case lb.Duration:
+	case lb.Duration, lb.Part:
 		tags = []string{"!!str", "!!int"}
 	case lb.Truth:
 		tags = []string{"!!bool"}

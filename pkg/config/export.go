@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -107,6 +108,10 @@ func value(form lb.Form, text string) *yaml.Node {
 		n.Tag = "!!int"
 	case lb.Truth:
 		n.Tag = "!!bool"
+	case lb.Part:
+		if !strings.HasSuffix(text, "%") {
+			n.Tag = "!!int"
+		}
 	case lb.Endpoint:
 		n.Style = yaml.DoubleQuotedStyle // an IPv6 one begins with a bracket
 	}

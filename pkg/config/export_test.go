@@ -143,6 +143,8 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 		}
 		c.DrainDeadline, c.RejectDeadline = deadline("drain_deadline"), deadline("reject_deadline")
 		c.RemoveDeadline = span("remove_deadline", lb.DeadlineSpan)
+		c.MinEligible = lb.MinEligible{N: number("min_eligible", lb.MinEligiblePercent), Percent: rapid.Bool().Draw(t, "percent")}
+		c.FailbackDelay, c.SlowStart = span("failback_delay", lb.FailbackDelaySpan), span("slow_start", lb.SlowStartSpan)
 		c.TCPIdle, c.UDPIdle = span("tcp_idle", lb.TCPIdleSpan), span("udp_idle", lb.UDPIdleSpan)
 		c.Check = lb.Check{
 			Type:     rapid.SampledFrom(lb.CheckTypes).Draw(t, "check"),
@@ -160,6 +162,7 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 			c.Check.Timeout = span("check_timeout", lb.Span{Min: lb.CheckTimeoutSpan.Min, Max: min(lb.CheckTimeoutSpan.Max, c.Check.Interval-1)})
 		}
 	}
+	c.Algorithm = rapid.SampledFrom(lb.AlgorithmsOf(c.Protocol)).Draw(t, "algorithm")
 	for k := range rapid.IntRange(0, 4).Draw(t, "nodes") {
 		a := ipv4(10, uint32(k))
 		if !b.IPv4.IsValid() || b.IPv6.IsValid() && rapid.Bool().Draw(t, "six") {
@@ -171,6 +174,7 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 			Weight:   number("weight", lb.WeightLimit),
 			Mode:     rapid.SampledFrom(lb.Modes).Draw(t, "mode"),
 			Override: rapid.SampledFrom(lb.Overrides).Draw(t, "override"),
+			MaxConns: number("max_conns", lb.MaxConnsLimit),
 		})
 	}
 	c.SetDefaults()

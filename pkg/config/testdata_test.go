@@ -102,7 +102,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 			Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
 			Configs: []lb.Config{{
 				Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
-				TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
+				MinEligible: lb.MinEligible{N: 1}, TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 				DrainDeadline: lb.NoDeadline, RejectDeadline: lb.NoDeadline, RemoveDeadline: 300 * time.Second,
 				Check: lb.Check{
 					Type: lb.CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
@@ -124,7 +124,8 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	}
 	addr, addrPort := netip.MustParseAddr, netip.MustParseAddrPort
 	web := lb.Config{
-		Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
+		Port: 80, Protocol: lb.TCP, Algorithm: lb.LeastConn, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
+		MinEligible: lb.MinEligible{N: 2}, FailbackDelay: 5 * time.Minute, SlowStart: 30 * time.Second,
 		TCPIdle: 10 * time.Minute, UDPIdle: 30 * time.Second,
 		DrainDeadline: 2 * time.Hour, RejectDeadline: 90 * time.Second, RemoveDeadline: 10 * time.Minute,
 		Check: lb.Check{
@@ -133,7 +134,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 			TLS: lb.On, Verify: lb.Off, CAFile: "/etc/ssl/nodes.pem", Send: `\x00PING\r\n`, Expect: "PONG", Service: "shop.v1.Cart",
 		},
 		Nodes: []lb.Node{
-			{Label: "web-1", Address: addrPort("192.0.2.11:8080"), Weight: 100, Mode: lb.Accept, Override: lb.OverrideUp},
+			{Label: "web-1", Address: addrPort("192.0.2.11:8080"), Weight: 100, Mode: lb.Accept, Override: lb.OverrideUp, MaxConns: 1000},
 			{Label: "web-2", Address: addrPort("192.0.2.12:8080"), Weight: 1, Mode: lb.Drain, Override: lb.OverrideDown},
 			{Label: "spare", Address: addrPort("[2001:db8:1::13]:8080"), Weight: 50, Mode: lb.Backup},
 			{Label: "spare", Address: addrPort("192.0.2.14:8080"), Weight: 255, Mode: lb.Reject},
@@ -142,7 +143,8 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	dns := lb.Config{Port: 53, Nodes: []lb.Node{{Label: "ns-1", Address: addrPort("192.0.2.53:53"), Weight: 50}}}
 	web.SetDefaults()
 	udp := dns
-	udp.Protocol, udp.OnNoBackend = lb.UDP, lb.NoBackendDrop
+	udp.Protocol, udp.OnNoBackend, udp.Algorithm = lb.UDP, lb.NoBackendDrop, lb.RingHash
+	udp.MinEligible = lb.MinEligible{N: 50, Percent: true}
 	udp.DrainDeadline = lb.NoDeadline
 	dns.SetDefaults()
 	udp.SetDefaults()

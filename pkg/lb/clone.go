@@ -42,6 +42,7 @@ func (c Config) Equal(a Config) bool {
 func (c Config) EqualButNodes(a Config) bool {
 	return c.ID == a.ID && c.Port == a.Port && c.Protocol == a.Protocol && c.Algorithm == a.Algorithm &&
 		c.OnNoBackend == a.OnNoBackend && c.OnDown == a.OnDown &&
+		c.MinEligible == a.MinEligible && c.FailbackDelay == a.FailbackDelay && c.SlowStart == a.SlowStart &&
 		c.TCPIdle == a.TCPIdle && c.UDPIdle == a.UDPIdle &&
 		c.DrainDeadline == a.DrainDeadline && c.RejectDeadline == a.RejectDeadline && c.RemoveDeadline == a.RemoveDeadline &&
 		c.Check == a.Check

@@ -42,6 +42,8 @@ func TestEveryFieldCounts(t *testing.T) {
 				change(v.String() + "x")
 			case reflect.Int:
 				change(v.Int() + 1)
+			case reflect.Bool:
+				change(!v.Bool())
 			case reflect.Uint16:
 				change(v.Uint() + 1)
 			case reflect.Struct:

@@ -13,6 +13,9 @@ const (
 	DefaultRemoveDeadline = 5 * time.Minute // of both
 )
 
+// DefaultMinEligible lets the backups wait until no primary is eligible.
+var DefaultMinEligible = MinEligible{N: 1}
+
 // SetDefaults fills what is zero in b, its configs and their nodes, except a node's weight: there 0
 // is a mistake that Validate must see. Whoever decodes a node starts it with DefaultWeight.
 func (b *Balancer) SetDefaults() {
@@ -27,6 +30,7 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.Algorithm, RoundRobin)
 	setDefault(&c.OnNoBackend, NoBackendReset)
 	setDefault(&c.OnDown, DownKeep)
+	setDefault(&c.MinEligible, DefaultMinEligible)
 	setDefault(&c.TCPIdle, DefaultTCPIdle)
 	setDefault(&c.UDPIdle, DefaultUDPIdle)
 	drain, reject := NoDeadline, NoDeadline

@@ -11,7 +11,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	b := Balancer{Configs: []Config{{Nodes: []Node{{}}}}}
 	b.SetDefaults()
 	want := Config{
-		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep,
+		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep, MinEligible: MinEligible{N: 1},
 		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 		DrainDeadline: NoDeadline, RejectDeadline: NoDeadline, RemoveDeadline: 300 * time.Second,
 		Check: Check{
@@ -37,6 +37,7 @@ func TestDefaultsLeaveWhatIsSet(t *testing.T) {
 	set := Config{
 		Port: 1, Protocol: UDP, Algorithm: "other", OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
 		DrainDeadline: 3, RejectDeadline: 4, RemoveDeadline: 10,
+		MinEligible: MinEligible{20, true}, FailbackDelay: 11, SlowStart: 12,
 		Check: Check{
 			Type: CheckConnection, Port: 5, UDPPort: 10, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9,
 			Path: "/a", Host: "b", Codes: "200", Body: "c", TLS: On, Verify: Off, CAFile: "/d", Send: "e", Expect: "f", Service: "g",

@@ -19,6 +19,7 @@ const (
 	Duration             // 250ms, 2s or 1h; or whole seconds in digits
 	Endpoint             // IP:PORT or [IPV6]:PORT
 	Truth                // true or false
+	Part                 // decimal digits, or a number of hundredths as in 50%
 )
 
 // Field is one key of a T, which is a Balancer, a Config or a Node. The tables of fields are the only list of

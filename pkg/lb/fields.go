@@ -21,11 +21,14 @@ var ConfigFields = slices.Concat(trafficFields, checkFields)
 var trafficFields = []Field[Config]{
 	of("port", "`PORT` that clients connect to", name(number[uint16](PortLimit)), func(c *Config) *uint16 { return &c.Port }),
 	of("protocol", "`PROTOCOL`", name(word(Protocols)), func(c *Config) *Protocol { return &c.Protocol }),
-	of("algorithm", "`HOW` new flows are spread over the nodes", word(Algorithms), func(c *Config) *Algorithm { return &c.Algorithm }),
+	of("algorithm", "`HOW` new flows are spread", word(Algorithms), func(c *Config) *Algorithm { return &c.Algorithm }),
 	only[Config]("stickiness", "`WHAT` brings a client back to its node", "none"),
 	only[Config]("forwarding", "`HOW` packets reach the nodes", "nat"),
 	of("on_no_backend", "`WHAT` happens to a new flow while no node takes any", word(OnNoBackends), func(c *Config) *OnNoBackend { return &c.OnNoBackend }),
 	of("on_down", "`WHAT` happens to the TCP connections of a node that goes DOWN", word(OnDowns), func(c *Config) *OnDown { return &c.OnDown }),
+	of("min_eligible", "`N` primaries, or N% of their weight, below which the backups serve", minEligible(), func(c *Config) *MinEligible { return &c.MinEligible }),
+	of("failback_delay", "`TIME` for which they must be enough before they serve again", span(FailbackDelaySpan), func(c *Config) *time.Duration { return &c.FailbackDelay }),
+	of("slow_start", "`TIME` in which a node that has recovered gets its whole share", span(SlowStartSpan), func(c *Config) *time.Duration { return &c.SlowStart }),
 	of("tcp_idle", "`TIME` without a packet after which a connection is forgotten", span(TCPIdleSpan), func(c *Config) *time.Duration { return &c.TCPIdle }),
 	of("udp_idle", "`TIME` without a datagram after which a session ends", span(UDPIdleSpan), func(c *Config) *time.Duration { return &c.UDPIdle }),
 	of("drain_deadline", "`TIME` after which the flows of a node in mode drain end", deadline(), func(c *Config) *time.Duration { return &c.DrainDeadline }),
@@ -40,6 +43,15 @@ var NodeFields = []Field[Node]{
 	of("weight", "`N`: its share of new flows beside the others'", startingAt(number[int](WeightLimit), DefaultWeight), func(n *Node) *int { return &n.Weight }),
 	of("mode", "`MODE`", word(Modes), func(n *Node) *Mode { return &n.Mode }),
 	of("override", "`HEALTH` that holds whatever the checks find", word(Overrides), func(n *Node) *Override { return &n.Override }),
+	of("max_conns", "`N` active flows at most; 0: any number", number[int](MaxConnsLimit), func(n *Node) *int { return &n.MaxConns }),
+}
+
+// minEligible is a number of nodes, or a part of their weight.
+func minEligible() kind[MinEligible] {
+	return kind[MinEligible]{
+		form: Part, must: minEligibleMust,
+		parse: ParseMinEligible, text: MinEligible.String, judge: MinEligible.reason,
+	}
 }
 
 // label is the name of a balancer or a node; more says which letters are allowed beside the usual ones.

@@ -46,6 +46,10 @@ type Config struct {
 	RejectDeadline time.Duration
 	RemoveDeadline time.Duration
 
+	MinEligible   MinEligible   // below it the backups take the new flows
+	FailbackDelay time.Duration // for so long the primaries must have been enough before they take them back
+	SlowStart     time.Duration // for so long a node's share grows after it has recovered
+
 	Check Check
 	Nodes []Node
 }
@@ -62,6 +66,7 @@ type Node struct {
 	Weight   int // 1 to 255
 	Mode     Mode
 	Override Override
+	MaxConns int // active flows from which on it takes no new ones; 0: any number
 }
 
 // Protocol is the transport protocol of a config.
@@ -76,9 +81,13 @@ const (
 // Algorithm chooses the node of a new flow.
 type Algorithm string
 
-// Algorithms.
+// Algorithms: in turns; the fewest flows for its weight, of two drawn by weight; or the same node for a client's
+// address every time, which is called source for TCP and ring_hash for UDP.
 const (
 	RoundRobin Algorithm = "roundrobin"
+	LeastConn  Algorithm = "leastconn"
+	Source     Algorithm = "source"
+	RingHash   Algorithm = "ring_hash"
 )
 
 // OnNoBackend says what happens to a new flow when nothing is eligible.

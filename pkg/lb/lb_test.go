@@ -14,10 +14,11 @@ func sample() []Balancer {
 		IPv4:  netip.MustParseAddr("203.0.113.10"),
 		IPv6:  netip.MustParseAddr("2001:db8::10"),
 		Configs: []Config{{
-			Port:  80,
+			Port:        80,
+			MinEligible: MinEligible{50, true}, FailbackDelay: time.Minute, SlowStart: 30 * time.Second,
 			Check: Check{Type: CheckConnection, Interval: 2 * time.Second, Timeout: time.Second},
 			Nodes: []Node{
-				{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 100},
+				{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 100, MaxConns: 500},
 				{Label: "web-2", Address: netip.MustParseAddrPort("192.0.2.12:8080"), Weight: 50, Mode: Drain},
 				{Label: "web-6", Address: netip.MustParseAddrPort("[2001:db8:1::1]:8080"), Weight: 1, Mode: Backup},
 			},

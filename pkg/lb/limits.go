@@ -36,6 +36,12 @@ var (
 	PortLimit   = Limit{1, 65535}
 	WeightLimit = Limit{1, 255}
 
+	MinEligibleNodes   = Limit{1, 32767} // more nodes than the data path has ids for
+	MinEligiblePercent = Limit{1, 100}
+	MaxConnsLimit      = Limit{0, 1_000_000_000} // 0: none
+	FailbackDelaySpan  = Span{0, 24 * time.Hour}
+	SlowStartSpan      = Span{0, time.Hour}
+
 	// The data path keeps time in 32 bits of jiffies, at up to 1,000 a second: idle times stay well
 	// below half of their circle of 49 days.
 	TCPIdleSpan = Span{time.Minute, 7 * 24 * time.Hour}
@@ -60,12 +66,20 @@ const (
 // Protocols, Algorithms and the others list what each word may be, the default first.
 var (
 	Protocols    = []Protocol{TCP, UDP}
-	Algorithms   = []Algorithm{RoundRobin}
+	Algorithms   = []Algorithm{RoundRobin, LeastConn, Source, RingHash}
 	OnNoBackends = []OnNoBackend{NoBackendReset, NoBackendDrop, NoBackendOpen}
 	OnDowns      = []OnDown{DownKeep, DownReset}
 	Modes        = []Mode{Accept, Reject, Drain, Backup}
 	Overrides    = []Override{OverrideNone, OverrideUp, OverrideDown}
 )
+
+// AlgorithmsOf lists what the algorithm of a config with that protocol may be, the default first.
+func AlgorithmsOf(p Protocol) []Algorithm {
+	if p == UDP {
+		return []Algorithm{RoundRobin, LeastConn, RingHash}
+	}
+	return []Algorithm{RoundRobin, LeastConn, Source}
+}
 
 // FormatDuration writes d as people do: 1h rather than 1h0m0s. time.ParseDuration reads it back.
 func FormatDuration(d time.Duration) string {

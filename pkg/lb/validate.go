@@ -153,6 +153,7 @@ func (v *validator) ownVIP(path string, i int, vip netip.Addr) {
 
 func (v *validator) config(path string, b *Balancer, c *Config) {
 	judgeFields(v, path, c, ConfigFields)
+	v.algorithm(path, c)
 	v.check(path, c)
 	addresses := make(map[netip.AddrPort]int, len(c.Nodes))
 	for k := range c.Nodes {
@@ -165,6 +166,16 @@ func (v *validator) config(path string, b *Balancer, c *Config) {
 			addresses[n.Address] = k
 			v.add(npath+".address", v.nodeAddressReason(b, n.Address.Addr()))
 		}
+	}
+}
+
+// algorithm refuses one that is the other protocol's.
+func (v *validator) algorithm(path string, c *Config) {
+	if WordReason(c.Algorithm, Algorithms) != "" || WordReason(c.Protocol, Protocols) != "" {
+		return
+	}
+	if reason := WordReason(c.Algorithm, AlgorithmsOf(c.Protocol)); reason != "" {
+		v.add(path+".algorithm", fmt.Sprintf("for %s it %s", c.Protocol, reason))
 	}
 }
 
@@ -204,7 +215,7 @@ func labelReason(label, more string) string {
 
 // notYet are words for what other balancers have and this one may get.
 var notYet = []string{
-	"leastconn", "source", "ring_hash", "random", // algorithm
+	"random",               // algorithm
 	"table", "http_cookie", // stickiness
 	"http", "https", // protocol
 	"dsr", "tunnel", // forwarding

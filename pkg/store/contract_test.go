@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -370,7 +371,8 @@ func full() []lb.Balancer {
 	return []lb.Balancer{{
 		Label: "web", Tags: []string{"a", "b"}, IPv4: netip.MustParseAddr("203.0.113.10"), IPv6: netip.MustParseAddr("2001:db8::10"),
 		Configs: []lb.Config{{
-			Port: 53, Protocol: lb.UDP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
+			Port: 53, Protocol: lb.UDP, Algorithm: lb.RingHash, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
+			MinEligible: lb.MinEligible{N: 30, Percent: true}, FailbackDelay: time.Minute, SlowStart: 20 * time.Second,
 			TCPIdle: lb.DefaultTCPIdle + 1, UDPIdle: lb.DefaultUDPIdle + 1,
 			DrainDeadline: lb.NoDeadline, RejectDeadline: lb.DefaultRejectDeadline + 1, RemoveDeadline: lb.DefaultRemoveDeadline + 1,
 			Check: lb.Check{
@@ -379,8 +381,8 @@ func full() []lb.Balancer {
 				Send: "ping", Expect: "pong", Service: "shop",
 			},
 			Nodes: []lb.Node{
-				{Label: "ns-1", Address: netip.MustParseAddrPort("192.0.2.11:53"), Weight: 100, Mode: lb.Drain, Override: lb.OverrideDown},
-				{Label: "ns-1", Address: netip.MustParseAddrPort("[2001:db8:1::11]:53"), Weight: 255, Mode: lb.Backup, Override: lb.OverrideUp},
+				{Label: "ns-1", Address: netip.MustParseAddrPort("192.0.2.11:53"), Weight: 100, Mode: lb.Drain, Override: lb.OverrideDown, MaxConns: 9},
+				{Label: "ns-1", Address: netip.MustParseAddrPort("[2001:db8:1::11]:53"), Weight: 255, Mode: lb.Backup, Override: lb.OverrideUp, MaxConns: 10},
 			},
 		}},
 	}}

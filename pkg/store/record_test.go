@@ -25,8 +25,8 @@ func TestTheRecordsOnDiskAreThese(t *testing.T) {
 		"balancers 1": `{"fields":{"ipv4":"203.0.113.10","ipv6":"2001:db8::10","label":"web"},"tags":["a","b"],"type":"premium",` +
 			`"created":"2026-01-02T03:04:05Z","updated":"2026-01-02T03:04:05Z","configs":[2]}`,
 		"configs 2": fmt.Sprintf(`{"fields":%s,"http":true,"cipher_suite":"legacy","nodes":[3,4]}`, fields),
-		"nodes 3":   `{"fields":{"address":"192.0.2.11:53","label":"ns-1","mode":"drain","override":"down","weight":"100"}}`,
-		"nodes 4":   `{"fields":{"address":"[2001:db8:1::11]:53","label":"ns-1","mode":"backup","override":"up","weight":"255"}}`,
+		"nodes 3":   `{"fields":{"address":"192.0.2.11:53","label":"ns-1","max_conns":"9","mode":"drain","override":"down","weight":"100"}}`,
+		"nodes 4":   `{"fields":{"address":"[2001:db8:1::11]:53","label":"ns-1","max_conns":"10","mode":"backup","override":"up","weight":"255"}}`,
 	}
 	dir := t.TempDir()
 	s, err := Open(dir)
