@@ -3,7 +3,11 @@
 // read from outside.
 package schedule
 
-import "github.com/headgate/headgate/pkg/lb"
+import (
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
 
 // Candidate is a node as far as scheduling is concerned.
 type Candidate struct {
@@ -13,6 +17,14 @@ type Candidate struct {
 	Health   lb.Health // as checks found it
 	Override lb.Override
 	Check    lb.CheckType
+	Ramp     int // percent of its weight, while it starts slowly; 0: all of it
+}
+
+// Rules are what a config says about who takes new flows.
+type Rules struct {
+	OnNoBackend   lb.OnNoBackend
+	MinEligible   lb.MinEligible
+	FailbackDelay time.Duration
 }
 
 // Tier is the group of nodes that takes the new flows of a config.
@@ -21,7 +33,7 @@ type Tier string
 // Tiers.
 const (
 	Primary Tier = "primary" // eligible nodes in mode accept
-	Backup  Tier = "backup"  // UP nodes in mode backup, while no primary is eligible
+	Backup  Tier = "backup"  // UP nodes in mode backup, while not enough primaries are eligible
 	Open    Tier = "open"    // DOWN nodes in mode accept: nothing is eligible, and on_no_backend is open
 	None    Tier = "none"    // nobody: new flows are refused or dropped
 )
@@ -30,8 +42,10 @@ const (
 type Decision struct {
 	Takes    []int    // indices into the candidates, ascending; empty when Tier is None
 	Tier     Tier     // the group that they belong to
+	Percent  []int    // per candidate: of its weight that counts; 0 when it takes no new flows
 	Eligible []bool   // per candidate: a primary that is UP, or Unknown where that suffices; never a backup
 	Why      []string // per candidate: in words, why it takes new flows or not
+	Turn     Turn     // to be given to the next Decide
 }
 
 // Effective is the health that counts: what people set wins over what checks found.
@@ -47,31 +61,36 @@ func Effective(h lb.Health, o lb.Override) lb.Health {
 
 // Decide says which candidates take new flows. They are the nodes of one config and one address
 // family. A candidate in reject takes none whatever its override; then override wins over health, and
-// health over drain and backup.
-func Decide(cands []Candidate, onNoBackend lb.OnNoBackend) Decision {
-	d := Decision{Tier: None, Eligible: make([]bool, len(cands)), Why: make([]string, len(cands))}
+// health over drain and backup. turn is the last decision's.
+func Decide(cands []Candidate, rules Rules, turn Turn, now time.Time) Decision {
+	d := Decision{
+		Tier: None, Percent: make([]int, len(cands)), Eligible: make([]bool, len(cands)), Why: make([]string, len(cands)),
+	}
 	noneKnown := noPrimaryIsKnown(cands)
-	anyEligible := false
 	for i := range cands {
 		d.Eligible[i] = cands[i].Mode == lb.Accept && (cands[i].up() || noneKnown)
-		anyEligible = anyEligible || d.Eligible[i]
 	}
+	count := d.count(cands)
+	enough := count.enough(rules.MinEligible)
+	d.Turn = turn.next(enough, rules.FailbackDelay, now)
 
+	backups := func(i int) bool { return cands[i].Mode == lb.Backup && cands[i].up() }
 	switch {
-	case anyEligible:
-		d.take(Primary, func(i int) bool { return d.Eligible[i] })
-	case d.take(Backup, func(i int) bool { return cands[i].Mode == lb.Backup && cands[i].up() }):
-	case onNoBackend == lb.NoBackendOpen:
+	case d.Turn.Backups && d.take(Backup, backups):
+	case d.take(Primary, func(i int) bool { return d.Eligible[i] }):
+		if enough {
+			d.Turn = Turn{} // nobody is left that they could take over from
+		}
+	case rules.OnNoBackend == lb.NoBackendOpen:
 		d.take(Open, func(i int) bool { return cands[i].Mode == lb.Accept && cands[i].effective() == lb.Down })
 	}
 
-	taken := 0
+	for _, i := range d.Takes {
+		d.Percent[i] = cands[i].percent(len(d.Takes))
+	}
+	w := reasons{rules: rules, count: count, enough: enough, tier: d.Tier}
 	for i := range cands {
-		takes := taken < len(d.Takes) && d.Takes[taken] == i
-		if takes {
-			taken++
-		}
-		d.Why[i] = cands[i].why(d.Tier, takes)
+		d.Why[i] = w.why(&cands[i], d.Eligible[i], d.Percent[i])
 	}
 	return d
 }
@@ -96,6 +115,15 @@ func (c *Candidate) effective() lb.Health { return Effective(c.Health, c.Overrid
 func (c *Candidate) up() bool {
 	h := c.effective()
 	return h == lb.Up || h == lb.Unknown && c.Check == lb.CheckNone
+}
+
+// percent is how much of its weight counts for a node that takes new flows beside others: all of it, once it has
+// started. For the only one there is nothing to spare it from.
+func (c *Candidate) percent(takes int) int {
+	if c.Ramp == 0 || takes == 1 {
+		return 100
+	}
+	return c.Ramp
 }
 
 // noPrimaryIsKnown says that every primary is Unknown: then all of them are as good as UP, or else a

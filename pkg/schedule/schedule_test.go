@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -88,7 +89,7 @@ func TestModeMatrix(t *testing.T) {
 				on = []lb.OnNoBackend{lb.NoBackendOpen}
 			}
 			for _, o := range on {
-				d := Decide(tt.cands, o)
+				d := Decide(tt.cands, Rules{OnNoBackend: o}, Turn{}, time.Time{})
 				if d.Tier != tt.tier {
 					t.Errorf("%s: tier %s, want %s", o, d.Tier, tt.tier)
 				}
@@ -101,11 +102,11 @@ func TestModeMatrix(t *testing.T) {
 }
 
 func TestEligibleMeansPrimariesOnly(t *testing.T) {
-	d := Decide([]Candidate{acceptUp, acceptUnknown, acceptDown, backupUp, drainUp, rejectUp}, lb.NoBackendReset)
+	d := Decide([]Candidate{acceptUp, acceptUnknown, acceptDown, backupUp, drainUp, rejectUp}, Rules{}, Turn{}, time.Time{})
 	if diff := cmp.Diff([]bool{true, false, false, false, false, false}, d.Eligible); diff != "" {
 		t.Error(diff)
 	}
-	d = Decide([]Candidate{acceptDown, backupUp}, lb.NoBackendOpen)
+	d = Decide([]Candidate{acceptDown, backupUp}, Rules{OnNoBackend: lb.NoBackendOpen}, Turn{}, time.Time{})
 	if diff := cmp.Diff([]bool{false, false}, d.Eligible); diff != "" {
 		t.Error(diff)
 	}
@@ -146,7 +147,7 @@ func TestEveryNodeIsToldWhy(t *testing.T) {
 		}},
 		{[]Candidate{rejectUp.override(lb.OverrideUp)}, lb.NoBackendReset, []string{no + ": mode reject"}},
 	} {
-		if diff := cmp.Diff(tt.want, Decide(tt.cands, tt.on).Why); diff != "" {
+		if diff := cmp.Diff(tt.want, Decide(tt.cands, Rules{OnNoBackend: tt.on}, Turn{}, time.Time{}).Why); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -161,14 +162,25 @@ func TestWhatMustNeverHappen(t *testing.T) {
 			Health:   rapid.SampledFrom([]lb.Health{lb.Unknown, lb.Up, lb.Down}).Draw(t, "health"),
 			Override: rapid.SampledFrom([]lb.Override{"", lb.OverrideNone, lb.OverrideUp, lb.OverrideDown}).Draw(t, "override"),
 			Check:    rapid.SampledFrom(lb.CheckTypes).Draw(t, "check"),
+			Ramp:     rapid.SampledFrom([]int{0, 10, 90, 100}).Draw(t, "ramp"),
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		cands := rapid.SliceOfN(candidate, 0, 8).Draw(t, "candidates")
 		on := rapid.SampledFrom(lb.OnNoBackends).Draw(t, "on_no_backend")
-		d := Decide(cands, on)
-		if len(d.Eligible) != len(cands) || len(d.Why) != len(cands) {
-			t.Fatalf("%d candidates, %d eligible, %d why", len(cands), len(d.Eligible), len(d.Why))
+		rules := Rules{
+			OnNoBackend:   on,
+			MinEligible:   lb.MinEligible{N: rapid.IntRange(1, 100).Draw(t, "min_eligible"), Percent: rapid.Bool().Draw(t, "percent")},
+			FailbackDelay: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "failback_delay"),
+		}
+		now := time.Unix(1_800_000_000, 0)
+		turn := Turn{Backups: rapid.Bool().Draw(t, "backups' turn")}
+		if turn.Backups && rapid.Bool().Draw(t, "enough before") {
+			turn.Since = now.Add(-rapid.SampledFrom([]time.Duration{time.Second, time.Minute}).Draw(t, "ago"))
+		}
+		d := Decide(cands, rules, turn, now)
+		if len(d.Eligible) != len(cands) || len(d.Why) != len(cands) || len(d.Percent) != len(cands) {
+			t.Fatalf("%d candidates, %d eligible, %d why, %d percent", len(cands), len(d.Eligible), len(d.Why), len(d.Percent))
 		}
 		if (len(d.Takes) == 0) != (d.Tier == None) {
 			t.Fatalf("tier %s with %v", d.Tier, d.Takes)
@@ -185,8 +197,11 @@ func TestWhatMustNeverHappen(t *testing.T) {
 			if d.Why[i] == "" {
 				t.Fatalf("%v is not told why", c)
 			}
-			if d.Eligible[i] && !taking[i] {
+			if d.Eligible[i] && !taking[i] && d.Tier != Backup {
 				t.Fatalf("%v is eligible and takes nothing", c)
+			}
+			if taking[i] != (d.Percent[i] > 0) || taking[i] && len(taking) == 1 && d.Percent[i] != 100 {
+				t.Fatalf("%v takes new flows: %v, with %d %% of its weight", c, taking[i], d.Percent[i])
 			}
 			if !taking[i] {
 				continue

@@ -8,24 +8,30 @@ import (
 	"github.com/headgate/headgate/pkg/schedule"
 )
 
-// build makes the View of what is held now.
+// build makes the View of what is held now, and remembers what the next ones need to know of it. To build again
+// changes neither.
 func (s *State) build() *View {
 	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops}
+	next := newMemory()
 	for i := range s.balancers {
 		b := &s.balancers[i]
 		for j := range b.Configs {
 			for _, vip := range []netip.Addr{b.IPv4, b.IPv6} {
 				if vip.IsValid() {
-					v.Services = append(v.Services, s.service(b, &b.Configs[j], vip))
+					v.Services = append(v.Services, s.service(&next, b, &b.Configs[j], vip))
 				}
 			}
 		}
+	}
+	s.memory = next
+	if s.started {
+		s.served = nil
 	}
 	return v
 }
 
 // service makes one service: the config's nodes of the VIP's family, and who of them takes new flows.
-func (s *State) service(b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
+func (s *State) service(next *memory, b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
 	svc := Service{
 		Config:      c.Key(b.Label),
 		VIP:         vip,
@@ -33,12 +39,14 @@ func (s *State) service(b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
 		Protocol:    c.Protocol,
 		OnNoBackend: c.OnNoBackend,
 		OnDown:      c.OnDown,
+		Algorithm:   c.Algorithm,
 		TCPIdle:     c.TCPIdle,
 		UDPIdle:     c.UDPIdle,
 
 		RemoveDeadline: c.RemoveDeadline,
 	}
-	var candidates []schedule.Candidate
+	svc.Nodes = make([]Node, 0, len(c.Nodes))
+	candidates := make([]schedule.Candidate, 0, len(c.Nodes))
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		if n.Address.Addr().Is4() != vip.Is4() {
@@ -53,15 +61,16 @@ func (s *State) service(b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
 			Health:   node.Health,
 			Override: node.Override,
 			Check:    c.Check.Type,
+			Ramp:     s.ramp(next, &node, c),
 		})
 	}
-	d := schedule.Decide(candidates, c.OnNoBackend)
+	rules := schedule.Rules{OnNoBackend: c.OnNoBackend, MinEligible: c.MinEligible, FailbackDelay: c.FailbackDelay}
+	d := schedule.Decide(candidates, rules, s.turn(&svc), s.at)
+	next.remember(&svc, d.Turn, c.FailbackDelay)
 	svc.Tier = d.Tier
 	for i := range svc.Nodes {
-		svc.Nodes[i].Why = d.Why[i]
-	}
-	for _, i := range d.Takes {
-		svc.Nodes[i].Takes = true
+		n := &svc.Nodes[i]
+		n.Why, n.Percent, n.Takes = d.Why[i], d.Percent[i], d.Percent[i] > 0
 	}
 	return svc
 }
@@ -75,6 +84,7 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 		Weight:   n.Weight,
 		Mode:     n.Mode,
 		Override: n.Override,
+		MaxConns: n.MaxConns,
 		Health:   lb.Unknown,
 	}
 	out.ModeSince, out.Deadline = s.modes[key].since, s.deadline(key, c)

@@ -27,8 +27,11 @@ type State struct {
 	modes      map[lb.NodeKey]modeSet
 	health     map[lb.NodeKey]health.Result
 	hops       map[netip.Addr]netdev.NextHop
-	view       *View // nil: to be made anew
-	touched    bool  // the view is good but for what checks said in passing
+	at         time.Time           // of the generation: a View is as it was then, whenever it is made
+	memory     memory              // of the Views before
+	served     map[lb.NodeKey]bool // what RememberServing took, until the first View with a desired state
+	view       *View               // nil: to be made anew
+	touched    bool                // the view is good but for what checks said in passing
 }
 
 // Known is what the maps still knew of a node from before a restart.
@@ -44,7 +47,7 @@ func New(now func() time.Time) *State {
 	if now == nil {
 		now = time.Now
 	}
-	return &State{now: now, changed: make(chan struct{}, 1), since: map[lb.NodeKey]time.Time{}}
+	return &State{now: now, changed: make(chan struct{}, 1), since: map[lb.NodeKey]time.Time{}, memory: newMemory()}
 }
 
 // Remember takes what was known before a restart. It counts only when it is called before the
@@ -126,6 +129,7 @@ func (s *State) View() *View {
 // bump starts a new generation and tells so.
 func (s *State) bump() {
 	s.generation++
+	s.at = s.now()
 	s.view, s.touched = nil, false
 	select {
 	case s.changed <- struct{}{}:

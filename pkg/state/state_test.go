@@ -17,6 +17,7 @@ var (
 	vip6  = netip.MustParseAddr("2001:db8::10")
 	nodeA = netip.MustParseAddrPort("10.0.0.1:8080")
 	nodeB = netip.MustParseAddrPort("10.0.0.2:8080")
+	nodeD = netip.MustParseAddrPort("10.0.0.4:8080")
 	nodeC = netip.MustParseAddrPort("[2001:db8:1::3]:8080")
 )
 

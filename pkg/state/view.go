@@ -30,6 +30,7 @@ type Service struct {
 	VIP         netip.Addr
 	Port        uint16
 	Protocol    lb.Protocol
+	Algorithm   lb.Algorithm
 	OnNoBackend lb.OnNoBackend
 	OnDown      lb.OnDown
 	TCPIdle     time.Duration
@@ -43,10 +44,11 @@ type Service struct {
 
 // Node is one backend of a service: what people set, what was found, and what follows.
 type Node struct {
-	Key    lb.NodeKey
-	Label  string
-	Weight int
-	Mode   lb.Mode
+	Key      lb.NodeKey
+	Label    string
+	Weight   int
+	Mode     lb.Mode
+	MaxConns int // 0: any number
 
 	ModeSince time.Time // when the mode was set
 	Deadline  time.Time // when its flows end, because of its mode; zero: they need not
@@ -60,6 +62,7 @@ type Node struct {
 
 	Hop netdev.NextHop
 
-	Takes bool   // takes new flows
-	Why   string // in words, why it does or does not
+	Takes   bool   // takes new flows
+	Percent int    // of its weight that counts for them; 0 when it takes none
+	Why     string // in words, why it does or does not
 }
