@@ -80,6 +80,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"address", n.Address},
 		{"mode", n.Mode},
 		{"weight", strconv.Itoa(n.Weight)},
+		{"max_conns", maxConns(n)},
 		{"health", with(n.Health, n.Reason)},
 		{"override", cmp.Or(n.Override, "none")},
 		{"checked", checked},
@@ -90,6 +91,13 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"flows", fmt.Sprintf("%s in all, %s/s", number(n.Flows), rate(n.NewPerSecond, decimal))},
 		{"bytes", fmt.Sprintf("%s in, %s out, %s/s both ways", size(float64(n.BytesIn)), size(float64(n.BytesOut)), rate(n.BytesPerSecond, size))},
 	})
+}
+
+func maxConns(n api.Node) string {
+	if n.MaxConns == 0 {
+		return "any number"
+	}
+	return number(uint64(n.MaxConns))
 }
 
 // newFlows says yes or no, and why; what is read from the maps has no reason.

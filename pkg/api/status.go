@@ -102,9 +102,10 @@ type Node struct {
 	Address        string     `json:"address"`
 	Mode           string     `json:"mode"`
 	Weight         int        `json:"weight"`
-	Health         string     `json:"health"`             // found by checks; DOWN in mode reject
-	Reason         string     `json:"reason,omitempty"`   // of the health
-	Override       string     `json:"override,omitempty"` // up or down: set by people, wins over health
+	MaxConns       uint32     `json:"max_conns,omitempty"` // active flows from which on it takes no new ones; 0: any number
+	Health         string     `json:"health"`              // found by checks; DOWN in mode reject
+	Reason         string     `json:"reason,omitempty"`    // of the health
+	Override       string     `json:"override,omitempty"`  // up or down: set by people, wins over health
 	CheckedAt      *time.Time `json:"checked_at,omitempty"`
 	TakesNew       bool       `json:"takes_new_flows"`
 	Why            string     `json:"why,omitempty"` // it does or does not take new flows

@@ -38,6 +38,9 @@ func configsOf(states []maps.NodeState, keep func(maps.NodeState) bool, rate fun
 			n.NewPerSecond, n.BytesPerSecond = rate(s)
 		}
 		c.Status = better(c.Status, n)
+		if n.TakesNew {
+			full(&n, s)
+		}
 		if n.TakesNew && n.Unreachable != "" && schedule.Effective(s.Status.Health, s.Status.Override) != lb.Up {
 			n.TakesNew, n.Why = false, tried+n.Unreachable
 		}
@@ -69,7 +72,7 @@ func better(status string, n api.Node) string {
 func nodeOf(config lb.ConfigKey, s maps.NodeState) api.Node {
 	n := api.Node{
 		Name: lb.NodeName(config, s.Label), Config: config.String(), Label: s.Label, Address: s.Address.String(),
-		Mode: string(s.Status.Mode), Weight: s.Weight, Health: string(s.Status.Health), Override: override(s.Status.Override),
+		Mode: string(s.Status.Mode), Weight: s.Weight, MaxConns: s.Load.MaxConns, Health: string(s.Status.Health), Override: override(s.Status.Override),
 		TakesNew: s.Status.Actions&maps.TakesNew != 0, Lifecycle: s.Status.Lifecycle.String(),
 	}
 	if s.Status.Mode == lb.Reject {

@@ -58,6 +58,8 @@ const (
 	// How long a change waits for the next hops of new nodes, whose first packets would otherwise take
 	// the way through the kernel. On a local network they answer in much less.
 	holdMost = 50 * time.Millisecond
+	// Between two views that only time makes: thousands of nodes may start slowly at once.
+	wakeLeast = 100 * time.Millisecond
 )
 
 // engine owns the view: it takes what is desired, what checks found and what the network looks
@@ -87,7 +89,9 @@ type engine struct {
 	failure  error  // of the last Apply
 	backoff  time.Duration
 	retry    <-chan time.Time
-	warnings []string // of the last Apply
+	wake     <-chan time.Time
+	wakeAt   time.Time // when wake was meant for
+	warnings []string  // of the last Apply
 	sampled  time.Time
 
 	published atomic.Pointer[snapshot]
@@ -127,6 +131,9 @@ func (e *engine) run(ctx context.Context) error {
 			force = true
 		case <-e.hold:
 			e.hold = nil
+		case <-e.wake:
+			e.wakeAt = time.Time{}
+			e.state.Advance()
 		case now := <-tick.C:
 			e.everySecond(now)
 			force = e.retry == nil
@@ -245,11 +252,23 @@ func (e *engine) settle(force bool) {
 		e.state.SetHops(e.network.Hops())
 	}
 	v := e.state.View()
+	e.wakeUp(e.state.Wake())
 	e.herald.follow(v)
 	if force || e.hold == nil && v.Generation != e.applied {
 		e.apply(v)
 	}
 	e.publish(v)
+}
+
+// wakeUp makes the engine look again at the time when the view changes by itself; zero: it does not.
+func (e *engine) wakeUp(at time.Time) {
+	if at.Equal(e.wakeAt) {
+		return
+	}
+	e.wake, e.wakeAt = nil, at
+	if !at.IsZero() {
+		e.wake = time.After(max(time.Until(at), wakeLeast))
+	}
 }
 
 func (e *engine) apply(v *state.View) {

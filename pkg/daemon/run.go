@@ -274,6 +274,7 @@ func (d *daemon) assemble(context.Context) error {
 		return err
 	}
 	known.Remember(remembered(restored))
+	known.RememberServing(serving(restored))
 	if d.datapath.TakenOver() {
 		d.tookOver()
 	}
@@ -306,6 +307,15 @@ func remembered(restored []reconcile.Restored) map[lb.NodeKey]state.Known {
 		}
 	}
 	return known
+}
+
+// serving are the nodes that took new flows before the start.
+func serving(restored []reconcile.Restored) map[lb.NodeKey]bool {
+	nodes := map[lb.NodeKey]bool{}
+	for _, r := range restored {
+		nodes[r.Key] = r.Serving
+	}
+	return nodes
 }
 
 // applyFile goes on with what the store has if the file cannot be applied; with nothing there it fails.

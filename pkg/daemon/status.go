@@ -89,6 +89,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 		config.Addresses = append(config.Addresses, svc.VIP.String())
 		vip := vipOf(svc)
 		tier := schedule.None // until a node takes new flows for it
+		room := false         // one of those may have another
 		for j := range svc.Nodes {
 			n := nodeOfView(svc, &svc.Nodes[j])
 			if h := &svc.Nodes[j].Hop; h.Resolved && !attached(interfaces, h.IfName) {
@@ -104,7 +105,8 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 			}
 			if n.TakesNew {
 				tier = svc.Tier
-				if silent(&svc.Nodes[j]) {
+				room = !full(&n, s) || room
+				if n.TakesNew && silent(&svc.Nodes[j]) {
 					n.TakesNew, n.Why = false, tried+n.Unreachable
 				}
 			}
@@ -112,7 +114,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 			config.Nodes = append(config.Nodes, n)
 		}
 		config.Status = best(config.Status, tier)
-		if tier == schedule.None {
+		if tier == schedule.None || !room {
 			config.Refusing = append(config.Refusing, svc.VIP.String())
 		}
 	}
@@ -130,6 +132,15 @@ const tried = "takes no new flows: it is tried, but "
 // its way, by the kernel, and most probably are lost there.
 func silent(n *state.Node) bool { return !n.Hop.Resolved && !n.Hop.Pending && n.Effective != lb.Up }
 
+// full says of a node that takes new flows whether it has all that it may have, and then so does the node.
+func full(n *api.Node, s maps.NodeState) bool {
+	if n.MaxConns == 0 || s.Active < uint64(n.MaxConns) {
+		return false
+	}
+	n.TakesNew, n.Why = false, schedule.Full(s.Active, n.MaxConns)
+	return true
+}
+
 // best is the status of a config that has a service in this tier too.
 func best(status string, tier schedule.Tier) string {
 	switch {
@@ -144,7 +155,7 @@ func best(status string, tier schedule.Tier) string {
 func nodeOfView(svc *state.Service, n *state.Node) api.Node {
 	out := api.Node{
 		Name: lb.NodeName(svc.Config, n.Label), Config: svc.Config.String(), Label: n.Label, Address: n.Key.Address.String(),
-		Mode: string(n.Mode), Weight: n.Weight, Health: string(n.Health), Reason: n.Reason, Override: override(n.Override),
+		Mode: string(n.Mode), Weight: n.Weight, MaxConns: uint32(n.MaxConns), Health: string(n.Health), Reason: n.Reason, Override: override(n.Override),
 		TakesNew: n.Takes, Why: n.Why, Lifecycle: api.Present,
 	}
 	if n.Mode == lb.Reject {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,20 @@ func tableNodes(t maps.Tables, w maps.ServiceWord) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return maps.UnpackNodes(words)[:w.Length], nil
+	return namedIn(w, words), nil
+}
+
+// namedIn returns the node ids in the words of a table, in order: of columns, the own and the alias.
+func namedIn(w maps.ServiceWord, words []uint64) []uint32 {
+	if w.Algorithm != maps.LeastConn && w.Algorithm != maps.Tickets {
+		return maps.UnpackNodes(words)[:w.Length]
+	}
+	var ids []uint32
+	for _, word := range words {
+		c := maps.UnpackColumn(word)
+		ids = append(ids, c.Own, c.Alias)
+	}
+	return ids
 }
 
 // content is what the maps say, without the numbers that depend on their past: ids, offsets and
@@ -47,11 +61,17 @@ func content(t maps.Tables, r *maps.Reader) string {
 	services, _ := r.Services()
 	for _, s := range services {
 		ids, _ := tableNodes(t, s.Word)
-		var table []string
+		table := fnv.New64()
 		for _, id := range ids {
-			table = append(table, names[id])
+			fmt.Fprintln(table, names[id])
 		}
-		line("service %s %s published %v drop %v table %v", s.VIP, s.Balancer, s.Published, s.Word.Drop, table)
+		_, members, _ := maps.ReadTable(t, s.Word)
+		var also []string
+		for _, id := range maps.UnpackNodes(members[min(1, len(members)):]) {
+			also = append(also, names[id])
+		}
+		s.Word.Offset = 0
+		line("service %s %s published %v word %+v table %x members %v", s.VIP, s.Balancer, s.Published, s.Word, table.Sum64(), also)
 	}
 	for i := range t.Limits().Links {
 		if l, _ := t.ReadLink(i); l.IfIndex != 0 {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type stubborn struct {
 	maps.Tables
 	vips, snats, hops, words int // fails: 1 without effect, 2 with
+	slots                    int // fails when half of them are written, so many times
 }
 
 var errStubborn = errors.New("will not")
@@ -42,6 +44,26 @@ func (s *stubborn) WriteHop(id uint32, h maps.Hop) error {
 
 func (s *stubborn) WriteService(id uint32, w maps.ServiceWord) error {
 	return s.fail(s.words, func() error { return s.Tables.WriteService(id, w) })
+}
+
+func (s *stubborn) WriteSlots(first uint32, words []uint64) error {
+	if s.slots == 0 {
+		return s.Tables.WriteSlots(first, words)
+	}
+	s.slots--
+	half := append(slices.Clone(words[:len(words)/2]), s.have(first, words)[len(words)/2:]...)
+	if err := s.Tables.WriteSlots(first, half); err != nil {
+		return err
+	}
+	return errStubborn
+}
+
+func (s *stubborn) have(first uint32, words []uint64) []uint64 {
+	have, err := s.Tables.ReadSlots(first, uint32(len(words)))
+	if err != nil {
+		panic(err)
+	}
+	return have
 }
 
 // newStubborn makes a world with node a applied, whose Reconciler writes through a stubborn.
@@ -125,5 +147,28 @@ func TestCommitThatFailsForLongDoesNotEatTheSlots(t *testing.T) {
 	}
 	if free, rests := w.r.slots.left(); free != 7 || rests != 0 {
 		t.Errorf("%d slots free, %d resting, want 7 free", free, rests)
+	}
+}
+
+// TestTableThatWasReplacedByHalfIsCompleted lets a change of a table by hash fail half-way, and wants all of it the
+// next time though nothing else has changed.
+func TestTableThatWasReplacedByHalfIsCompleted(t *testing.T) {
+	w, s := newStubborn(t, maps.FakeSizes{})
+	w.desire(w.spread(lb.Source, 50, 30, 20))
+	w.apply()
+	for _, h := range []lb.Health{lb.Down, lb.Up} {
+		w.health("b", h)
+		s.slots = 1
+		if _, err := w.r.Apply(w.state.View(), hostLinks); !errors.Is(err, errStubborn) {
+			t.Fatal(err)
+		}
+		w.apply()
+		want := newWorld(t)
+		want.desire(want.spread(lb.Source, 50, 30, 20))
+		want.health("b", h)
+		want.apply()
+		if w.tableOf() != want.tableOf() {
+			t.Fatalf("b is %s: the table is not what it should be", h)
+		}
 	}
 }

@@ -50,6 +50,15 @@ func statusOf(s *state.Service, n *state.Node, takes bool) maps.Status {
 	return st
 }
 
+// loadOf is what a node's flows are measured by. One that takes none may have any weight.
+func loadOf(n *state.Node) maps.Load {
+	l := maps.Load{MaxConns: uint32(n.MaxConns), Weight: uint16(n.Weight * loadTenths)}
+	if n.Takes {
+		l.Weight = uint16(n.Weight * n.Percent / loadTenths)
+	}
+	return l
+}
+
 // prepareNode gives a node its id and writes all of it that the service's table does not decide:
 // with what it needs to take new flows, if it is to take any. It reports whether it can take them.
 func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) (takes bool, err error) {
@@ -88,7 +97,7 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 		Service:  svc.id,
 		Idle:     maps.Idle{TCP: s.TCPIdle, UDP: s.UDPIdle},
 		SNATs:    run,
-		Load:     maps.Load{Weight: uint16(n.Weight)},
+		Load:     loadOf(n),
 		Deadline: r.t.Moment(r.pinned(n.Deadline)),
 	}
 	if err := r.writeNode(nd, rec); err != nil {

@@ -32,7 +32,7 @@ type machine struct {
 
 func newMachine(t *rapid.T) *machine {
 	m := &machine{clock: clock{time.Unix(1_800_000_000, 0)}, links: hostLinks}
-	m.tables = newWatched(&m.clock, maps.FakeSizes{Nodes: 64, Services: 16, Slots: 4096, Buckets4: 64, Buckets6: 64})
+	m.tables = newWatched(&m.clock, maps.FakeSizes{Nodes: 64, Services: 16, Slots: 1 << 16, Buckets4: 64, Buckets6: 64})
 	m.faulty = maps.NewFaulty(m.tables, 0, rapid.Uint64().Draw(t, "seed"))
 	m.state = state.New(m.clock.Now)
 	if rapid.Bool().Draw(t, "configured snat") {
@@ -79,6 +79,7 @@ func (m *machine) relink(t *rapid.T) {
 
 func (m *machine) wait(t *rapid.T) {
 	m.clock.advance(rapid.SampledFrom([]time.Duration{time.Millisecond, 600 * time.Millisecond, 2 * time.Second, time.Minute}).Draw(t, "wait"))
+	m.state.Advance()
 }
 
 func (m *machine) applyFailing(t *rapid.T) {

@@ -94,7 +94,7 @@ func New(t maps.Tables, opts Options) *Reconciler {
 // caller applies at least every few seconds even if nothing has changed: what was removed is
 // cleared away as its flows end, and the times of checks are written for the next restart.
 func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, error) {
-	if _, err := r.Restore(); err != nil {
+	if err := r.restoreOnce(); err != nil {
 		return Applied{}, err
 	}
 	r.writes, r.warnings = 0, nil

@@ -19,6 +19,7 @@ type Restored struct {
 	CheckedAt time.Time // of the last check's result; zero: none
 	Mode      lb.Mode
 	ModeSince time.Time // when the mode was set; zero: not known
+	Serving   bool      // it takes new flows
 	Removed   bool      // it was taken away before; only its flows are left
 }
 
@@ -27,28 +28,36 @@ type Restored struct {
 // pass. A node that comes again in a View keeps its id, and so its flows. Once it has
 // succeeded, it answers from what it keeps. Apply calls it if nobody has.
 func (r *Reconciler) Restore() ([]Restored, error) {
-	if !r.restored {
-		limits := r.t.Limits()
-		b := books{
-			services:   map[uint32]*service{},
-			byVIP:      map[maps.VIP]*service{},
-			serviceIDs: newIDs(0, limits.Services),
-			nodeIDs:    newIDs(1, limits.Nodes),
-			slots:      newExtents(limits.Slots),
-			snats:      snats{entries: make([]snatEntry, limits.SNATs)},
-			links:      links{entries: make([]linkEntry, limits.Links), byIndex: map[int]uint16{}},
-			addresses:  addresses{},
-		}
-		for _, step := range []func(*books, maps.Limits) error{
-			r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs, r.restoreAddresses,
-		} {
-			if err := step(&b, limits); err != nil {
-				return nil, fmt.Errorf("restore: %w", err)
-			}
-		}
-		r.books, r.restored = b, true
+	if err := r.restoreOnce(); err != nil {
+		return nil, err
 	}
 	return r.restoredNodes(), nil
+}
+
+func (r *Reconciler) restoreOnce() error {
+	if r.restored {
+		return nil
+	}
+	limits := r.t.Limits()
+	b := books{
+		services:   map[uint32]*service{},
+		byVIP:      map[maps.VIP]*service{},
+		serviceIDs: newIDs(0, limits.Services),
+		nodeIDs:    newIDs(1, limits.Nodes),
+		slots:      newExtents(limits.Slots),
+		snats:      snats{entries: make([]snatEntry, limits.SNATs)},
+		links:      links{entries: make([]linkEntry, limits.Links), byIndex: map[int]uint16{}},
+		addresses:  addresses{},
+	}
+	for _, step := range []func(*books, maps.Limits) error{
+		r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs, r.restoreAddresses,
+	} {
+		if err := step(&b, limits); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+	r.books, r.restored = b, true
+	return nil
 }
 
 func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
@@ -82,7 +91,9 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 		if old := b.byVIP[svc.vip]; info.VIP.Addr.IsValid() && (old == nil || svc.published.value) {
 			b.byVIP[svc.vip] = svc
 		}
-		r.restoreExtent(b, svc)
+		if err := r.restoreExtent(b, svc); err != nil {
+			return err
+		}
 	}
 	for vip, id := range vips {
 		if svc := b.services[id]; svc == nil || svc.vip != vip {
@@ -94,8 +105,12 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 
 // restoreExtent takes the slots that a service's word points to. Should another service have them,
 // the word counts as unknown, so that this one soon gets a table of its own.
-func (r *Reconciler) restoreExtent(b *books, svc *service) {
-	e := extent{svc.word.value.Offset, svc.word.value.Words()}
+func (r *Reconciler) restoreExtent(b *books, svc *service) error {
+	table, members, err := maps.ReadTable(r.t, svc.word.value)
+	if err != nil {
+		return err
+	}
+	e := extent{svc.word.value.Offset, uint32(len(table) + len(members))}
 	switch {
 	case e.count == 0:
 	case b.slots.reserve(e):
@@ -104,6 +119,7 @@ func (r *Reconciler) restoreExtent(b *books, svc *service) {
 		r.log.Warn("the table of a service is not its own", "service", svc.id, "vip", svc.vip, "slots", e.first, "count", e.count)
 		svc.word.known = false
 	}
+	return nil
 }
 
 func (r *Reconciler) restoreNodes(b *books, limits maps.Limits) error {
@@ -222,6 +238,7 @@ func (r *Reconciler) restoredNodes() []Restored {
 				CheckedAt: n.info.value.CheckedAt,
 				Mode:      n.status.value.Mode,
 				ModeSince: r.t.Time(n.info.value.ModeSince),
+				Serving:   n.status.value.Actions&maps.TakesNew != 0,
 				Removed:   !n.gone.IsZero(),
 			})
 		}

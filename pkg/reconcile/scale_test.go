@@ -16,9 +16,15 @@ import (
 // BenchmarkOneHealthChange is a node going DOWN and UP among many: from the check's result to the
 // maps, view included.
 func BenchmarkOneHealthChange(b *testing.B) {
-	for _, size := range []struct{ configs, nodes int }{{1, 10_000}, {1000, 10}} {
-		b.Run(fmt.Sprintf("%dx%d", size.configs, size.nodes), func(b *testing.B) {
-			s, results, first := large(size.configs, size.nodes)
+	for _, size := range []struct {
+		configs, nodes int
+		algorithm      lb.Algorithm
+	}{
+		{1, 10_000, lb.RoundRobin}, {1, 10_000, lb.LeastConn}, {1, 10_000, lb.Source},
+		{1000, 10, lb.RoundRobin}, {1000, 10, lb.LeastConn}, {1000, 10, lb.Source},
+	} {
+		b.Run(fmt.Sprintf("%dx%d %s", size.configs, size.nodes, size.algorithm), func(b *testing.B) {
+			s, results, first := largeOf(size.configs, size.nodes, size.algorithm)
 			tables := maps.NewFake(maps.FakeSizes{Nodes: 32768, Services: 8192, Slots: 1 << 22})
 			now := time.Now()
 			r := New(tables, Options{Now: func() time.Time { return now }})
@@ -45,8 +51,8 @@ func BenchmarkOneHealthChange(b *testing.B) {
 	}
 }
 
-// large makes a state of so many configs, ten to a balancer, with so many nodes each, all UP.
-func large(configs, nodes int) (*state.State, map[lb.NodeKey]health.Result, lb.NodeKey) {
+// largeOf makes a state of so many configs, ten to a balancer, with so many nodes each, all UP.
+func largeOf(configs, nodes int, algorithm lb.Algorithm) (*state.State, map[lb.NodeKey]health.Result, lb.NodeKey) {
 	s := state.New(nil)
 	results, hops := map[lb.NodeKey]health.Result{}, map[netip.Addr]netdev.NextHop{}
 	var balancers []lb.Balancer
@@ -59,7 +65,7 @@ func large(configs, nodes int) (*state.State, map[lb.NodeKey]health.Result, lb.N
 			})
 		}
 		b := &balancers[len(balancers)-1]
-		c := lb.Config{Port: uint16(1 + i%10), Protocol: lb.TCP, TCPIdle: time.Hour, UDPIdle: time.Second,
+		c := lb.Config{Port: uint16(1 + i%10), Protocol: lb.TCP, Algorithm: algorithm, TCPIdle: time.Hour, UDPIdle: time.Second,
 			Check: lb.Check{Type: lb.CheckConnection, Interval: time.Second}}
 		for range nodes {
 			count++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/schedule"
 	"github.com/headgate/headgate/pkg/state"
 )
 
@@ -22,6 +23,9 @@ type service struct {
 
 	table   *table   // written last; the word points to it, or soon will
 	extents []extent // that the word may point to
+
+	base    *schedule.Maglev // of the last table by hash
+	members []schedule.Member
 }
 
 // applyServices makes each service of the View.
@@ -50,14 +54,14 @@ func (r *Reconciler) applyService(s *state.Service) error {
 	if err != nil {
 		return err
 	}
-	takes, noRoom, err := r.prepareNodes(svc, s)
+	shares, noRoom, err := r.prepareNodes(svc, s)
 	if err != nil {
 		return err
 	}
-	if err := r.commit(svc, s, takes); err != nil {
+	if err := r.commit(svc, s, shares); err != nil {
 		return err
 	}
-	if err := r.settleNodes(svc, s, takes); err != nil {
+	if err := r.settleNodes(svc, s, shares); err != nil {
 		return err
 	}
 	if err := r.publish(svc); err != nil {
@@ -86,10 +90,11 @@ func (r *Reconciler) serviceFor(s *state.Service) (*service, error) {
 	return svc, err
 }
 
-// prepareNodes writes the records of all nodes and returns those that take new flows, in the order
+// prepareNodes writes the records of all nodes and returns what they have of the table, in the order
 // of the config. noRoom tells of nodes that there is no room for.
-func (r *Reconciler) prepareNodes(svc *service, s *state.Service) (takes []share, noRoom, err error) {
+func (r *Reconciler) prepareNodes(svc *service, s *state.Service) (shares []share, noRoom, err error) {
 	var full []error
+	shares = make([]share, len(s.Nodes))
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		ok, err := r.prepareNode(svc, s, n)
@@ -100,25 +105,25 @@ func (r *Reconciler) prepareNodes(svc *service, s *state.Service) (takes []share
 			}
 			full = append(full, err)
 		}
+		shares[i] = share{address: n.Key.Address, weight: n.Weight}
+		if nd := svc.nodes[n.Key.Address]; nd != nil {
+			shares[i].id = nd.id
+		}
 		if ok {
-			takes = append(takes, share{svc.nodes[n.Key.Address].id, n.Weight})
+			shares[i].percent = n.Percent
 		}
 	}
-	return takes, errors.Join(full...), nil
+	return shares, errors.Join(full...), nil
 }
 
 // settleNodes writes, now that the table is committed, the status of the nodes that are not in it.
-func (r *Reconciler) settleNodes(svc *service, s *state.Service, takes []share) error {
-	inTable := map[uint32]bool{}
-	for _, t := range takes {
-		inTable[t.node] = true
-	}
-	wanted := map[netip.AddrPort]bool{}
+func (r *Reconciler) settleNodes(svc *service, s *state.Service, shares []share) error {
+	wanted := make(map[netip.AddrPort]bool, len(s.Nodes))
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		wanted[n.Key.Address] = true
 		nd := svc.nodes[n.Key.Address]
-		if nd == nil || inTable[nd.id] {
+		if nd == nil || shares[i].percent > 0 {
 			continue
 		}
 		if err := r.setStatus(nd, statusOf(s, n, false)); err != nil {
@@ -180,7 +185,7 @@ func (r *Reconciler) removeService(svc *service) error {
 	if err != nil {
 		return err
 	}
-	if err := r.setWord(svc, false, &table{}); err != nil {
+	if err := r.setWord(svc, maps.ServiceWord{}, &table{}); err != nil {
 		return err
 	}
 	for address, nd := range svc.nodes {

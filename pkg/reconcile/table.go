@@ -6,62 +6,95 @@ import (
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
-	"github.com/headgate/headgate/pkg/schedule"
 	"github.com/headgate/headgate/pkg/state"
 )
-
-// share is a node that takes new flows, and how many of them.
-type share struct {
-	node   uint32
-	weight int
-}
 
 // table is a scheduling table in the slots.
 type table struct {
 	extent
-	length uint32 // node ids
-	shares []share
+	layout
+	order
 }
 
-func (t *table) word(drop bool) maps.ServiceWord {
-	return maps.ServiceWord{Offset: t.first, Length: t.length, Drop: drop}
+// policyOf is the part of a service's word that no table is behind.
+func policyOf(s *state.Service) maps.ServiceWord {
+	return maps.ServiceWord{Drop: s.OnNoBackend == lb.NoBackendDrop}
 }
 
-// commit makes the service's word point to a table of the nodes that take new flows. The table is
-// written where no packet looks; the word is the one store that changes what packets see.
-func (r *Reconciler) commit(svc *service, s *state.Service, takes []share) error {
-	drop := s.OnNoBackend == lb.NoBackendDrop
-	if svc.table != nil && slices.Equal(svc.table.shares, takes) {
-		return r.setWord(svc, drop, svc.table)
+// commit makes the service's word point to a table of the nodes that take new flows. The table is written where no
+// packet looks; the word is the one store that changes what packets see. Only a table by hash is changed where it
+// is: a packet reads one of its words, each of which is replaced by one store, so there is nothing to mix; and
+// thousands of nodes have a large table, of which a node that comes or goes changes little.
+func (r *Reconciler) commit(svc *service, s *state.Service, shares []share) error {
+	policy := policyOf(s)
+	o := orderOf(s, shares)
+	if svc.table != nil && svc.table.order.equal(&o) {
+		return r.setWord(svc, policy, svc.table)
 	}
-	if len(takes) == 0 {
-		return r.setWord(svc, drop, &table{})
+	l := svc.layOut(&o)
+	t := &table{layout: l, order: o}
+	if l.length == 0 {
+		return r.setWord(svc, policy, t)
 	}
-	slots, length := sequence(takes)
-	if r.isThere(svc, slots, length) {
-		return r.setWord(svc, drop, &table{svc.extents[0], length, takes})
+	if r.fits(svc, &l) {
+		t.extent = svc.extents[0]
+		have, err := r.t.ReadSlots(t.first, t.count)
+		if err == nil && slices.Equal(have, l.words) { // as after a restart
+			return r.setWord(svc, policy, t.forget())
+		}
+		if l.algorithm == maps.Hash {
+			return r.replace(svc, policy, t)
+		}
 	}
-	e, ok := r.slots.take(uint32(len(slots)))
+	return r.writeAside(svc, policy, t)
+}
+
+// fits reports whether the table that the word surely points to is of this shape.
+func (r *Reconciler) fits(svc *service, l *layout) bool {
+	return svc.word.known && len(svc.extents) == 1 && svc.extents[0].count == uint32(len(l.words)) &&
+		l.word(svc.extents[0].first, svc.word.value) == svc.word.value
+}
+
+// replace changes a table while packets read it.
+func (r *Reconciler) replace(svc *service, policy maps.ServiceWord, t *table) error {
+	svc.table = nil // what is there is not known until it is written
+	r.writes++
+	if err := r.t.WriteSlots(t.first, t.words); err != nil {
+		return err
+	}
+	return r.setWord(svc, policy, t.forget())
+}
+
+// writeAside writes a table to slots that no packet reads, and commits it.
+func (r *Reconciler) writeAside(svc *service, policy maps.ServiceWord, t *table) error {
+	e, ok := r.slots.take(uint32(len(t.words)))
 	if !ok {
 		free, rests := r.slots.left()
 		return &fullError{fmt.Sprintf("slots: no room for a table of %d words in one piece (%d free, %d resting, %d in the map)",
-			len(slots), free, rests, r.t.Limits().Slots)}
+			len(t.words), free, rests, r.t.Limits().Slots)}
 	}
 	r.writes++
-	if err := r.t.WriteSlots(e.first, slots); err != nil {
+	if err := r.t.WriteSlots(e.first, t.words); err != nil {
 		r.slots.give(e)
 		return err
 	}
 	// From now on the word may point there, even if writing it fails.
 	svc.extents = append(svc.extents, e)
-	return r.setWord(svc, drop, &table{e, length, takes})
+	t.extent = e
+	return r.setWord(svc, policy, t.forget())
+}
+
+// forget lets go of what is in the slots now.
+func (t *table) forget() *table {
+	t.words = nil
+	return t
 }
 
 // setWord commits a table. When it surely stands, all others of the service come to rest; when
 // that fails, it is there to be committed the next time.
-func (r *Reconciler) setWord(svc *service, drop bool, t *table) error {
+func (r *Reconciler) setWord(svc *service, policy maps.ServiceWord, t *table) error {
 	svc.table = t
-	w := t.word(drop)
+	w := t.word(t.first, policy)
 	if err := svc.word.set(r, w, func(w maps.ServiceWord) error { return r.t.WriteService(svc.id, w) }); err != nil {
 		return err
 	}
@@ -73,28 +106,4 @@ func (r *Reconciler) setWord(svc *service, drop bool, t *table) error {
 		return true
 	})
 	return nil
-}
-
-// isThere reports whether the table that the word surely points to has these slots already: the
-// case after a restart.
-func (r *Reconciler) isThere(svc *service, slots []uint64, length uint32) bool {
-	if !svc.word.known || svc.word.value.Length != length || len(svc.extents) != 1 {
-		return false
-	}
-	have, err := r.t.ReadSlots(svc.extents[0].first, svc.extents[0].count)
-	return err == nil && slices.Equal(have, slots)
-}
-
-// sequence lays out a table: each node as often as its weight says, spread evenly.
-func sequence(takes []share) (words []uint64, length uint32) {
-	weights := make([]int, len(takes))
-	for i, t := range takes {
-		weights[i] = t.weight
-	}
-	order := schedule.Smooth(weights)
-	ids := make([]uint32, len(order))
-	for i, which := range order {
-		ids[i] = takes[which].node
-	}
-	return maps.PackNodes(ids), uint32(len(ids))
 }

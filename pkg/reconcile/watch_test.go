@@ -17,9 +17,12 @@ type watched struct {
 	writes int
 	faults []string
 
-	slotsUsed map[uint32]time.Time // when a word last covered the slot
-	nodesUsed map[uint32]time.Time // when a table last named the node
-	snatsUsed map[uint32]time.Time // when a node in a table last named the entry
+	slotWrites int
+
+	tables    map[uint32]*tableSeen // by service, as they were seen last
+	slotsUsed map[extent]time.Time  // when a word last covered the slots
+	nodesUsed map[uint32]time.Time  // when a table last named the node
+	snatsUsed map[uint32]time.Time  // when a node in a table last named the entry
 }
 
 type clock struct{ now time.Time }
@@ -29,7 +32,7 @@ func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
 func newWatched(c *clock, sizes maps.FakeSizes) *watched {
 	sizes.Now = c.Now
-	return &watched{Fake: maps.NewFake(sizes), clock: c, slotsUsed: map[uint32]time.Time{}, nodesUsed: map[uint32]time.Time{}, snatsUsed: map[uint32]time.Time{}}
+	return &watched{Fake: maps.NewFake(sizes), clock: c, tables: map[uint32]*tableSeen{}, slotsUsed: map[extent]time.Time{}, nodesUsed: map[uint32]time.Time{}, snatsUsed: map[uint32]time.Time{}}
 }
 
 func (w *watched) fault(format string, args ...any) {
@@ -63,16 +66,51 @@ func (w *watched) after(err error) error {
 	return err
 }
 
+// tableSeen is a service's table at a moment: all nodes that it names, each once. Large ones are read
+// again only after they were written.
+type tableSeen struct {
+	word    maps.ServiceWord
+	writes  int // of slots, until then
+	extent  extent
+	takes   []uint32 // in the table itself
+	members []uint32 // in the list that follows it
+}
+
+func (w *watched) see(s maps.ServiceState) (*tableSeen, error) {
+	if seen := w.tables[s.ID]; seen != nil && seen.word == s.Word && seen.writes == w.slotWrites {
+		return seen, nil
+	}
+	table, members, err := maps.ReadTable(w, s.Word)
+	if err != nil {
+		return nil, err
+	}
+	seen := &tableSeen{word: s.Word, writes: w.slotWrites, extent: extent{s.Word.Offset, uint32(len(table) + len(members))}}
+	for _, id := range namedIn(s.Word, table) {
+		if !slices.Contains(seen.takes, id) {
+			seen.takes = append(seen.takes, id)
+		}
+	}
+	if len(members) > 0 {
+		seen.members = slices.DeleteFunc(maps.UnpackNodes(members[1:]), func(id uint32) bool { return id == 0 })
+	}
+	w.tables[s.ID] = seen
+	return seen, nil
+}
+
 func (w *watched) checkTable(s maps.ServiceState) {
-	ids, err := tableNodes(w, s.Word)
+	seen, err := w.see(s)
 	if err != nil {
 		w.fault("service %d: %v", s.ID, err)
 		return
 	}
-	for i := range s.Word.Words() {
-		w.slotsUsed[s.Word.Offset+i] = w.clock.now
+	w.slotsUsed[seen.extent] = w.clock.now
+	for _, id := range seen.members {
+		w.nodesUsed[id] = w.clock.now
+		if n, err := w.ReadNode(id); err != nil || n.Service != s.ID {
+			w.fault("service %d: member %d is another's: %+v, %v", s.ID, id, n, err)
+		}
 	}
-	for _, id := range ids {
+	for _, id := range seen.takes {
 		w.nodesUsed[id] = w.clock.now
 		n, err := w.ReadNode(id)
 		switch {
@@ -138,13 +176,32 @@ func (w *watched) WriteNode(id uint32, n maps.Node) error {
 	return w.after(w.Fake.WriteNode(id, n))
 }
 
+// mayReplace says whether words may be written over what packets read now: a whole table by hash whose words are each
+// as good as those that they replace.
+func (w *watched) mayReplace(used, at extent, words []uint64) bool {
+	services, _ := w.Reader().Services()
+	for _, s := range services {
+		if s.Word.Offset != used.first || s.Word.Algorithm != maps.Hash || used != at {
+			continue
+		}
+		for _, id := range namedIn(s.Word, words[:s.Word.Words()]) {
+			if n, err := w.ReadNode(id); err != nil || n.Status.Actions != maps.TakesNew || n.Service != s.ID {
+				w.fault("service %d: node %d comes into the table as %+v, %v", s.ID, id, n.Status, err)
+			}
+		}
+		return true
+	}
+	return false
+}
+
 func (w *watched) WriteSlots(first uint32, words []uint64) error {
-	for i := range words {
-		if !w.rests(w.slotsUsed, first+uint32(i)) {
-			w.fault("slot %d is written while packets read it", first+uint32(i))
-			break
+	at := extent{first, uint32(len(words))}
+	for used, when := range w.slotsUsed {
+		if used.first < at.end() && at.first < used.end() && w.clock.now.Sub(when) < grace && !w.mayReplace(used, at, words) {
+			w.fault("slots %v are written while packets read %v", at, used)
 		}
 	}
+	w.slotWrites++
 	return w.after(w.Fake.WriteSlots(first, words))
 }
 

@@ -48,6 +48,10 @@ func randomBalancers(t *rapid.T) []lb.Balancer {
 
 func randomConfig(t *rapid.T, c lb.Config, v6 bool) lb.Config {
 	c.OnNoBackend = rapid.SampledFrom([]lb.OnNoBackend{lb.NoBackendReset, lb.NoBackendDrop, lb.NoBackendOpen}).Draw(t, "on_no_backend")
+	c.Algorithm = rapid.SampledFrom(lb.AlgorithmsOf(c.Protocol)).Draw(t, "algorithm")
+	c.SlowStart = rapid.SampledFrom([]time.Duration{0, 0, time.Minute}).Draw(t, "slow_start")
+	c.MinEligible = lb.MinEligible{N: rapid.IntRange(1, 2).Draw(t, "min_eligible")}
+	limited := rapid.Bool().Draw(t, "limited")
 	c.OnDown = rapid.SampledFrom([]lb.OnDown{lb.DownKeep, lb.DownReset}).Draw(t, "on_down")
 	c.TCPIdle = rapid.SampledFrom([]time.Duration{time.Hour, time.Minute}).Draw(t, "tcp_idle")
 	c.UDPIdle = 16 * time.Second
@@ -66,10 +70,13 @@ func randomConfig(t *rapid.T, c lb.Config, v6 bool) lb.Config {
 		c.Nodes = append(c.Nodes, lb.Node{
 			Label:    fmt.Sprintf("n-%d", i),
 			Address:  netip.AddrPortFrom(netip.MustParseAddr(h), 8080),
-			Weight:   rapid.SampledFrom([]int{1, 2, 3, 50}).Draw(t, "weight"),
+			Weight:   rapid.SampledFrom([]int{1, 2, 3, 50, 211}).Draw(t, "weight"),
 			Override: lb.OverrideNone,
 			Mode:     rapid.SampledFrom([]lb.Mode{lb.Accept, lb.Accept, lb.Accept, lb.Reject, lb.Drain, lb.Backup}).Draw(t, "mode"),
 		})
+		if limited && rapid.Bool().Draw(t, "max_conns") {
+			c.Nodes[len(c.Nodes)-1].MaxConns = 100
+		}
 	}
 	return c
 }
