@@ -82,7 +82,7 @@ func TestE22NotAtTheStart(t *testing.T) {
 	for name, before := range map[string]lb.Health{"known UP": lb.Up, "not known": lb.Unknown} {
 		f := newFixture(t)
 		f.balancer.Configs[0].SlowStart = 9 * time.Second
-		f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {before, f.now}, f.key(nodeB): {before, f.now}})
+		f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {Health: before, At: f.now}, f.key(nodeB): {Health: before, At: f.now}})
 		f.desire()
 		f.View()
 		f.checked(nodeA, lb.Up)
@@ -96,7 +96,7 @@ func TestE22NotAtTheStart(t *testing.T) {
 func TestE22WhatWasDownBeforeTheStartRecovers(t *testing.T) {
 	f := newFixture(t)
 	f.balancer.Configs[0].SlowStart = 9 * time.Second
-	f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {lb.Up, f.now}, f.key(nodeB): {lb.Down, f.now}})
+	f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {Health: lb.Up, At: f.now}, f.key(nodeB): {Health: lb.Down, At: f.now}})
 	f.desire()
 	f.View()
 	f.checked(nodeB, lb.Up)
@@ -170,7 +170,7 @@ func TestE4TheTurnOutlivesARestart(t *testing.T) {
 		f := newFixture(t)
 		f.balancer.Configs[0].FailbackDelay = time.Minute
 		f.balancer.Configs[0].Nodes[1].Mode = lb.Backup
-		f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {lb.Up, f.now}, f.key(nodeB): {lb.Up, f.now}})
+		f.Remember(map[lb.NodeKey]Known{f.key(nodeA): {Health: lb.Up, At: f.now}, f.key(nodeB): {Health: lb.Up, At: f.now}})
 		f.RememberServing(map[lb.NodeKey]bool{f.key(nodeB): serving})
 		f.View() // before there is anything
 		f.desire()
