@@ -322,7 +322,7 @@ struct link_entry {
 	__u32 ifindex; /* 0: free */
 	__u8 mac[6];
 	__u16 flags; /* enum link_flag; in one word with the end of mac */
-	__u32 reserved;
+	__u32 mtu;   /* largest IP packet that leaves by it, in bytes; never 0 */
 };
 
 struct snat {
@@ -358,6 +358,7 @@ enum reason {
 	REASON_ICMP_UNKNOWN,   /* an ICMP error about no flow of ours */
 	/* to the kernel, rewritten */
 	REASON_HOP_UNRESOLVED, /* no way to the next hop yet: the kernel may forward it, and resolves it */
+	REASON_LEFT_TO_FRAGMENT, /* larger than its link's MTU: the kernel may fragment it */
 	/* forwarded: first is REASON_NEW_FLOW */
 	REASON_NEW_FLOW,
 	REASON_FORWARDED, /* client to node */
@@ -366,7 +367,7 @@ enum reason {
 	REASON_ICMP_TRANSLATED, /* an ICMP error, to the client or the node that it is about */
 	/* answered, back the way it came: first is REASON_ECHO_ANSWERED */
 	REASON_ECHO_ANSWERED, /* a ping to a VIP */
-	/* refused with TCP RST or ICMP port unreachable: first is REASON_NO_BACKEND */
+	/* refused with TCP RST or an ICMP error: first is REASON_NO_BACKEND */
 	REASON_NO_BACKEND,
 	REASON_NODES_FULL,   /* every node that takes new flows has max_conns of them */
 	REASON_FLOW_UNKNOWN, /* TCP without SYN and without a flow */
@@ -374,6 +375,7 @@ enum reason {
 	REASON_TABLE_FULL,   /* nothing in the flow's two buckets may leave */
 	REASON_NO_PORT,      /* no source port free within the tries */
 	REASON_DEADLINE,     /* of drain, reject or removal: the flow is over */
+	REASON_TOO_BIG,      /* for the link that it would leave by, and not to be fragmented: answered with its MTU */
 	/* dropped: first is REASON_NO_BACKEND_DROPPED */
 	REASON_NO_BACKEND_DROPPED, /* on_no_backend: drop */
 	REASON_REFUSE_LIMITED,     /* a refusal over the rate limit */

@@ -11,7 +11,7 @@
 struct icmp_header {
 	__u8 type, code;
 	__u16 checksum;
-	__u32 unused;
+	__be32 rest;
 };
 
 #define ICMP_ECHO_REPLY 0
@@ -20,8 +20,10 @@ struct icmp_header {
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETER_PROBLEM 12
 #define ICMP_PORT_UNREACH 3
+#define ICMP_FRAGMENTATION_NEEDED 4
 #define ICMPV6_DEST_UNREACH 1
 #define ICMPV6_PORT_UNREACH 4
+#define ICMPV6_PACKET_TOO_BIG 2
 #define ICMPV6_PARAMETER_PROBLEM 4
 #define ICMPV6_ECHO_REQUEST 128
 #define ICMPV6_ECHO_REPLY 129

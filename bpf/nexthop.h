@@ -37,22 +37,25 @@ static __always_inline __u64 hop_of_sender(struct xdp_md *ctx)
 	return index == LINKS_MAX ? 0 : (__u64)index << HOP_LINK_SHIFT | mac;
 }
 
-/* Writes both MACs and names the way out. `link` is left for finish(). */
-static __always_inline int set_hop(struct ethhdr *eth, __u64 hop, __u32 *link, int reason)
+/* The link that packets to a next hop leave by; NULL: it is not resolved. */
+static __always_inline struct link_entry *link_of_hop(__u64 hop)
 {
 	__u32 index = hop >> HOP_LINK_SHIFT;
-	struct link_entry *entry;
-	__u64 mac = hop_mac(hop);
+	struct link_entry *link;
 
 	if (!hop)
-		return REASON_HOP_UNRESOLVED;
-	entry = bpf_map_lookup_elem(&links, &index);
-	if (!entry || !entry->ifindex)
-		return REASON_HOP_UNRESOLVED;
+		return NULL;
+	link = bpf_map_lookup_elem(&links, &index);
+	return link && link->ifindex ? link : NULL;
+}
+
+/* Writes both MACs of a frame that goes to a next hop, by the link that link_of_hop() found. */
+static __always_inline void write_macs(struct ethhdr *eth, __u64 hop, const struct link_entry *link)
+{
+	__u64 mac = hop_mac(hop);
+
 	__builtin_memcpy(eth->h_dest, &mac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, entry->mac, ETH_ALEN);
-	*link = index;
-	return reason;
+	__builtin_memcpy(eth->h_source, link->mac, ETH_ALEN);
 }
 
 /*

@@ -17,6 +17,8 @@ enum parsed {
 	CONTROL = -2, /* ICMP: this takes its own turn, see odd.h */
 };
 
+#define IP_DF 0x4000
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -35,6 +37,7 @@ struct packet {
 	__u8 ttl;
 	__u8 tcp_flags; /* 0 for UDP */
 	__u16 l3_bytes; /* length of the IP packet, without Ethernet padding */
+	__u16 mtu;      /* of the way on, for REASON_TOO_BIG */
 	struct tuple key;
 };
 

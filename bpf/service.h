@@ -47,12 +47,34 @@ static __always_inline void follow(struct run *run, const struct place *at, cons
 		follow_tcp4(at->ref, flags_version, seq, ack, run->now);
 }
 
+static __always_inline bool may_be_fragmented(const struct packet *p, const bool v6)
+{
+	return !v6 && !(((const struct iphdr *)p->l3)->frag_off & bpf_htons(IP_DF));
+}
+
+/* A packet that its link does not take. Nothing counts it but its reason; a flow that it has opened is one. */
+static __always_inline int exceeds(struct run *run, const struct place *at, const struct link_entry *link, int reason)
+{
+	run->p.mtu = link->mtu;
+	if (reason == REASON_NEW_FLOW)
+		count_flow(at->half->node);
+	return REASON_TOO_BIG;
+}
+
 /* Counts a packet on its half, follows its TCP state, rewrites it and names the way out. */
 static __always_inline int deliver(struct run *run, const struct place *at, int reason, const bool v6)
 {
 	__u8 flags = word_at(at->head, at->ref & SLOT_MASK, v6)->flags;
+	struct link_entry *link = link_of_hop(run->hop);
 	struct packet *p = &run->p;
+	int left = REASON_HOP_UNRESOLVED; /* why it goes to the kernel if it does */
 
+	if (link && p->l3_bytes > link->mtu && reason != REASON_RESET_CLIENT) { /* that is cut short */
+		if (!may_be_fragmented(p, v6))
+			return exceeds(run, at, link, reason);
+		left = REASON_LEFT_TO_FRAGMENT;
+		link = NULL;
+	}
 	if (reason != REASON_NEW_FLOW) { /* else counted when it was written */
 		at->half->seen = run->now;
 		at->half->packets++;
@@ -66,7 +88,11 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 		follow(run, at, v6);
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;
-	return set_hop(p->l3 - ETH_HLEN, run->hop, &run->link, reason);
+	if (!link)
+		return left;
+	write_macs(p->l3 - ETH_HLEN, run->hop, link);
+	run->link = run->hop >> HOP_LINK_SHIFT;
+	return reason;
 }
 
 /* No flow delivers this packet: a place without a half says so to the verifier, too. */

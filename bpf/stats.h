@@ -26,6 +26,14 @@ static __always_inline void count_in(__u32 node_id, __u32 bytes, bool new)
 		stats->flows++;
 }
 
+static __always_inline void count_flow(__u32 node_id)
+{
+	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);
+
+	if (stats)
+		stats->flows++;
+}
+
 static __always_inline void count_out(__u32 node_id, __u32 bytes)
 {
 	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);

@@ -48,11 +48,13 @@ static __always_inline bool look_again(struct xdp_md *ctx, struct packet *p, __u
 	return p->l4 + sizeof(__u64) <= p->end;
 }
 
-/* Writes the MACs of a packet that goes on to `hop`. */
+/* Sends a packet on that is as it is to be but for its MACs. */
 static __always_inline int leave_by(const struct packet *p, __u64 hop, int reason)
 {
-	__u32 link = 0;
+	struct link_entry *link = link_of_hop(hop);
 
-	reason = set_hop(p->l3 - ETH_HLEN, hop, &link, reason);
-	return reason | link << TURN_LINK_SHIFT;
+	if (!link)
+		return REASON_HOP_UNRESOLVED;
+	write_macs(p->l3 - ETH_HLEN, hop, link);
+	return reason | (hop >> HOP_LINK_SHIFT) << TURN_LINK_SHIFT;
 }

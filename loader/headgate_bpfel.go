@@ -153,11 +153,11 @@ const (
 )
 
 type headgateLinkEntry struct {
-	_        structs.HostLayout
-	Ifindex  uint32
-	Mac      [6]uint8
-	Flags    uint16
-	Reserved uint32
+	_       structs.HostLayout
+	Ifindex uint32
+	Mac     [6]uint8
+	Flags   uint16
+	Mtu     uint32
 }
 
 type headgateNode struct {
@@ -240,26 +240,28 @@ const (
 	headgateReasonREASON_TTL_EXPIRED        headgateReason = 7
 	headgateReasonREASON_ICMP_UNKNOWN       headgateReason = 8
 	headgateReasonREASON_HOP_UNRESOLVED     headgateReason = 9
-	headgateReasonREASON_NEW_FLOW           headgateReason = 10
-	headgateReasonREASON_FORWARDED          headgateReason = 11
-	headgateReasonREASON_REPLIED            headgateReason = 12
-	headgateReasonREASON_RESET_CLIENT       headgateReason = 13
-	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 14
-	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 15
-	headgateReasonREASON_NO_BACKEND         headgateReason = 16
-	headgateReasonREASON_NODES_FULL         headgateReason = 17
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 18
-	headgateReasonREASON_NODE_DOWN          headgateReason = 19
-	headgateReasonREASON_TABLE_FULL         headgateReason = 20
-	headgateReasonREASON_NO_PORT            headgateReason = 21
-	headgateReasonREASON_DEADLINE           headgateReason = 22
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 23
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 24
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 25
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 26
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 27
-	headgateReasonREASON_THROTTLED          headgateReason = 28
-	headgateReasonREASON_MAX                headgateReason = 29
+	headgateReasonREASON_LEFT_TO_FRAGMENT   headgateReason = 10
+	headgateReasonREASON_NEW_FLOW           headgateReason = 11
+	headgateReasonREASON_FORWARDED          headgateReason = 12
+	headgateReasonREASON_REPLIED            headgateReason = 13
+	headgateReasonREASON_RESET_CLIENT       headgateReason = 14
+	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 15
+	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 16
+	headgateReasonREASON_NO_BACKEND         headgateReason = 17
+	headgateReasonREASON_NODES_FULL         headgateReason = 18
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 19
+	headgateReasonREASON_NODE_DOWN          headgateReason = 20
+	headgateReasonREASON_TABLE_FULL         headgateReason = 21
+	headgateReasonREASON_NO_PORT            headgateReason = 22
+	headgateReasonREASON_DEADLINE           headgateReason = 23
+	headgateReasonREASON_TOO_BIG            headgateReason = 24
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 25
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 26
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 27
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 28
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 29
+	headgateReasonREASON_THROTTLED          headgateReason = 30
+	headgateReasonREASON_MAX                headgateReason = 31
 )
 
 type headgateReasonCounters struct {

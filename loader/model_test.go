@@ -44,7 +44,8 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 	runEpisodes(t, dptest.Options{Buckets4: 32, Buckets6: 32}, 0,
 		"not_ip", "vlan", "truncated", "not_ours", "not_tcp_udp", "fragment", "no_config", "ttl_expired", "hop_unresolved",
 		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent", "nodes_full",
-		"throttled", "echo_answered", "icmp_unknown", "icmp_translated", "deadline", "reset_client", "bad_service")
+		"throttled", "echo_answered", "icmp_unknown", "icmp_translated", "too_big", "left_to_fragment",
+		"deadline", "reset_client", "bad_service")
 }
 
 // TestFullTableEvictsAsTheModelDoes does the same with room for four flows of each family.
@@ -129,6 +130,9 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 	bed.Reset()
 	w.link(2, dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
 	w.link(3, dptest.Back, packet.MAC{2, 0, 0, 0, 0, 3})
+	mtu := pick(rnd, []uint32{1500, 1500, 1500, 80}) // for real packets to be small enough, or not
+	bed.SetMTU(3, mtu)
+	w.model.SetMTU(3, mtu)
 	for i, addr := range snats {
 		bed.SetSNAT(uint32(i), addr)
 		w.model.SetSNAT(uint32(i), addr)

@@ -73,6 +73,7 @@ func (w *world) network(t dptest.Tuple) []packet.Layer {
 	ttl := pick(w.rnd, []uint8{64, 64, 64, 64, 64, 64, 255, 2, 1, 0})
 	if t.Src.Addr().Is4() {
 		ip := &packet.IPv4{Src: t.Src.Addr(), Dst: t.Dst.Addr(), TTL: ttl, TOS: uint8(w.rnd.IntN(256)), ID: uint16(w.rnd.Uint32())}
+		ip.DF = w.rnd.IntN(2) == 0
 		switch w.rnd.IntN(20) {
 		case 0, 1:
 			ip.Options = make([]byte, 4*w.rnd.IntN(11))

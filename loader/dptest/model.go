@@ -33,6 +33,7 @@ type Model struct {
 type modelLink struct {
 	ifindex int
 	mac     packet.MAC
+	mtu     int
 }
 
 type modelService struct {
@@ -68,7 +69,14 @@ func vipTuple(s Service) Tuple { return Tuple{Proto: s.Proto, Dst: s.VIP} }
 // SetLink, SetSNAT, SetService, SetNode, SetStatus, SetDeadline, SetHop and Age do to the model
 // what the methods of the same name do to a Bed.
 func (m *Model) SetLink(index uint16, ifindex int, mac packet.MAC) {
-	m.links[index] = modelLink{ifindex, mac}
+	m.links[index] = modelLink{ifindex, mac, 1 << 16}
+}
+
+// SetMTU is Bed.SetMTU.
+func (m *Model) SetMTU(index uint16, mtu uint32) {
+	link := m.links[index]
+	link.mtu = int(mtu)
+	m.links[index] = link
 }
 
 // SetSNAT is Bed.SetSNAT.
@@ -241,6 +249,8 @@ func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {
 	case why != "":
 		m.close(f)
 		reason = "reset_client"
+	case !m.fits(p, f.ReplyHop):
+		return m.refuse(p, "too_big")
 	}
 	f.seenReply = m.now
 	f.Reply.Packets++
@@ -252,13 +262,20 @@ func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {
 }
 
 func (m *Model) deliver(p *modelPacket, f *modelFlow, reason string) Outcome {
+	hop := m.nodes[f.Node].Hop
+	if !m.fits(p, hop) {
+		if reason == "new_flow" {
+			f.Forward = Traffic{1, p.bytes} // as it was created
+		}
+		return m.refuse(p, "too_big")
+	}
 	f.seenForward = m.now
 	f.Forward.Packets++
 	f.Forward.Bytes += p.bytes
 	if p.tcp() {
 		m.follow(p, f, true)
 	}
-	return m.send(p, f.Out, m.nodes[f.Node].Hop, reason)
+	return m.send(p, f.Out, hop, reason)
 }
 
 // follow moves a flow's class by a segment's flags.
@@ -296,6 +313,9 @@ func (m *Model) leave(p *modelPacket, out []byte, hop Hop, reason string) Outcom
 	link, known := m.links[hop.Link]
 	if hop == (Hop{}) || !known {
 		return Outcome{Pass, "hop_unresolved", out}
+	}
+	if int(p.bytes) > link.mtu && !p.icmp() && reason != "reset_client" {
+		return Outcome{Pass, "left_to_fragment", out}
 	}
 	copy(out, hop.MAC[:])
 	copy(out[6:], link.mac[:])

@@ -102,7 +102,10 @@ func (m *Model) linkOf(ifindex int) (uint16, bool) {
 
 // refuse builds the answer to a packet that is refused.
 func (m *Model) refuse(p *modelPacket, reason string) Outcome {
-	if p.tcp() && p.flags&packet.RST != 0 || !p.tcp() && p.l4 != p.fixedHeader() || !p.fromAHost() {
+	quoted := map[bool]uint64{true: 68, false: 128}[p.tuple.Src.Addr().Is4()] // where the MTU is named
+	switch tooBig := reason == "too_big"; {
+	case p.tcp() && p.flags&packet.RST != 0, !p.fromAHost(),
+		!p.tcp() && p.l4 != p.fixedHeader() && !tooBig, tooBig && p.bytes < quoted:
 		return Outcome{Drop, "refuse_silent", p.frame}
 	}
 	answer := packet.Packet{&packet.Ethernet{Src: packet.MAC(p.frame), Dst: packet.MAC(p.frame[6:12])}}
@@ -112,9 +115,12 @@ func (m *Model) refuse(p *modelPacket, reason string) Outcome {
 	} else {
 		answer = append(answer, &packet.IPv6{Src: src, Dst: dst, HopLimit: 64})
 	}
-	if p.tcp() {
+	switch {
+	case reason == "too_big":
+		answer = append(answer, p.nameMTU()...)
+	case p.tcp():
 		answer = append(answer, p.reset())
-	} else {
+	default:
 		answer = append(answer, p.unreachable()...)
 	}
 	frame, err := answer.Encode()

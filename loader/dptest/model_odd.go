@@ -3,10 +3,30 @@ package dptest
 import (
 	"bytes"
 	"net/netip"
+
+	"github.com/headgate/headgate/pkg/packet"
 )
 
 // isVIP says whether an address is that of a service, now or before.
 func (m *Model) isVIP(a netip.Addr) bool { return m.vips[a] }
+
+// fits says whether a packet may leave by a hop, whole or in fragments.
+func (m *Model) fits(p *modelPacket, hop Hop) bool {
+	link, known := m.links[hop.Link]
+	if hop == (Hop{}) || !known || int(p.bytes) <= link.mtu {
+		return true
+	}
+	p.mtu = link.mtu
+	return p.tuple.Src.Addr().Is4() && p.frame[14+6]&0x40 == 0 // may be fragmented
+}
+
+// nameMTU is the ICMP error that answers a packet that is too big.
+func (p *modelPacket) nameMTU() []packet.Layer {
+	if p.tuple.Src.Addr().Is4() {
+		return []packet.Layer{&packet.ICMP{Type: 3, Code: 4, Rest: uint32(p.mtu)}, &packet.Data{Bytes: p.frame[14 : 14+68]}}
+	}
+	return []packet.Layer{&packet.ICMP{V6: true, Type: 2, Rest: uint32(p.mtu)}, &packet.Data{Bytes: p.frame[14 : 14+128]}}
+}
 
 // control decides about an ICMP message.
 func (m *Model) control(p *modelPacket) Outcome {

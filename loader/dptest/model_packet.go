@@ -21,6 +21,7 @@ type modelPacket struct {
 	seq     uint32
 	ack     uint32
 	payload int // bytes of TCP payload
+	mtu     int // of the way on, for which the packet is too big
 }
 
 func (p *modelPacket) tcp() bool { return p.tuple.Proto == packet.ProtoTCP }

@@ -195,6 +195,9 @@ func (t *telling) setTables(word string, a *args) bool {
 	case "link":
 		index, ifindex, mac := a.number(), a.number(), a.mac()
 		a.then(func() { t.bed.SetLink(uint16(index), int(ifindex), mac) })
+	case "mtu":
+		index, mtu := a.number(), a.number()
+		a.then(func() { t.bed.SetMTU(uint16(index), uint32(mtu)) })
 	case "snat":
 		index, addr := a.number(), a.addr()
 		a.then(func() { t.bed.SetSNAT(uint32(index), addr) })

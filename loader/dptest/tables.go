@@ -148,12 +148,20 @@ func (b *Bed) lookup(name string, key, value any) {
 // SetLink makes an interface known under an index, which is ifindex plus a little (LINK_PROBES). An
 // interface that does not exist gets no entry for redirection, as if it had gone away.
 func (b *Bed) SetLink(index uint16, ifindex int, mac packet.MAC) {
-	b.update("links", uint32(index), loader.LinkEntry{Ifindex: uint32(ifindex), Mac: mac})
+	b.update("links", uint32(index), loader.LinkEntry{Ifindex: uint32(ifindex), Mac: mac, Mtu: 1 << 16})
 	var err error
 	b.space.do(func() { err = b.coll.Maps["tx_ports"].Update(uint32(index), uint32(ifindex), ebpf.UpdateAny) })
 	if err != nil && !errors.Is(err, unix.EINVAL) {
 		panic(fmt.Sprintf("tx_ports[%d] = %d: %v", index, ifindex, err))
 	}
+}
+
+// SetMTU sets the largest IP packet that leaves by a link, in bytes; SetLink leaves room for any.
+func (b *Bed) SetMTU(index uint16, mtu uint32) {
+	var link loader.LinkEntry
+	b.lookup("links", uint32(index), &link)
+	link.Mtu = mtu
+	b.update("links", uint32(index), link)
 }
 
 // SetSNAT sets an address that NAT sends from.

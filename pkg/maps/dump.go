@@ -277,7 +277,11 @@ func (r *Reader) dumpLinks(yield emit) {
 		if e.Ifindex == 0 {
 			continue
 		}
-		if !yield(entry(i, "interface %d mac %s", e.Ifindex, net.HardwareAddr(e.Mac[:])), nil) {
+		mtu := "any"
+		if n := decodeMTU(atomic.LoadUint32(&e.Mtu)); n != 0 {
+			mtu = strconv.Itoa(n)
+		}
+		if !yield(entry(i, "interface %d mac %s mtu %s", e.Ifindex, net.HardwareAddr(e.Mac[:]), mtu), nil) {
 			return
 		}
 	}

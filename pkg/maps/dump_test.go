@@ -62,7 +62,7 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 			"nodes_info":  "7: web-1 weight 50 checked 2027-01-15T08:00:00Z mode set 1h0m0s ago flows 5m0s after removal",
 			"snats":       "2: 10.0.0.1",
 			"ours":        "3: 0000000000000005 (2 bits)",
-			"links":       "1: interface 1 mac 02:00:00:00:00:01",
+			"links":       "1: interface 1 mac 02:00:00:00:00:01 mtu any",
 			"tx_ports":    "1: interface 1",
 			"flows4":      "", "flows6": "", "reasons": "", "creations": "", "sticks": "", "throttles": "",
 		} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -160,6 +161,21 @@ func decodeHop(w uint64) (h Hop) {
 	copy(h.MAC[:], b[:6])
 	h.Link = uint16(w >> 48)
 	return h
+}
+
+// encodeMTU gives link_entry.mtu, which packets are compared with.
+func encodeMTU(mtu int) uint32 {
+	if mtu == 0 {
+		return math.MaxUint32
+	}
+	return uint32(mtu)
+}
+
+func decodeMTU(mtu uint32) int {
+	if mtu == math.MaxUint32 {
+		return 0
+	}
+	return int(mtu)
 }
 
 // Bits of service.word (SERVICE_*).

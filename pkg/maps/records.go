@@ -159,6 +159,7 @@ type ServiceInfo struct {
 type Link struct {
 	IfIndex int
 	MAC     [6]byte
+	MTU     int // largest IP packet that leaves by it, in bytes; 0: any
 	// Redirect says that frames which leave by the interface that they came in by are redirected
 	// as all others are; on a veth XDP_TX does not do.
 	Redirect bool

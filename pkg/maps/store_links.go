@@ -20,7 +20,7 @@ func (s *store) ReadLink(index uint16) (Link, error) {
 		return Link{}, fmt.Errorf("tx_ports[%d]: %w", index, err)
 	}
 	return Link{
-		IfIndex: int(e.Ifindex), MAC: e.Mac,
+		IfIndex: int(e.Ifindex), MAC: e.Mac, MTU: decodeMTU(e.Mtu),
 		Redirect: e.Flags&loader.LinkRedirect != 0,
 		Stale:    port != int(e.Ifindex),
 	}, nil
@@ -41,11 +41,12 @@ func (s *store) WriteLink(index uint16, l Link) error {
 	if err := s.putTxPort(index, l.IfIndex); err != nil {
 		return fmt.Errorf("tx_ports[%d], interface %d: %w", index, l.IfIndex, err)
 	}
-	// The rest of the MAC first: with the word of the interface the entry is there.
-	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC}
+	// The rest first: with the word of the interface the entry is there.
+	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC, Mtu: encodeMTU(l.MTU)}
 	if l.Redirect {
 		want.Flags = loader.LinkRedirect
 	}
+	atomic.StoreUint32(&e.Mtu, want.Mtu)
 	atomic.StoreUint32(word32(&e.Mac[4]), *word32(&want.Mac[4]))
 	atomic.StoreUint64(word64(&e.Ifindex), *word64(&want.Ifindex))
 	return nil

@@ -121,6 +121,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		link := Link{IfIndex: 1, MAC: [6]byte{2, 3, 4, 5, 6, 7}}
 		must(t, tb.WriteLink(1, link))
 		same(t, "link", link)(tb.ReadLink(1))
+		link.MTU, link.Redirect = 9000, true
+		must(t, tb.WriteLink(1, link))
+		same(t, "link with an MTU", link)(tb.ReadLink(1))
 		must(t, tb.WriteLink(1, Link{}), tb.WriteLink(1, Link{}))
 		same(t, "no link", Link{})(tb.ReadLink(1))
 

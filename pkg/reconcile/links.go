@@ -25,15 +25,19 @@ type linkEntry struct {
 // applyLinks makes the table hold the interfaces of all next hops and, as far as there is room,
 // all others of the host.
 func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
-	hops := hopLinks(v)
-	wanted, veths := map[int]bool{}, map[int]bool{}
+	known := map[int]netdev.Link{}
 	for _, l := range host {
-		veths[l.Index] = l.Kind == "veth"
+		known[l.Index] = l
 	}
+	linkOf := func(ifindex int, mac [6]byte) maps.Link {
+		l := known[ifindex]
+		return maps.Link{IfIndex: ifindex, MAC: mac, MTU: l.MTU, Redirect: l.Kind == "veth"}
+	}
+	wanted := map[int]bool{}
 	var errs []error
-	for ifindex, mac := range hops {
+	for ifindex, mac := range hopLinks(v) {
 		wanted[ifindex] = true
-		if err := r.applyLink(maps.Link{IfIndex: ifindex, MAC: mac, Redirect: veths[ifindex]}); err != nil {
+		if err := r.applyLink(linkOf(ifindex, mac)); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -42,7 +46,7 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 			continue
 		}
 		wanted[l.Index] = true
-		err := r.applyLink(maps.Link{IfIndex: l.Index, MAC: l.MAC, Redirect: veths[l.Index]})
+		err := r.applyLink(linkOf(l.Index, l.MAC))
 		switch {
 		case errors.As(err, new(*fullError)):
 			r.warn("interface %s: packets cannot leave by it: %v", l.Name, err)

@@ -55,6 +55,21 @@ func TestLostRedirectIsRepaired(t *testing.T) {
 	}
 }
 
+func TestAChangedMTUIsWritten(t *testing.T) {
+	w := newWorld(t)
+	w.desire(w.balancer(lb.TCP, "a"))
+	w.apply()
+	links := slices.Clone(hostLinks)
+	links[0].MTU = 1300
+	if done, err := w.r.Apply(w.state.View(), links); err != nil || done.Writes != 1 {
+		t.Errorf("%d writes, %v; want one", done.Writes, err)
+	}
+	index := w.node("a").Hop.Link
+	if l, err := w.tables.ReadLink(index); err != nil || l.MTU != 1300 {
+		t.Errorf("link %d: %+v, %v; want MTU 1300", index, l, err)
+	}
+}
+
 func TestTooManyLinksLeaveThoseOfNodes(t *testing.T) {
 	w := newWorld(t)
 	w.desire(w.balancer(lb.TCP, "a"))

@@ -21,7 +21,7 @@ var (
 
 var hostLinks = []netdev.Link{
 	{Index: 2, Name: "eth0", MAC: [6]byte{2, 0, 0, 0, 0, 2}, Up: true},
-	{Index: 3, Name: "eth1", MAC: [6]byte{2, 0, 0, 0, 0, 3}, Up: true},
+	{Index: 3, Name: "eth1", MAC: [6]byte{2, 0, 0, 0, 0, 3}, MTU: 1400, Up: true},
 	{Index: 258, Name: "eth2", MAC: [6]byte{2, 0, 0, 0, 1, 2}, Up: true}, // first choice as eth0
 }
 

@@ -91,7 +91,7 @@ func networkOrder(port uint16) uint16 {
 // fill writes one service for each VIP and protocol, with its nodes. All leave by the interface that
 // the packets come from, so that the verdict is XDP_TX as the floor's is.
 func (b *bed) fill() error {
-	link := loader.LinkEntry{Ifindex: loopback, Mac: [6]uint8{2, 0, 0, 0, 0, 1}}
+	link := loader.LinkEntry{Ifindex: loopback, Mac: [6]uint8{2, 0, 0, 0, 0, 1}, Mtu: 1500}
 	if err := b.put("links", uint32(loopback), link); err != nil {
 		return err
 	}

@@ -162,6 +162,15 @@ func (n *Namespace) SetMTU(ifname string, mtu int) error {
 	return n.onLink(ifname, "MTU", func(l netlink.Link) error { return n.nl.LinkSetMTU(l, mtu) })
 }
 
+// MTU returns an interface's MTU, in bytes.
+func (n *Namespace) MTU(ifname string) (int, error) {
+	link, err := n.link(ifname)
+	if err != nil {
+		return 0, err
+	}
+	return link.Attrs().MTU, nil
+}
+
 // SetMAC changes an interface's hardware address.
 func (n *Namespace) SetMAC(ifname string, mac net.HardwareAddr) error {
 	return n.onLink(ifname, "MAC", func(l netlink.Link) error { return n.nl.LinkSetHardwareAddr(l, mac) })
