@@ -329,6 +329,20 @@ struct snat {
 	__u8 addr[16];
 };
 
+/* ------------------------------------------------------------------ announced addresses */
+
+/* Key of announced: a VIP, and an interface on whose network it is announced. */
+struct announced_key {
+	__u8 addr[16]; /* IPv4 in the first four */
+	__u32 ifindex;
+	__u32 family; /* 4 or 6 */
+};
+
+struct announcement {
+	__u8 mac[6]; /* of the interface */
+	__u8 pad[2];
+};
+
 /* ------------------------------------------------------------------ the whole */
 
 /* Frame that the sweep program is run on: the request, and the answer in place. */
@@ -367,6 +381,7 @@ enum reason {
 	REASON_ICMP_TRANSLATED, /* an ICMP error, to the client or the node that it is about */
 	/* answered, back the way it came: first is REASON_ECHO_ANSWERED */
 	REASON_ECHO_ANSWERED, /* a ping to a VIP */
+	REASON_NEIGHBOUR_ANSWERED, /* who asked for the MAC of a VIP that is announced */
 	/* refused with TCP RST or an ICMP error: first is REASON_NO_BACKEND */
 	REASON_NO_BACKEND,
 	REASON_NODES_FULL,   /* every node that takes new flows has max_conns of them */
@@ -435,6 +450,8 @@ _Static_assert(sizeof(struct node_stats) == 64, "node_stats");
 _Static_assert(sizeof(struct node_info) == 64, "node_info");
 _Static_assert(sizeof(struct service_info) == 64, "service_info");
 _Static_assert(sizeof(struct link_entry) == 16, "link_entry");
+_Static_assert(sizeof(struct announced_key) == 24, "announced_key");
+_Static_assert(sizeof(struct announcement) == 8, "announcement");
 _Static_assert(sizeof(struct table_meta) == 64, "table_meta");
 _Static_assert(sizeof(struct sweep_frame) == 24, "sweep_frame");
 _Static_assert(NODES_MAX <= 1 << (64 / SLOT_NODES), "a slot holds any node id");

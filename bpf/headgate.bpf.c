@@ -38,8 +38,8 @@ int headgate(struct xdp_md *ctx)
 	struct run run;
 	int reason = parse(ctx, &run.p);
 
-	if (reason == CONTROL) {
-		reason = control(ctx, &run.p);
+	if (reason <= CONTROL) {
+		reason = take_turn(ctx, &run.p, reason);
 		run.link = reason >> TURN_LINK_SHIFT;
 		reason &= TURN_REASON;
 	}

@@ -163,6 +163,15 @@ struct {
 	__type(value, __u32);
 } tx_ports SEC(".maps");
 
+/* (VIP, interface) → the MAC by which it is announced there. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* most have none */
+	__uint(max_entries, 4096);
+	__type(key, struct announced_key);
+	__type(value, struct announcement);
+} announced SEC(".maps");
+
 /* Packets by reason. Written by the program, per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

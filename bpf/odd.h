@@ -4,6 +4,7 @@
 
 #include "echo.h"
 #include "icmp.h"
+#include "neighbour.h"
 
 /* What becomes of an ICMP message. */
 static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
@@ -15,5 +16,13 @@ static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
 		return REASON_TRUNCATED;
 	if (is_error(icmp, p->v6))
 		return p->v6 ? pass_error6(ctx, l4) : pass_error4(ctx, l4);
+	if (p->v6 && icmp->type == ND_SOLICITATION)
+		return answer_solicitation(ctx, l4);
 	return p->v6 ? answer_echo6(ctx, l4) : answer_echo4(ctx, l4);
+}
+
+/* What becomes of a packet that parse() found to be none of the ordinary ones. */
+static __always_inline int take_turn(struct xdp_md *ctx, const struct packet *p, int parsed)
+{
+	return parsed == ARP ? answer_arp(ctx) : control(ctx, p);
 }

@@ -15,6 +15,7 @@
 enum parsed {
 	MISS = -1,    /* an ordinary packet: the next stage decides */
 	CONTROL = -2, /* ICMP: this takes its own turn, see odd.h */
+	ARP = -3,     /* so does this */
 };
 
 #define IP_DF 0x4000
@@ -181,6 +182,8 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 		return parse_ipv4(p, end);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(ctx, p, end);
+	if (eth->h_proto == bpf_htons(ETH_P_ARP))
+		return ARP;
 	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
 		return REASON_VLAN;
 	return REASON_NOT_IP;

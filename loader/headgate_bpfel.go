@@ -22,6 +22,19 @@ const (
 	headgateAlgorithmALGORITHM_TICKETS   headgateAlgorithm = 3
 )
 
+type headgateAnnouncedKey struct {
+	_       structs.HostLayout
+	Addr    [16]uint8
+	Ifindex uint32
+	Family  uint32
+}
+
+type headgateAnnouncement struct {
+	_   structs.HostLayout
+	Mac [6]uint8
+	Pad [2]uint8
+}
+
 type headgateBucket4 struct {
 	_     structs.HostLayout
 	Head  headgateBucketHead
@@ -247,21 +260,22 @@ const (
 	headgateReasonREASON_RESET_CLIENT       headgateReason = 14
 	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 15
 	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 16
-	headgateReasonREASON_NO_BACKEND         headgateReason = 17
-	headgateReasonREASON_NODES_FULL         headgateReason = 18
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 19
-	headgateReasonREASON_NODE_DOWN          headgateReason = 20
-	headgateReasonREASON_TABLE_FULL         headgateReason = 21
-	headgateReasonREASON_NO_PORT            headgateReason = 22
-	headgateReasonREASON_DEADLINE           headgateReason = 23
-	headgateReasonREASON_TOO_BIG            headgateReason = 24
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 25
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 26
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 27
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 28
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 29
-	headgateReasonREASON_THROTTLED          headgateReason = 30
-	headgateReasonREASON_MAX                headgateReason = 31
+	headgateReasonREASON_NEIGHBOUR_ANSWERED headgateReason = 17
+	headgateReasonREASON_NO_BACKEND         headgateReason = 18
+	headgateReasonREASON_NODES_FULL         headgateReason = 19
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 20
+	headgateReasonREASON_NODE_DOWN          headgateReason = 21
+	headgateReasonREASON_TABLE_FULL         headgateReason = 22
+	headgateReasonREASON_NO_PORT            headgateReason = 23
+	headgateReasonREASON_DEADLINE           headgateReason = 24
+	headgateReasonREASON_TOO_BIG            headgateReason = 25
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 26
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 27
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 28
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 29
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 30
+	headgateReasonREASON_THROTTLED          headgateReason = 31
+	headgateReasonREASON_MAX                headgateReason = 32
 )
 
 type headgateReasonCounters struct {
@@ -371,6 +385,7 @@ type headgateVipKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	headgateMapAnnounced    = "announced"
 	headgateMapCreations    = "creations"
 	headgateMapFlows4       = "flows4"
 	headgateMapFlows6       = "flows6"
@@ -456,6 +471,7 @@ type headgateProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type headgateMapSpecs struct {
+	Announced    *ebpf.MapSpec `ebpf:"announced"`
 	Creations    *ebpf.MapSpec `ebpf:"creations"`
 	Flows4       *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
@@ -515,6 +531,7 @@ func (o *headgateObjects) Close() error {
 //
 // It can be passed to loadHeadgateObjects or ebpf.CollectionSpec.LoadAndAssign.
 type headgateMaps struct {
+	Announced    *ebpf.Map `ebpf:"announced"`
 	Creations    *ebpf.Map `ebpf:"creations"`
 	Flows4       *ebpf.Map `ebpf:"flows4"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
@@ -540,6 +557,7 @@ type headgateMaps struct {
 
 func (m *headgateMaps) Close() error {
 	return _HeadgateClose(
+		m.Announced,
 		m.Creations,
 		m.Flows4,
 		m.Flows6,

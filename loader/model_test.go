@@ -154,6 +154,8 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 			}
 			w.setService(s)
 			w.services = append(w.services, s)
+			bed.Announce(s.VIP.Addr(), dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
+			w.model.Announce(s.VIP.Addr(), dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
 		}
 	}
 	return w

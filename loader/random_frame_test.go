@@ -10,8 +10,11 @@ import (
 // frame makes a random frame: mostly of a client or of a node that answers, sometimes damaged.
 func (w *world) frame() []byte {
 	tuple, flow := w.tuple()
-	if w.rnd.IntN(8) == 0 {
+	switch w.rnd.IntN(16) {
+	case 0, 1:
 		return w.damage(w.report(tuple))
+	case 2:
+		return w.damage(w.question())
 	}
 	p := packet.Packet{&packet.Ethernet{Src: packet.MAC{2, 0, 0, 0, 2, byte(w.rnd.IntN(2))}, Dst: packet.MAC{2, 0, 0, 0, 0, 2}}}
 	p = append(p, w.network(tuple)...)
@@ -169,6 +172,39 @@ func (w *world) damage(frame []byte) []byte {
 		}
 	case 1:
 		frame = frame[:14+w.rnd.IntN(len(frame)-13)]
+	}
+	return frame
+}
+
+// question asks for the MAC of a VIP that is announced, or of one that is not.
+func (w *world) question() []byte {
+	asker := packet.MAC{2, 0, 0, 0, 2, byte(w.rnd.IntN(2))}
+	p := packet.Packet{&packet.Ethernet{Src: asker, Dst: pick(w.rnd, []packet.MAC{{255, 255, 255, 255, 255, 255}, {2, 0, 0, 0, 0, 2}})}}
+	vip := pick(w.rnd, w.services).VIP.Addr()
+	if w.rnd.IntN(8) == 0 {
+		vip = vip.Next()
+	}
+	from := pick(w.rnd, clientsOf(dptest.Service{VIP: netip.AddrPortFrom(vip, 80)}))
+	switch w.rnd.IntN(6) {
+	case 0:
+		from = vip
+	case 1:
+		from = netip.IPv4Unspecified()
+		if vip.Is6() {
+			from = netip.IPv6Unspecified()
+		}
+	}
+	if vip.Is4() {
+		p = append(p, &packet.ARP{Operation: pick(w.rnd, []uint16{1, 1, 1, 2, 9}), Sender: from, SenderMAC: asker, Target: vip}, &packet.Padding{Bytes: make([]byte, w.rnd.IntN(20))})
+	} else {
+		to := pick(w.rnd, []netip.Addr{vip, packet.SolicitedNode(vip)})
+		nd := &packet.Neighbour{Target: vip, Options: make([]byte, 8*w.rnd.IntN(6))}
+		p = append(p, &packet.IPv6{Src: from, Dst: to, HopLimit: pick(w.rnd, []uint8{255, 255, 255, 64})},
+			&packet.ICMP{V6: true, Type: packet.NeighbourSolicitation, Code: pick(w.rnd, []uint8{0, 0, 0, 1})}, nd)
+	}
+	frame, err := p.Encode()
+	if err != nil {
+		w.t.Fatalf("random question: %v\n%s", err, p)
 	}
 	return frame
 }

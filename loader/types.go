@@ -4,6 +4,8 @@ import "github.com/cilium/ebpf"
 
 // The structs of bpf/abi.h as Go reads them, made by bpf2go. pkg/maps gives them meaning.
 type (
+	Announcement   = headgateAnnouncement
+	AnnouncedKey   = headgateAnnouncedKey
 	Bucket4        = headgateBucket4
 	Bucket6        = headgateBucket6
 	BucketHead     = headgateBucketHead

@@ -17,17 +17,18 @@ type Model struct {
 	Gone     func(f *Flow) bool    // whether the Bed has it no more; several may be equally good to leave
 	Faults   []string              // of evictions: a flow left that should have stayed
 
-	links    map[uint16]modelLink
-	snats    map[uint32]netip.Addr
-	services map[Tuple]*modelService // key: protocol and VIP, as Dst
-	vips     map[netip.Addr]bool     // of all services, also of those that are gone
-	nodes    map[uint32]*Node
-	deadline map[uint32]time.Duration // of nodes; counts with ActionDeadline
-	flows    map[Tuple]*modelFlow     // by the client's tuple
-	replies  map[Tuple]*modelFlow     // by the node's
-	sticks   map[clientKey]*modelStick
-	budgets  map[budgetKey]time.Duration // until when a client's flows last at its rate
-	now      time.Duration
+	links     map[uint16]modelLink
+	snats     map[uint32]netip.Addr
+	services  map[Tuple]*modelService // key: protocol and VIP, as Dst
+	vips      map[netip.Addr]bool     // of all services, also of those that are gone
+	nodes     map[uint32]*Node
+	deadline  map[uint32]time.Duration // of nodes; counts with ActionDeadline
+	flows     map[Tuple]*modelFlow     // by the client's tuple
+	replies   map[Tuple]*modelFlow     // by the node's
+	sticks    map[clientKey]*modelStick
+	budgets   map[budgetKey]time.Duration // until when a client's flows last at its rate
+	announced map[announcedKey]packet.MAC
+	now       time.Duration
 }
 
 type modelLink struct {
@@ -54,7 +55,7 @@ func NewModel(b *Bed) *Model {
 		Admits: b.Admits,
 		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
 		nodes: map[uint32]*Node{}, deadline: map[uint32]time.Duration{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
-		sticks: map[clientKey]*modelStick{}, budgets: map[budgetKey]time.Duration{},
+		sticks: map[clientKey]*modelStick{}, announced: map[announcedKey]packet.MAC{}, budgets: map[budgetKey]time.Duration{},
 	}
 }
 
@@ -181,6 +182,9 @@ type Outcome struct {
 
 // Run says what should become of a frame, and changes the model's flows accordingly.
 func (m *Model) Run(ifindex int, frame []byte) Outcome {
+	if isARP(frame) {
+		return m.answerARP(ifindex, frame)
+	}
 	p, reason := m.parse(frame)
 	if reason != "" {
 		return Outcome{Pass, reason, frame}

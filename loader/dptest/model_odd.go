@@ -40,6 +40,9 @@ func (m *Model) control(p *modelPacket) Outcome {
 	if isError {
 		return m.passError(p)
 	}
+	if message[0] == packet.NeighbourSolicitation && p.tuple.Src.Addr().Is6() {
+		return m.answerSolicitation(p)
+	}
 	if message[0] != request || message[1] != 0 || p.l4 != p.fixedHeader() || !m.isVIP(p.tuple.Dst.Addr()) || !p.fromAHost() {
 		return Outcome{Pass, "not_tcp_udp", p.frame}
 	}

@@ -22,6 +22,7 @@ import (
 //	link INDEX IFINDEX MAC           an interface
 //	mtu INDEX BYTES                  the largest IP packet that leaves by it
 //	snat INDEX ADDRESS
+//	announce ADDRESS IFINDEX MAC     an address is answered for at an interface
 //	service ID PROTO VIP:PORT NODES [hash] [members IDS] POLICY...   NODES: ids with commas, or -
 //	service ID PROTO VIP:PORT COLUMNS leastconn|tickets [members IDS] POLICY...   COLUMNS: OWN or OWN:SHARE:ALIAS
 //	     POLICY: drop, stick TTL, slides, tier N, throttle RATE, group N

@@ -198,6 +198,9 @@ func (t *telling) setTables(word string, a *args) bool {
 	case "mtu":
 		index, mtu := a.number(), a.number()
 		a.then(func() { t.bed.SetMTU(uint16(index), uint32(mtu)) })
+	case "announce":
+		addr, ifindex, mac := a.addr(), a.number(), a.mac()
+		a.then(func() { t.bed.Announce(addr, int(ifindex), mac) })
 	case "snat":
 		index, addr := a.number(), a.addr()
 		a.then(func() { t.bed.SetSNAT(uint32(index), addr) })

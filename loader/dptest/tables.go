@@ -89,6 +89,7 @@ func (b *Bed) Reset() {
 	clearAll[loader.LinkEntry](b, "links")
 	clearHash[loader.StickKey, loader.StickEntry](b, "sticks")
 	clearHash[loader.ThrottleKey, loader.ThrottleEntry](b, "throttles")
+	clearHash[loader.AnnouncedKey, loader.Announcement](b, "announced")
 	b.families = map[uint32]uint8{}
 	for i, word := range b.ours {
 		if word != 0 {

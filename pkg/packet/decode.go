@@ -72,6 +72,8 @@ func (d *decoder) decodeType(kind uint16, b []byte) Packet {
 		p = d.decodeIPv4(b, true)
 	case TypeIPv6:
 		p = d.decodeIPv6(b, true)
+	case TypeARP:
+		p = decodeARP(b)
 	}
 	if p == nil {
 		return data(b)
@@ -240,6 +242,9 @@ func (d *decoder) decodeICMP(b []byte, v6 bool) Packet {
 		V6: v6, Type: b[0], Code: b[1], Sum: Give(binary.BigEndian.Uint16(b[2:])), Rest: binary.BigEndian.Uint32(b[4:]),
 	}
 	p := Packet{m}
+	if v6 && (m.Type == NeighbourSolicitation || m.Type == NeighbourAdvertisement) {
+		return append(p, decodeNeighbour(b[8:])...)
+	}
 	if !isError(v6, m.Type) {
 		return append(p, data(b[8:])...)
 	}

@@ -205,6 +205,8 @@ func typeOf(layer Layer) uint16 {
 		return TypeIPv4
 	case *IPv6:
 		return TypeIPv6
+	case *ARP:
+		return TypeARP
 	}
 	return 0
 }

@@ -60,6 +60,10 @@ func newLayer(name string) Layer {
 		return &ICMP{}
 	case "icmp6":
 		return &ICMP{V6: true}
+	case "arp":
+		return &ARP{}
+	case "neighbour":
+		return &Neighbour{}
 	case "data":
 		return &Data{}
 	case "padding":

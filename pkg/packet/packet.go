@@ -1,5 +1,5 @@
 // Package packet builds, reads and prints frames: Ethernet, VLAN, IPv4 with options, IPv6 with
-// extension headers, TCP, UDP and ICMP with what it quotes. It is made for tests and for showing
+// extension headers, TCP, UDP, ICMP with what it quotes, ARP and neighbour discovery. It is made for tests and for showing
 // packets to people, not for speed.
 //
 // A Packet is a list of layers. Encode makes the bytes of it, working out lengths, checksums and
@@ -17,8 +17,8 @@ import (
 // Packet is a frame as a list of layers, the outermost first. It usually starts with Ethernet.
 type Packet []Layer
 
-// Layer is one of *Ethernet, *VLAN, *IPv4, *IPv6, *Extension, *Fragment, *TCP, *UDP, *ICMP, *Data,
-// *Padding, *Cut and *Patch.
+// Layer is one of *Ethernet, *VLAN, *IPv4, *IPv6, *Extension, *Fragment, *TCP, *UDP, *ICMP, *ARP,
+// *Neighbour, *Data, *Padding, *Cut and *Patch.
 type Layer interface {
 	// name is the first word of the layer's line.
 	name() string
@@ -171,6 +171,7 @@ const (
 // Ethernet types and IP protocols.
 const (
 	TypeIPv4 = 0x0800
+	TypeARP  = 0x0806
 	TypeVLAN = 0x8100
 	TypeIPv6 = 0x86dd
 

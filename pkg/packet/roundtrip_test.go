@@ -70,8 +70,29 @@ ipv4 198.51.100.7 > 203.0.113.10 ttl 64 sum 0x0001
 tcp 1 > 2 S seq 0 sum 0x0002
 `,
 	"arp": `
+eth 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff
+arp request 192.0.2.1 02:00:00:00:00:01 > 192.0.2.2 00:00:00:00:00:00
+padding 18*00
+`,
+	"arp of another kind": `
+eth 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff
+arp operation 9 192.0.2.1 02:00:00:00:00:01 > 192.0.2.2 02:00:00:00:00:02
+`,
+	"arp not of IPv4": `
 eth 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff type 0x0806
-data 0x0001080006040001020000000001c0000201000000000000c0000202
+data 0x0001080106040001020000000001c0000201000000000000c0000202
+`,
+	"neighbour solicitation": `
+eth 02:00:00:00:00:01 > 33:33:ff:00:00:10
+ipv6 2001:db8::7 > ff02::1:ff00:10 hop 255
+icmp6 neighbour-solicitation
+neighbour 2001:db8::10 source-mac 02:00:00:00:00:01 options 0x0e01010203040506
+`,
+	"neighbour advertisement": `
+eth 02:00:00:00:00:01 > 33:33:00:00:00:01
+ipv6 2001:db8::10 > ff02::1 hop 255
+icmp6 neighbour-advertisement rest 0x20000000
+neighbour 2001:db8::10 target-mac 02:00:00:00:00:01
 `,
 }
 
