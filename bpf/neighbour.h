@@ -114,11 +114,18 @@ static __always_inline void write_advertisement(void *data, const struct packet 
 	struct ipv6hdr *ip = data + ETH_HLEN;
 	struct nd_advertisement *nd = (void *)(ip + 1);
 	bool prober = !(p->key.src[0] | p->key.src[1] | p->key.src[2] | p->key.src[3]);
-	const __be32 all_nodes[4] = {bpf_htonl(0xff020000), 0, 0, bpf_htonl(1)};
-	const __be32 *to = prober ? all_nodes : p->key.src;
-	const __u8 all_nodes_mac[ETH_ALEN] = {0x33, 0x33, 0, 0, 0, 1};
+	__be32 to[4];
 
-	__builtin_memcpy(eth->h_dest, prober ? all_nodes_mac : eth->h_source, ETH_ALEN);
+	if (prober) { /* ff02::1 at 33:33:00:00:00:01 */
+		to[0] = bpf_htonl(0xff020000);
+		to[1] = to[2] = 0;
+		to[3] = bpf_htonl(1);
+		*(__be16 *)eth->h_dest = bpf_htons(0x3333);
+		*(__be32 *)&eth->h_dest[2] = to[3];
+	} else {
+		__builtin_memcpy(to, p->key.src, sizeof(to));
+		__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	}
 	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
 	*nd = (struct nd_advertisement){
 		.message.type = ND_ADVERTISEMENT,

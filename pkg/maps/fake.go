@@ -37,6 +37,7 @@ func NewFake(sizes FakeSizes) *Fake {
 	out := &fakeOutside{
 		table:   map[VIP]uint32{},
 		most:    uint32(or(sizes.VIPs, 2*services)),
+		answers: map[Announced][6]byte{},
 		ports:   map[uint16]int{},
 		sticks:  map[loader.StickKey]loader.StickEntry{},
 		traffic: make([]Traffic, nodes),
@@ -95,6 +96,7 @@ func (f *Fake) CountReason(reason int, packets uint64) { f.ports.counts[reason] 
 type fakeOutside struct {
 	table     map[VIP]uint32
 	most      uint32
+	answers   map[Announced][6]byte
 	ports     map[uint16]int
 	traffic   []Traffic
 	sticks    map[loader.StickKey]loader.StickEntry

@@ -176,6 +176,18 @@ func (f *Faulty) PutAddress(a netip.Addr) error {
 	return f.write("write addresses", func() error { return f.Tables.PutAddress(a) })
 }
 
+func (f *Faulty) Announced() (map[Announced][6]byte, error) {
+	return fails(f, "read announced", f.Tables.Announced)
+}
+
+func (f *Faulty) PutAnnounced(a Announced, mac [6]byte) error {
+	return f.write("write announced", func() error { return f.Tables.PutAnnounced(a, mac) })
+}
+
+func (f *Faulty) DeleteAnnounced(a Announced) error {
+	return f.write("delete from announced", func() error { return f.Tables.DeleteAnnounced(a) })
+}
+
 func (f *Faulty) DeleteAddress(a netip.Addr) error {
 	return f.write("delete from addresses", func() error { return f.Tables.DeleteAddress(a) })
 }

@@ -32,6 +32,11 @@ type outside interface {
 	deleteVIP(v VIP) error
 	vipsMax() uint32
 
+	announced() (map[Announced][6]byte, error)
+	putAnnounced(a Announced, mac [6]byte) error
+	deleteAnnounced(a Announced) error
+	announcedMax() uint32
+
 	txPort(index uint16) (ifindex int, err error)
 	putTxPort(index uint16, ifindex int) error
 	deleteTxPort(index uint16) error

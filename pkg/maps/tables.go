@@ -73,6 +73,12 @@ type Tables interface {
 	PutAddress(a netip.Addr) error
 	DeleteAddress(a netip.Addr) error
 
+	// Announced returns the VIPs that are answered for, and by which MAC; PutAnnounced adds one, or gives it another
+	// MAC, DeleteAnnounced takes it back (no error when it was not there).
+	Announced() (map[Announced][6]byte, error)
+	PutAnnounced(a Announced, mac [6]byte) error
+	DeleteAnnounced(a Announced) error
+
 	// ReadLink and WriteLink hold an interface that packets may leave by; the zero Link is a free
 	// entry. A Link that has lost its place in the redirect map reads as Stale.
 	ReadLink(index uint16) (Link, error)

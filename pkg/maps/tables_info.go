@@ -31,6 +31,7 @@ func (r *Reader) tables() []table {
 		of("ours", "words of a bitmap of hashed VIPs and source addresses; the daemon writes", r.ours, r.dumpOurs),
 		of("links", "interfaces that packets may leave by; the daemon writes", r.links, r.dumpLinks),
 		sized("tx_ports", "the same interfaces for redirection; the daemon writes", uint64(len(r.links)), 8, r.dumpTxPorts),
+		sized("announced", "VIP and interface → the MAC by which it is announced there; the daemon writes", uint64(r.announcedMax()), 32, r.dumpAnnounced),
 		sized("reasons", "packets by reason, per CPU; the program writes", 1, uint64(unsafe.Sizeof(loader.Reasons{})), r.dumpReasons),
 		sized("refusals", "tokens for refusals, per CPU; the program writes", 1, 16, r.dumpRefusals),
 		sized("creations", "the program's own scratch, per CPU; nothing to show", 1, 128, func(emit) {}),

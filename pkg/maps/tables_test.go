@@ -110,6 +110,13 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 
 		must(t, tb.PutVIP(someVIP, 5))
 		same(t, "vips", map[VIP]uint32{someVIP: 5})(tb.VIPs())
+		announced := Announced{netip.MustParseAddr("203.0.113.10"), 7}
+		announced6 := Announced{someVIP.Addr, 7}
+		mac := [6]byte{2, 1, 0, 0, 0, 9}
+		must(t, tb.PutAnnounced(announced, [6]byte{1}), tb.PutAnnounced(announced, mac), tb.PutAnnounced(announced6, mac), tb.PutAnnounced(Announced{someVIP.Addr, 8}, mac))
+		must(t, tb.DeleteAnnounced(Announced{someVIP.Addr, 8}), tb.DeleteAnnounced(Announced{someVIP.Addr, 8}))
+		same(t, "announced", map[Announced][6]byte{announced: mac, announced6: mac})(tb.Announced())
+
 		must(t, tb.PutAddress(someVIP.Addr), tb.PutAddress(someVIP.Addr))
 		same(t, "vips beside an address", map[VIP]uint32{someVIP: 5})(tb.VIPs())
 		same(t, "addresses", []netip.Addr{someVIP.Addr})(tb.Addresses())

@@ -96,6 +96,10 @@ func content(t maps.Tables, r *maps.Reader) string {
 	for _, a := range addrs {
 		line("address %s", a)
 	}
+	announced, _ := t.Announced()
+	for a, mac := range announced {
+		line("announced %s by %x", a, mac)
+	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }

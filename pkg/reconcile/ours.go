@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/packet"
 )
 
 // ours is the bitmap of our addresses. Bits are set before anything is found by them. They are
@@ -23,7 +24,7 @@ func (r *Reconciler) needOurs(a netip.Addr) error {
 	return w.set(r, w.value|1<<bit, func(v uint64) error { return r.t.WriteOurs(i, v) })
 }
 
-// wantedOurs returns the bits that VIPs and source addresses need, without those of flows.
+// wantedOurs returns the bits that VIPs, what is announced and source addresses need, without those of flows.
 func (r *Reconciler) wantedOurs(wanted map[maps.VIP]bool) *maps.Ours {
 	bits := &maps.Ours{}
 	for vip := range wanted {
@@ -36,6 +37,11 @@ func (r *Reconciler) wantedOurs(wanted map[maps.VIP]bool) *maps.Ours {
 	}
 	for a := range r.addresses {
 		bits.Set(a)
+	}
+	for at := range r.announced {
+		if at.Addr.Is6() {
+			bits.Set(packet.SolicitedNode(at.Addr))
+		}
 	}
 	for i := range r.snats.entries {
 		if a := r.snats.entries[i].addr; a.IsValid() {

@@ -66,6 +66,19 @@ func (m *machine) check(t *rapid.T) {
 	m.state.SetHealth(randomHealth(t, m.desired, m.clock.now))
 }
 
+// announce answers for some of the VIPs, by some of the interfaces.
+func (m *machine) announce(t *rapid.T) {
+	var all []state.Announcement
+	for _, vip := range append(append([]string{}, vips4...), vips6...) {
+		for _, l := range hostLinks[:2] {
+			if rapid.IntRange(0, 2).Draw(t, "announced") == 0 {
+				all = append(all, state.Announcement{Addr: netip.MustParseAddr(vip), IfIndex: l.Index, MAC: l.MAC})
+			}
+		}
+	}
+	m.state.SetAnnounced(all)
+}
+
 func (m *machine) route(t *rapid.T) { m.state.SetHops(randomHops(t, false)) }
 
 func (m *machine) relink(t *rapid.T) {
@@ -150,6 +163,7 @@ func TestAnyPastEndsInTheSameMaps(t *testing.T) {
 			"change":  m.change,
 			"check":   m.check,
 			"route":   m.route,
+			"answer":  m.announce,
 			"relink":  m.relink,
 			"wait":    m.wait,
 			"apply":   m.applyFailing,
@@ -182,6 +196,7 @@ func TestApplyTwiceWritesOnce(t *testing.T) {
 		m := newMachine(t)
 		m.change(t)
 		m.check(t)
+		m.announce(t)
 		m.settle(t)
 		for name, r := range map[string]*Reconciler{"the same": m.r, "one restarted": New(m.tables, m.options())} {
 			done, err := r.Apply(m.state.View(), m.links)

@@ -63,6 +63,7 @@ type books struct {
 	links      links
 	ours       ours
 	addresses  addresses
+	announced  announced
 	scan       scan
 }
 
@@ -106,9 +107,11 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 	r.slots.release(r.now())
 	errs := []error{
 		r.applyLinks(v, hostLinks),
+		r.silence(v),
 		r.removeServices(wanted),
 		r.removeOrphans(),
 		r.applyServices(v),
+		r.announce(v),
 		r.removeAddresses(wanted),
 		r.followHops(v.Hops),
 		r.sweepSNATs(),

@@ -48,9 +48,10 @@ func (r *Reconciler) restoreOnce() error {
 		snats:      snats{entries: make([]snatEntry, limits.SNATs)},
 		links:      links{entries: make([]linkEntry, limits.Links), byIndex: map[int]uint16{}},
 		addresses:  addresses{},
+		announced:  announced{},
 	}
 	for _, step := range []func(*books, maps.Limits) error{
-		r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs, r.restoreAddresses,
+		r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs, r.restoreAddresses, r.restoreAnnounced,
 	} {
 		if err := step(&b, limits); err != nil {
 			return fmt.Errorf("restore: %w", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/packet"
 )
 
 // watched lets writes through to a Fake and asks after each of them whether a packet that came at
@@ -47,6 +48,12 @@ func (w *watched) after(err error) error {
 	for _, a := range addrs {
 		if !w.isOurs(a) {
 			w.fault("%s is published, but not ours", a)
+		}
+	}
+	announced, _ := w.Announced()
+	for a, mac := range announced {
+		if a.Addr.Is6() && !w.isOurs(packet.SolicitedNode(a.Addr)) || mac == [6]byte{} {
+			w.fault("%s is announced by %x, but who asks for it is not let in", a, mac)
 		}
 	}
 	for _, s := range services {
@@ -233,10 +240,16 @@ func (w *watched) WriteService(id uint32, s maps.ServiceWord) error {
 func (w *watched) WriteServiceInfo(id uint32, i maps.ServiceInfo) error {
 	return w.after(w.Fake.WriteServiceInfo(id, i))
 }
-func (w *watched) PutVIP(v maps.VIP, id uint32) error     { return w.after(w.Fake.PutVIP(v, id)) }
-func (w *watched) DeleteVIP(v maps.VIP) error             { return w.after(w.Fake.DeleteVIP(v)) }
-func (w *watched) PutAddress(a netip.Addr) error          { return w.after(w.Fake.PutAddress(a)) }
-func (w *watched) DeleteAddress(a netip.Addr) error       { return w.after(w.Fake.DeleteAddress(a)) }
+func (w *watched) PutVIP(v maps.VIP, id uint32) error { return w.after(w.Fake.PutVIP(v, id)) }
+func (w *watched) DeleteVIP(v maps.VIP) error         { return w.after(w.Fake.DeleteVIP(v)) }
+func (w *watched) PutAddress(a netip.Addr) error      { return w.after(w.Fake.PutAddress(a)) }
+func (w *watched) DeleteAddress(a netip.Addr) error   { return w.after(w.Fake.DeleteAddress(a)) }
+func (w *watched) PutAnnounced(a maps.Announced, mac [6]byte) error {
+	return w.after(w.Fake.PutAnnounced(a, mac))
+}
+func (w *watched) DeleteAnnounced(a maps.Announced) error {
+	return w.after(w.Fake.DeleteAnnounced(a))
+}
 func (w *watched) WriteLink(i uint16, l maps.Link) error  { return w.after(w.Fake.WriteLink(i, l)) }
 func (w *watched) WriteSNAT(i uint16, a netip.Addr) error { return w.after(w.Fake.WriteSNAT(i, a)) }
 func (w *watched) WriteOurs(word int, bits uint64) error {

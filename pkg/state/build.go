@@ -11,7 +11,7 @@ import (
 // build makes the View of what is held now, and remembers what the next ones need to know of it. To build again
 // changes neither.
 func (s *State) build() *View {
-	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops}
+	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops, Announced: s.announced}
 	next := newMemory()
 	for i := range s.balancers {
 		b := &s.balancers[i]

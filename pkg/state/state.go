@@ -3,6 +3,7 @@ package state
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type State struct {
 	modes      map[lb.NodeKey]modeSet
 	health     map[lb.NodeKey]health.Result
 	hops       map[netip.Addr]netdev.NextHop
+	announced  []Announcement
 	at         time.Time           // of the generation: a View is as it was then, whenever it is made
 	memory     memory              // of the Views before
 	served     map[lb.NodeKey]bool // what RememberServing took, until the first View with a desired state
@@ -103,6 +105,17 @@ func (s *State) SetHops(hops map[netip.Addr]netdev.NextHop) {
 		return
 	}
 	s.hops = hops
+	s.bump()
+}
+
+// SetAnnounced replaces what is announced. The slice must not be changed afterwards.
+func (s *State) SetAnnounced(all []Announcement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(all, s.announced) {
+		return
+	}
+	s.announced = all
 	s.bump()
 }
 

@@ -19,9 +19,18 @@ type View struct {
 	// Revision is that of the desired state.
 	Revision uint64
 	Services []Service
+	// Announced are the VIPs that the host answers for on networks that it is on, and by which MACs.
+	Announced []Announcement
 	// Hops are all next hops known, also of addresses that no node has any more: flows of a
 	// removed node still need the way to it.
 	Hops map[netip.Addr]netdev.NextHop
+}
+
+// Announcement is a VIP that is announced by an interface. It comes from outside: who follows the interfaces knows.
+type Announcement struct {
+	Addr    netip.Addr
+	IfIndex int
+	MAC     [6]byte // of the interface
 }
 
 // Service is one port and protocol of one VIP. A config of a balancer with both families makes two.
