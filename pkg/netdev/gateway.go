@@ -58,7 +58,7 @@ func (w *world) noPath(t *target) string {
 	}
 	for _, l := range sortedLinks(w.links) {
 		covers := func(p netip.Prefix) bool { return p.Contains(t.addr) }
-		if !l.Up && slices.ContainsFunc(w.links[l.Index].prefixes, covers) {
+		if !l.Up && slices.ContainsFunc(w.links[l.Index].Prefixes, covers) {
 			return fmt.Sprintf("%s: link %s is down", t.path.reason, l.Name)
 		}
 	}

@@ -47,8 +47,7 @@ func linkNames(links map[int]link) []string {
 // link is a Link with what only this package needs to know of it.
 type link struct {
 	Link
-	ethernet bool           // frames on it have Ethernet addresses
-	prefixes []netip.Prefix // on-link through its addresses; kept by IPv4 while the link is down
+	ethernet bool // frames on it have Ethernet addresses
 }
 
 // dumpTries is how often a dump is asked for again that the kernel says was interrupted by a change.
@@ -102,6 +101,8 @@ func newLink(l netlink.Link) link {
 			Kind:  l.Type(),
 			MTU:   attrs.MTU,
 			Up:    attrs.RawFlags&ready == ready,
+
+			Master: attrs.MasterIndex,
 		},
 		ethernet: attrs.EncapType == "ether" && len(attrs.HardwareAddr) == 6,
 	}
@@ -113,12 +114,12 @@ func newLink(l netlink.Link) link {
 
 func (l *link) addAddr(a netlink.Addr) {
 	addr, ok := fromIP(a.IP)
-	if !ok {
+	if !ok || addr.IsMulticast() { // a group that was joined
 		return
 	}
 	ones, _ := a.Mask.Size()
 	if p, err := addr.Prefix(ones); err == nil {
-		l.prefixes = append(l.prefixes, p)
+		l.Prefixes = append(l.Prefixes, p)
 	}
 	// A tentative address cannot be sent from, unless it is used optimistically; a duplicate never.
 	unusable := a.Flags&unix.IFA_F_DADFAILED != 0 ||
@@ -140,7 +141,8 @@ func sortedLinks(links map[int]link) []Link {
 
 func equalLinks(a, b Link) bool {
 	return a.Index == b.Index && a.Name == b.Name && a.Kind == b.Kind && a.MAC == b.MAC &&
-		a.MTU == b.MTU && a.Up == b.Up && slices.Equal(a.Addrs, b.Addrs)
+		a.MTU == b.MTU && a.Up == b.Up && slices.Equal(a.Addrs, b.Addrs) &&
+		a.Master == b.Master && slices.Equal(a.Prefixes, b.Prefixes)
 }
 
 // fromIP is the address without the detour of IPv4 in IPv6.

@@ -32,4 +32,7 @@ type Link struct {
 	MTU   int          // bytes
 	Up    bool         // set up and with carrier
 	Addrs []netip.Addr // usable ones, in the kernel's order; no tentative or duplicate IPv6 addresses
+
+	Master   int            // index of the link that it is a part of, as of a bond or a bridge; 0: none
+	Prefixes []netip.Prefix // on-link through its addresses; kept by IPv4 while the link is down
 }
