@@ -18,7 +18,7 @@ const module = "github.com/headgate/headgate/"
 var levels = map[string]int{
 	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0, "pkg/events": 0, "pkg/httpd": 0, "pkg/usage": 0,
 	"loader": 1, "pkg/netdev": 1, "pkg/config": 1, "pkg/store": 1,
-	"pkg/maps": 2, "pkg/health": 2,
+	"pkg/maps": 2, "pkg/health": 2, "pkg/announce": 2,
 	"pkg/state":     3,
 	"pkg/reconcile": 4,
 	"pkg/api":       5, "pkg/metrics": 5,
@@ -36,6 +36,7 @@ var doors = map[string][]string{
 	"github.com/vishvananda/netlink":      {"pkg/netdev", "scripts/lab", "loader/dptest"},
 	"github.com/vishvananda/netns":        {"pkg/netdev", "scripts/lab", "loader/dptest"},
 	"github.com/safchain/ethtool":         {"pkg/netdev", "scripts/lab"},
+	"github.com/mdlayher/packet":          {"pkg/netdev"},
 	"github.com/urfave/cli":               {"cmd/headgate"},
 	"github.com/prometheus/client_golang": {"pkg/metrics"},
 	"github.com/prometheus/client_model":  {"pkg/metrics"},
