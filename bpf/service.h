@@ -103,11 +103,12 @@ static __always_inline int ends_here(struct place *at, int reason)
 }
 
 /* A new flow takes the place of this one. */
-static __always_inline int gives_way(struct run *run, struct place *at, const bool v6)
+static __always_inline int gives_way(struct run *run, struct place *at, const struct node *node, const bool v6)
 {
 	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+	__u32 idle = idle_time(at->half, run->now, v6);
 
-	run->admitted = (class == FLOW_HALF_OPEN || class == FLOW_UDP) && !is_expired(at, run->now, v6);
+	run->admitted = class == FLOW_HALF_OPEN ? idle <= half_open_idle * hz : class == FLOW_UDP && idle <= node->udp_idle;
 	return ends_here(at, MISS);
 }
 
@@ -173,12 +174,12 @@ static __always_inline int forward(struct run *run, struct place *at, const bool
 	actions = READ_ONCE(node->status.actions);
 	if (is_tcp(p)) {
 		if (is_syn(p) && is_superseded(at, IPPROTO_TCP, true, run->now, v6))
-			return gives_way(run, at, v6);
+			return gives_way(run, at, node, v6);
 		if (actions & ACTIONS_THAT_END)
 			return end_of_request(run, at, node, v6);
 	} else if ((actions & (ACTION_DEAD | ACTION_DEADLINE) || run->now - at->half->seen > hz) &&
 		   is_superseded(at, IPPROTO_UDP, false, run->now, v6)) {
-		return gives_way(run, at, v6);
+		return gives_way(run, at, node, v6);
 	}
 	return REASON_FORWARDED;
 }

@@ -198,7 +198,7 @@ func (m *Model) Run(ifindex int, frame []byte) Outcome {
 		if outcome, done := m.forward(p, f); done {
 			return outcome
 		}
-		admitted = (f.Class == HalfOpen || f.Class == UDP) && !m.expired(f)
+		admitted = (f.Class == HalfOpen || f.Class == UDP) && !m.outlived(f)
 	} else if f := m.replies[p.tuple]; f != nil {
 		return m.reply(p, f)
 	}
