@@ -23,9 +23,12 @@ type File struct {
 	StateDir   string         // of the embedded store; absolute
 	BPFFS      string         // where maps, program and links are pinned; absolute
 	FlowTable  FlowTable
-	API        API
-	Metrics    Metrics
-	Balancers  []lb.Balancer // valid, with defaults
+	// Entries of the tables of clients: those who stick to a node, and those whose rate is limited.
+	StickyTable, ThrottleTable uint32
+
+	API       API
+	Metrics   Metrics
+	Balancers []lb.Balancer // valid, with defaults
 }
 
 // FlowTable is the size of the flow table in entries per address family: powers of two. A NAT flow
@@ -63,6 +66,9 @@ const (
 	DefaultDomain   = "headgate.internal"
 	DefaultFlowsV4  = 1 << 20
 	DefaultFlowsV6  = 1 << 18
+
+	DefaultStickyTable   = 1 << 18
+	DefaultThrottleTable = 1 << 16
 )
 
 // fileMost is the largest file that is read. Ten thousand nodes take about one megabyte.
@@ -77,8 +83,10 @@ func Default() *File {
 		Region:    DefaultRegion,
 		Domain:    DefaultDomain,
 		FlowTable: FlowTable{V4: DefaultFlowsV4, V6: DefaultFlowsV6},
-		API:       API{Socket: DefaultSocket},
-		Metrics:   Metrics{Listen: DefaultMetrics},
+
+		StickyTable: DefaultStickyTable, ThrottleTable: DefaultThrottleTable,
+		API:     API{Socket: DefaultSocket},
+		Metrics: Metrics{Listen: DefaultMetrics},
 	}
 }
 

@@ -21,6 +21,9 @@ const (
 // for IPv6.
 var flowsLimit = lb.Limit{Min: 1 << 10, Max: 1 << 26}
 
+// clientsLimit is how many entries a table of clients may have; the largest takes 1.7 GiB.
+var clientsLimit = lb.Limit{Min: 1 << 10, Max: 1 << 24}
+
 // fileFields are the keys at the top of the file.
 func (d *decoder) fileFields() []field {
 	f := d.file
@@ -47,6 +50,8 @@ func (d *decoder) fileFields() []field {
 				{"v6", func(n *yaml.Node, path string) { d.flows(n, path, &f.FlowTable.V6) }},
 			})
 		}},
+		{"sticky_table", func(n *yaml.Node, path string) { d.entries(n, path, clientsLimit, &f.StickyTable) }},
+		{"throttle_table", func(n *yaml.Node, path string) { d.entries(n, path, clientsLimit, &f.ThrottleTable) }},
 		{"api", d.api},
 		{"metrics", func(n *yaml.Node, path string) {
 			d.mapping(n, path, []field{{"listen", func(n *yaml.Node, path string) { d.listen(n, path, &f.Metrics.Listen) }}})
@@ -132,14 +137,22 @@ func (d *decoder) listen(n *yaml.Node, path string, to *string) {
 
 // flows takes a number of entries and rounds it up to the next power of two.
 func (d *decoder) flows(n *yaml.Node, path string, to *uint32) {
-	text, ok := d.scalar(n, path, lb.Number, flowsLimit.Must())
-	if !ok {
-		return
+	if d.entries(n, path, flowsLimit, to) {
+		*to = 1 << bits.Len32(*to-1)
 	}
-	v, err := lb.ParseNumber(text, flowsLimit)
+}
+
+// entries takes a number of entries inside limit.
+func (d *decoder) entries(n *yaml.Node, path string, limit lb.Limit, to *uint32) bool {
+	text, ok := d.scalar(n, path, lb.Number, limit.Must())
+	if !ok {
+		return false
+	}
+	v, err := lb.ParseNumber(text, limit)
 	if err != nil {
 		d.add(n, path, "%s", err)
-		return
+		return false
 	}
-	*to = 1 << bits.Len32(uint32(v-1))
+	*to = uint32(v)
+	return true
 }

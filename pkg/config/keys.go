@@ -25,12 +25,8 @@ func keys(fields []field) string {
 // notYet are keys that belong to what is not there yet, with what there is instead. They are not taken for
 // a key that reads alike; each stands beside a key that is known.
 var notYet = map[string]struct{ beside, instead string }{
-	"check_passive":            {"check", "nodes are judged by checks alone"},
-	"stick_ttl":                {"stickiness", "stickiness is none"},
-	"stick_refresh":            {"stickiness", "stickiness is none"},
-	"proxy_protocol":           {"protocol", "nodes see the balancer's address"},
-	"client_conn_throttle":     {"label", "clients are not throttled"},
-	"client_udp_sess_throttle": {"label", "clients are not throttled"},
+	"check_passive":  {"check", "nodes are judged by checks alone"},
+	"proxy_protocol": {"protocol", "nodes see the balancer's address"},
 }
 
 // hint says what there is instead of an unknown key: the known one that it is nearest to, or else all.

@@ -20,11 +20,11 @@ func TestDistanceCountsEdits(t *testing.T) {
 }
 
 func TestAKeyOfWhatIsNotThereYetIsNotTakenForAnother(t *testing.T) {
-	fields := []field{{key: "check"}, {key: "check_port"}, {key: "stickiness"}}
+	fields := []field{{key: "check"}, {key: "check_port"}, {key: "protocol"}}
 	for in, want := range map[string]string{
-		"check_passive": ": there is no such thing yet, nodes are judged by checks alone",
-		"stick_ttl":     ": there is no such thing yet, stickiness is none",
-		"check_pot":     ": did you mean check_port?",
+		"check_passive":  ": there is no such thing yet, nodes are judged by checks alone",
+		"proxy_protocol": ": there is no such thing yet, nodes see the balancer's address",
+		"check_pot":      ": did you mean check_port?",
 	} {
 		if got := hint(in, fields); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)

@@ -96,12 +96,12 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 	want := &File{
 		Interfaces: []string{"eth0"}, XDPMode: "auto",
 		StateDir: "/var/lib/headgate", BPFFS: "/sys/fs/bpf/headgate",
-		FlowTable: FlowTable{1048576, 262144}, API: API{Socket: "/run/headgate/headgate.sock"}, Region: "local", Domain: "headgate.internal",
+		FlowTable: FlowTable{1048576, 262144}, StickyTable: 262144, ThrottleTable: 65536, API: API{Socket: "/run/headgate/headgate.sock"}, Region: "local", Domain: "headgate.internal",
 		Metrics: Metrics{"127.0.0.1:9464"},
 		Balancers: []lb.Balancer{{
 			Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"),
 			Configs: []lb.Config{{
-				Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
+				Port: 80, Protocol: lb.TCP, Algorithm: lb.RoundRobin, Stickiness: lb.StickNone, StickTTL: 30 * time.Minute, OnNoBackend: lb.NoBackendReset, OnDown: lb.DownKeep,
 				MinEligible: lb.MinEligible{N: 1}, TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 				DrainDeadline: lb.NoDeadline, RejectDeadline: lb.NoDeadline, RemoveDeadline: 300 * time.Second,
 				Check: lb.Check{
@@ -124,7 +124,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	}
 	addr, addrPort := netip.MustParseAddr, netip.MustParseAddrPort
 	web := lb.Config{
-		Port: 80, Protocol: lb.TCP, Algorithm: lb.LeastConn, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
+		Port: 80, Protocol: lb.TCP, Algorithm: lb.LeastConn, Stickiness: lb.StickTable, StickTTL: time.Hour, StickRefresh: true, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 		MinEligible: lb.MinEligible{N: 2}, FailbackDelay: 5 * time.Minute, SlowStart: 30 * time.Second,
 		TCPIdle: 10 * time.Minute, UDPIdle: 30 * time.Second,
 		DrainDeadline: 2 * time.Hour, RejectDeadline: 90 * time.Second, RemoveDeadline: 10 * time.Minute,
@@ -144,6 +144,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 	web.SetDefaults()
 	udp := dns
 	udp.Protocol, udp.OnNoBackend, udp.Algorithm = lb.UDP, lb.NoBackendDrop, lb.RingHash
+	udp.Stickiness = lb.StickSourceIP
 	udp.MinEligible = lb.MinEligible{N: 50, Percent: true}
 	udp.DrainDeadline = lb.NoDeadline
 	dns.SetDefaults()
@@ -152,13 +153,13 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 		Interfaces: []string{"eth0", "eth1"}, XDPMode: "native",
 		SNAT:     []netip.Addr{addr("192.0.2.1"), addr("2001:db8:1::1")},
 		StateDir: "/srv/headgate", BPFFS: "/sys/fs/bpf/edge",
-		FlowTable: FlowTable{131072, 65536},
-		API:       API{"/run/edge.sock", "[2001:db8:1::1]:8443", "/etc/headgate/token", "/etc/headgate/cert.pem", "/etc/headgate/key.pem"},
-		VIPPool:   []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8:2::/64")},
-		Region:    "eu-west", Domain: "lb.example.com",
+		FlowTable: FlowTable{131072, 65536}, StickyTable: 100000, ThrottleTable: 1024,
+		API:     API{"/run/edge.sock", "[2001:db8:1::1]:8443", "/etc/headgate/token", "/etc/headgate/cert.pem", "/etc/headgate/key.pem"},
+		VIPPool: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8:2::/64")},
+		Region:  "eu-west", Domain: "lb.example.com",
 		Metrics: Metrics{"[::1]:9100"},
 		Balancers: []lb.Balancer{
-			{Label: "web", Tags: []string{"production", "no"}, IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), Configs: []lb.Config{web}},
+			{Label: "web", Tags: []string{"production", "no"}, IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), ConnThrottle: 20, SessionThrottle: 1, Configs: []lb.Config{web}},
 			{Label: "dns", IPv4: addr("203.0.113.53"), Configs: []lb.Config{udp, dns}},
 		},
 	}

@@ -30,6 +30,7 @@ func Equal(a, b []Balancer) bool {
 // Equal says whether a and b declare the same, down to the order of configs and nodes.
 func (b Balancer) Equal(a Balancer) bool {
 	return b.ID == a.ID && b.Label == a.Label && slices.Equal(b.Tags, a.Tags) && b.IPv4 == a.IPv4 && b.IPv6 == a.IPv6 &&
+		b.ConnThrottle == a.ConnThrottle && b.SessionThrottle == a.SessionThrottle &&
 		slices.EqualFunc(b.Configs, a.Configs, Config.Equal)
 }
 
@@ -41,6 +42,7 @@ func (c Config) Equal(a Config) bool {
 // EqualButNodes says whether a and c declare the same, whatever their nodes.
 func (c Config) EqualButNodes(a Config) bool {
 	return c.ID == a.ID && c.Port == a.Port && c.Protocol == a.Protocol && c.Algorithm == a.Algorithm &&
+		c.Stickiness == a.Stickiness && c.StickTTL == a.StickTTL && c.StickRefresh == a.StickRefresh &&
 		c.OnNoBackend == a.OnNoBackend && c.OnDown == a.OnDown &&
 		c.MinEligible == a.MinEligible && c.FailbackDelay == a.FailbackDelay && c.SlowStart == a.SlowStart &&
 		c.TCPIdle == a.TCPIdle && c.UDPIdle == a.UDPIdle &&

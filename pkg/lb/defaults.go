@@ -4,9 +4,10 @@ import "time"
 
 // What holds where people say nothing.
 const (
-	DefaultWeight  = 50
-	DefaultTCPIdle = time.Hour
-	DefaultUDPIdle = 16 * time.Second
+	DefaultWeight   = 50
+	DefaultTCPIdle  = time.Hour
+	DefaultUDPIdle  = 16 * time.Second
+	DefaultStickTTL = 30 * time.Minute
 	// Of UDP; TCP connections end by themselves, and have none.
 	DefaultDrainDeadline  = 5 * time.Minute
 	DefaultRejectDeadline = time.Minute
@@ -28,6 +29,8 @@ func (b *Balancer) SetDefaults() {
 func (c *Config) SetDefaults() {
 	setDefault(&c.Protocol, TCP)
 	setDefault(&c.Algorithm, RoundRobin)
+	setDefault(&c.Stickiness, StickinessesOf(c.Protocol)[0])
+	setDefault(&c.StickTTL, DefaultStickTTL)
 	setDefault(&c.OnNoBackend, NoBackendReset)
 	setDefault(&c.OnDown, DownKeep)
 	setDefault(&c.MinEligible, DefaultMinEligible)

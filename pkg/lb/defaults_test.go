@@ -11,7 +11,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	b := Balancer{Configs: []Config{{Nodes: []Node{{}}}}}
 	b.SetDefaults()
 	want := Config{
-		Protocol: TCP, Algorithm: RoundRobin, OnNoBackend: NoBackendReset, OnDown: DownKeep, MinEligible: MinEligible{N: 1},
+		Protocol: TCP, Algorithm: RoundRobin, Stickiness: StickNone, StickTTL: 30 * time.Minute, OnNoBackend: NoBackendReset, OnDown: DownKeep, MinEligible: MinEligible{N: 1},
 		TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 		DrainDeadline: NoDeadline, RejectDeadline: NoDeadline, RemoveDeadline: 300 * time.Second,
 		Check: Check{
@@ -28,6 +28,9 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if udp.DrainDeadline != 300*time.Second || udp.RejectDeadline != 60*time.Second || udp.RemoveDeadline != 300*time.Second {
 		t.Errorf("deadlines of UDP: drain %s, reject %s, remove %s", udp.DrainDeadline, udp.RejectDeadline, udp.RemoveDeadline)
 	}
+	if udp.Stickiness != StickSession {
+		t.Errorf("stickiness of UDP: %s", udp.Stickiness)
+	}
 	if DefaultWeight != 50 {
 		t.Errorf("weight: %d", DefaultWeight)
 	}
@@ -35,7 +38,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 
 func TestDefaultsLeaveWhatIsSet(t *testing.T) {
 	set := Config{
-		Port: 1, Protocol: UDP, Algorithm: "other", OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
+		Port: 1, Protocol: UDP, Algorithm: "other", Stickiness: StickSourceIP, StickTTL: 3, StickRefresh: true, OnNoBackend: NoBackendOpen, OnDown: DownReset, TCPIdle: 1, UDPIdle: 2,
 		DrainDeadline: 3, RejectDeadline: 4, RemoveDeadline: 10,
 		MinEligible: MinEligible{20, true}, FailbackDelay: 11, SlowStart: 12,
 		Check: Check{

@@ -186,6 +186,22 @@ func number[V int | uint16](limit Limit) kind[V] {
 	}
 }
 
+// flag is true or false, and false by default.
+func flag() kind[bool] {
+	const must = "true or false"
+	return kind[bool]{
+		form: Truth, must: must, words: []string{"true", "false"},
+		parse: func(s string) (bool, error) {
+			if s != "true" && s != "false" {
+				return false, fmt.Errorf("must be %s, not %q", must, s)
+			}
+			return s == "true", nil
+		},
+		text:  strconv.FormatBool,
+		judge: func(bool) string { return "" },
+	}
+}
+
 const durationMust = "a duration such as 250ms, 2s or 1h, or whole seconds"
 
 // span is a duration inside s.

@@ -12,6 +12,8 @@ var BalancerFields = []Field[Balancer]{
 	of("label", "`LABEL`, its name: letters, digits, - and _", name(label("")), func(b *Balancer) *string { return &b.Label }),
 	of("ipv4", "`ADDRESS` that IPv4 clients connect to", or(vip(netip.Addr.Is4, "IPv4", netip.IPv4Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv4 }),
 	of("ipv6", "`ADDRESS` that IPv6 clients connect to", or(vip(netip.Addr.Is6, "IPv6", netip.IPv6Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv6 }),
+	of("client_conn_throttle", "`N` TCP connections a second that a client may open; 0: any number", number[int](ThrottleLimit), func(b *Balancer) *int { return &b.ConnThrottle }),
+	of("client_udp_sess_throttle", "`N` UDP sessions a second that a client may open; 0: any number", number[int](ThrottleLimit), func(b *Balancer) *int { return &b.SessionThrottle }),
 }
 
 // ConfigFields are the keys of a config, beside its nodes. The first two are its name.
@@ -22,7 +24,9 @@ var trafficFields = []Field[Config]{
 	of("port", "`PORT` that clients connect to", name(number[uint16](PortLimit)), func(c *Config) *uint16 { return &c.Port }),
 	of("protocol", "`PROTOCOL`", name(word(Protocols)), func(c *Config) *Protocol { return &c.Protocol }),
 	of("algorithm", "`HOW` new flows are spread", word(Algorithms), func(c *Config) *Algorithm { return &c.Algorithm }),
-	only[Config]("stickiness", "`WHAT` brings a client back to its node", "none"),
+	of("stickiness", "`WHAT` brings a client back to its node", stickiness(), func(c *Config) *Stickiness { return &c.Stickiness }),
+	of("stick_ttl", "`TIME` that a client sticks to its node, from its first flow", span(StickTTLSpan), func(c *Config) *time.Duration { return &c.StickTTL }),
+	of("stick_refresh", "`WHETHER` that time begins anew with each new flow", flag(), func(c *Config) *bool { return &c.StickRefresh }),
 	only[Config]("forwarding", "`HOW` packets reach the nodes", "nat"),
 	of("on_no_backend", "`WHAT` happens to a new flow while no node takes any", word(OnNoBackends), func(c *Config) *OnNoBackend { return &c.OnNoBackend }),
 	of("on_down", "`WHAT` happens to the TCP connections of a node that goes DOWN", word(OnDowns), func(c *Config) *OnDown { return &c.OnDown }),
@@ -62,6 +66,24 @@ func label(more string) kind[string] {
 		text:  func(s string) string { return s },
 		judge: func(s string) string { return labelReason(s, more) },
 	}
+}
+
+// stickiness is any that there is. Which of them a protocol has is for Validate to say.
+func stickiness() kind[Stickiness] {
+	all := StickinessesOf(TCP)
+	for _, s := range StickinessesOf(UDP) {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	k := word(all)
+	k.judge = func(s Stickiness) string {
+		if s == "http_cookie" {
+			return `"http_cookie" needs a proxy that reads HTTP, and connections pass through here as they are: use table`
+		}
+		return WordReason(s, all)
+	}
+	return k
 }
 
 // vip is a virtual address of one family.

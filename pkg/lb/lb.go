@@ -10,12 +10,24 @@ import (
 
 // Balancer is a set of virtual IPs with a label of its own. At least one of IPv4 and IPv6 is valid.
 type Balancer struct {
-	ID      int // given by the store, never again to another; 0: not yet
-	Label   string
-	Tags    []string // for people to sort by; they mean nothing to traffic
-	IPv4    netip.Addr
-	IPv6    netip.Addr
-	Configs []Config
+	ID    int // given by the store, never again to another; 0: not yet
+	Label string
+	Tags  []string // for people to sort by; they mean nothing to traffic
+	IPv4  netip.Addr
+	IPv6  netip.Addr
+	// New TCP connections and new UDP sessions a second that a client may open, of all configs of that
+	// protocol together; 0: any number. A client is an IPv4 address or an IPv6 network of 64 bits.
+	ConnThrottle    int
+	SessionThrottle int
+	Configs         []Config
+}
+
+// Throttle is how many new flows of a protocol a client may open a second; 0: any number.
+func (b *Balancer) Throttle(p Protocol) int {
+	if p == UDP {
+		return b.SessionThrottle
+	}
+	return b.ConnThrottle
 }
 
 // VIPs returns the virtual IPs that b has, IPv4 first.
@@ -31,14 +43,17 @@ func (b *Balancer) VIPs() []netip.Addr {
 
 // Config is one port and protocol of a balancer, with all that applies to traffic arriving there.
 type Config struct {
-	ID          int // as a balancer's
-	Port        uint16
-	Protocol    Protocol
-	Algorithm   Algorithm
-	OnNoBackend OnNoBackend
-	OnDown      OnDown
-	TCPIdle     time.Duration // established TCP flow without a packet
-	UDPIdle     time.Duration // UDP session without a datagram
+	ID           int // as a balancer's
+	Port         uint16
+	Protocol     Protocol
+	Algorithm    Algorithm
+	Stickiness   Stickiness
+	StickTTL     time.Duration // of a stick entry, from when it was made
+	StickRefresh bool          // from its client's last new flow instead
+	OnNoBackend  OnNoBackend
+	OnDown       OnDown
+	TCPIdle      time.Duration // established TCP flow without a packet
+	UDPIdle      time.Duration // UDP session without a datagram
 
 	// How long the flows of a node may go on once it is in mode drain, in mode reject, or removed;
 	// NoDeadline for ever. A node that is removed has one always.
@@ -89,6 +104,21 @@ const (
 	Source     Algorithm = "source"
 	RingHash   Algorithm = "ring_hash"
 )
+
+// Stickiness says what brings a client back to its node.
+type Stickiness string
+
+// What brings a client back: nothing but its flows; stick entries for its address, TCP by the one word and
+// UDP by the other; or its UDP session, which NAT keeps together in any case.
+const (
+	StickNone     Stickiness = "none"
+	StickTable    Stickiness = "table"
+	StickSession  Stickiness = "session"
+	StickSourceIP Stickiness = "source_ip"
+)
+
+// ByEntries says whether there are stick entries, which outlive a client's flows.
+func (s Stickiness) ByEntries() bool { return s == StickTable || s == StickSourceIP }
 
 // OnNoBackend says what happens to a new flow when nothing is eligible.
 type OnNoBackend string

@@ -13,9 +13,12 @@ func sample() []Balancer {
 		Tags:  []string{"production"},
 		IPv4:  netip.MustParseAddr("203.0.113.10"),
 		IPv6:  netip.MustParseAddr("2001:db8::10"),
+
+		ConnThrottle: 5, SessionThrottle: 3,
 		Configs: []Config{{
 			Port:        80,
 			MinEligible: MinEligible{50, true}, FailbackDelay: time.Minute, SlowStart: 30 * time.Second,
+			Stickiness: StickTable, StickTTL: time.Hour, StickRefresh: true,
 			Check: Check{Type: CheckConnection, Interval: 2 * time.Second, Timeout: time.Second},
 			Nodes: []Node{
 				{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 100, MaxConns: 500},

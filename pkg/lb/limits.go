@@ -48,7 +48,9 @@ var (
 	UDPIdleSpan = Span{time.Second, 24 * time.Hour}
 
 	// Of a node's flows: see the fields of Config. Short of the same half circle.
-	DeadlineSpan = Span{time.Second, 7 * 24 * time.Hour}
+	DeadlineSpan  = Span{time.Second, 7 * 24 * time.Hour}
+	StickTTLSpan  = Span{time.Second, 7 * 24 * time.Hour}
+	ThrottleLimit = Limit{0, 20} // new flows a second; 0: any number
 )
 
 // LabelMin and LabelMax bound the length of a label in bytes. The tables in the kernel hold 32.
@@ -79,6 +81,14 @@ func AlgorithmsOf(p Protocol) []Algorithm {
 		return []Algorithm{RoundRobin, LeastConn, RingHash}
 	}
 	return []Algorithm{RoundRobin, LeastConn, Source}
+}
+
+// StickinessesOf lists what the stickiness of a config of a protocol may be, the default first.
+func StickinessesOf(p Protocol) []Stickiness {
+	if p == UDP {
+		return []Stickiness{StickSession, StickNone, StickSourceIP}
+	}
+	return []Stickiness{StickNone, StickTable}
 }
 
 // FormatDuration writes d as people do: 1h rather than 1h0m0s. time.ParseDuration reads it back.

@@ -154,6 +154,7 @@ func (v *validator) ownVIP(path string, i int, vip netip.Addr) {
 func (v *validator) config(path string, b *Balancer, c *Config) {
 	judgeFields(v, path, c, ConfigFields)
 	v.algorithm(path, c)
+	v.stickiness(path, c)
 	v.check(path, c)
 	addresses := make(map[netip.AddrPort]int, len(c.Nodes))
 	for k := range c.Nodes {
@@ -176,6 +177,16 @@ func (v *validator) algorithm(path string, c *Config) {
 	}
 	if reason := WordReason(c.Algorithm, AlgorithmsOf(c.Protocol)); reason != "" {
 		v.add(path+".algorithm", fmt.Sprintf("for %s it %s", c.Protocol, reason))
+	}
+}
+
+// stickiness refuses one that is the other protocol's.
+func (v *validator) stickiness(path string, c *Config) {
+	if stickiness().judge(c.Stickiness) != "" || WordReason(c.Protocol, Protocols) != "" {
+		return
+	}
+	if reason := WordReason(c.Stickiness, StickinessesOf(c.Protocol)); reason != "" {
+		v.add(path+".stickiness", fmt.Sprintf("for %s it %s", c.Protocol, reason))
 	}
 }
 
@@ -215,8 +226,7 @@ func labelReason(label, more string) string {
 
 // notYet are words for what other balancers have and this one may get.
 var notYet = []string{
-	"random",               // algorithm
-	"table", "http_cookie", // stickiness
+	"random",        // algorithm
 	"http", "https", // protocol
 	"dsr", "tunnel", // forwarding
 }

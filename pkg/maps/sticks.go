@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/loader"
@@ -87,8 +88,11 @@ func (r *Reader) RemoveSticks(q StickFilter) (removed int, err error) {
 	return removed, nil
 }
 
-// eachLiving hands over what is not dead.
+// eachLiving hands over what is not dead. Where no clients stick, it looks at nothing.
 func (r *Reader) eachLiving(do func(loader.StickKey, Stick) bool) error {
+	if !r.anySticky() {
+		return nil
+	}
 	now := jiffies64At(&r.meta, r.clock())
 	services := map[uint32]*stickRules{}
 	return r.eachStick(func(key loader.StickKey, e loader.StickEntry) bool {
@@ -100,6 +104,15 @@ func (r *Reader) eachLiving(do func(loader.StickKey, Stick) bool) error {
 		s, living := r.stick(key, e, rules, now)
 		return !living || do(key, s)
 	})
+}
+
+func (r *Reader) anySticky() bool {
+	for i := range r.services {
+		if decodeServiceWord(atomic.LoadUint64(&r.services[i].Word)).Stick {
+			return true
+		}
+	}
+	return false
 }
 
 // stickRules is what a service says of its entries.

@@ -100,7 +100,8 @@ func (r *Reconciler) endedNodes() ([]*node, error) {
 func (r *Reconciler) freeNode(n *node) error {
 	r.writes += 2
 	n.written = false
-	if err := r.t.WriteNode(n.id, maps.Node{}); err != nil {
+	// The generation stays, or the next owner might have one that stick entries name.
+	if err := r.t.WriteNode(n.id, maps.Node{Status: maps.Status{Generation: n.decided.Generation}}); err != nil {
 		return err
 	}
 	if err := r.t.WriteNodeInfo(n.id, maps.NodeInfo{}); err != nil {

@@ -51,6 +51,7 @@ func content(t maps.Tables, r *maps.Reader) string {
 			a, _ := t.ReadSNAT(n.SNATs.First + i)
 			sources = append(sources, a.String())
 		}
+		n.Status.Generation = 0 // counts what has happened
 		var deadline string
 		if n.Deadline != 0 { // exact to a jiffy
 			deadline = r.Time(n.Deadline).Round(time.Second).Format(time.TimeOnly)
@@ -71,7 +72,7 @@ func content(t maps.Tables, r *maps.Reader) string {
 			also = append(also, names[id])
 		}
 		s.Word.Offset = 0
-		line("service %s %s published %v word %+v table %x members %v", s.VIP, s.Balancer, s.Published, s.Word, table.Sum64(), also)
+		line("service %s %s published %v word %+v table %x members %v%s", s.VIP, s.Balancer, s.Published, s.Word, table.Sum64(), also, policies(t, s))
 	}
 	for i := range t.Limits().Links {
 		if l, _ := t.ReadLink(i); l.IfIndex != 0 {
@@ -102,4 +103,17 @@ func content(t maps.Tables, r *maps.Reader) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// policies are those that count.
+func policies(t maps.Tables, s maps.ServiceState) (text string) {
+	if s.Word.Stick {
+		p, _ := t.ReadStickPolicy(s.ID)
+		text += fmt.Sprintf(" stick %s slides %v backups serve %v", p.TTL, p.Slides, p.Tier%2 == 1)
+	}
+	if s.Word.Throttle {
+		p, _ := t.ReadThrottlePolicy(s.ID)
+		text += fmt.Sprintf(" throttle %d", p.Rate)
+	}
+	return text
 }

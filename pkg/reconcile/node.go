@@ -20,6 +20,7 @@ type node struct {
 	address netip.AddrPort
 	written bool // the record is complete
 	status  cell[maps.Status]
+	decided maps.Status // last status that it was given, written or not
 	hop     cell[maps.Hop]
 	idle    cell[maps.Idle]
 	snats   cell[maps.SNATRange]
@@ -32,8 +33,8 @@ type node struct {
 }
 
 // statusOf says what packets do with a node. A node that takes new flows although it is DOWN
-// (on_no_backend: open) is not dead to those it took.
-func statusOf(s *state.Service, n *state.Node, takes bool) maps.Status {
+// (on_no_backend: open) is not dead to those it took. takes and sticks: it has what new flows need.
+func statusOf(s *state.Service, n *state.Node, takes, sticks bool) maps.Status {
 	st := maps.Status{Mode: n.Mode, Health: n.Health, Override: n.Override, Lifecycle: maps.Present}
 	switch {
 	case takes:
@@ -43,6 +44,9 @@ func statusOf(s *state.Service, n *state.Node, takes bool) maps.Status {
 		if s.OnDown == lb.DownReset {
 			st.Actions |= maps.ResetTCP
 		}
+	}
+	if s.Sticky && sticks {
+		st.Actions |= maps.Sticks
 	}
 	if !n.Deadline.IsZero() {
 		st.Actions |= maps.HasDeadline
@@ -90,7 +94,7 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 		return false, err
 	}
 	rec := maps.Node{
-		Status:   statusOf(s, n, takes),
+		Status:   statusOf(s, n, takes, n.Sticks && run.Count > 0),
 		Hop:      r.hop(n.Hop),
 		Address:  n.Key.Address,
 		Protocol: s.Protocol,
@@ -135,10 +139,15 @@ func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
 		if err := r.t.StartNode(nd.id, rand.Uint64N(1<<32)); err != nil {
 			return err
 		}
+		generation, err := r.firstGeneration(nd.id)
+		if err != nil {
+			return err
+		}
+		rec.Status.Generation = generation
 		if err := r.t.WriteNode(nd.id, rec); err != nil {
 			return err
 		}
-		nd.written = true
+		nd.written, nd.decided = true, rec.Status
 		nd.status, nd.hop, nd.idle = known(rec.Status), known(rec.Hop), known(rec.Idle)
 		nd.snats, nd.load = known(rec.SNATs), known(rec.Load)
 		nd.deadline = known(rec.Deadline)
@@ -170,7 +179,7 @@ func (r *Reconciler) setHop(nd *node, h maps.Hop) error {
 }
 
 func (r *Reconciler) setStatus(nd *node, s maps.Status) error {
-	return nd.status.set(r, s, func(s maps.Status) error { return r.t.WriteStatus(nd.id, s) })
+	return nd.status.set(r, nd.next(s), func(s maps.Status) error { return r.t.WriteStatus(nd.id, s) })
 }
 
 // followHops keeps the hops of removed nodes up to date: their flows go on.

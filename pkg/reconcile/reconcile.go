@@ -59,6 +59,7 @@ type books struct {
 	serviceIDs ids
 	nodeIDs    ids
 	slots      *extents
+	groups     groups
 	snats      snats
 	links      links
 	ours       ours
@@ -117,6 +118,7 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 		r.sweepSNATs(),
 		r.collect(wanted),
 	}
+	r.sweepGroups()
 	return Applied{Generation: v.Generation, Writes: r.writes, Removed: r.countGone(), Warnings: r.warnings}, errors.Join(errs...)
 }
 

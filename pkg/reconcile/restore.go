@@ -45,6 +45,7 @@ func (r *Reconciler) restoreOnce() error {
 		serviceIDs: newIDs(0, limits.Services),
 		nodeIDs:    newIDs(1, limits.Nodes),
 		slots:      newExtents(limits.Slots),
+		groups:     newGroups(limits.Services),
 		snats:      snats{entries: make([]snatEntry, limits.SNATs)},
 		links:      links{entries: make([]linkEntry, limits.Links), byIndex: map[int]uint16{}},
 		addresses:  addresses{},
@@ -78,12 +79,23 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 		if !info.VIP.Addr.IsValid() && word == (maps.ServiceWord{}) {
 			continue
 		}
+		stick, err := r.t.ReadStickPolicy(id)
+		if err != nil {
+			return err
+		}
+		throttle, err := r.t.ReadThrottlePolicy(id)
+		if err != nil {
+			return err
+		}
 		published, ok := vips[info.VIP]
 		svc := &service{
 			id:        id,
 			vip:       info.VIP,
 			info:      known(info),
 			word:      known(word),
+			stick:     known(stick),
+			throttle:  known(throttle),
+			tier:      stick.Tier,
 			published: known(ok && published == id),
 			nodes:     map[netip.AddrPort]*node{},
 		}
@@ -91,6 +103,9 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 		b.serviceIDs.mark(id)
 		if old := b.byVIP[svc.vip]; info.VIP.Addr.IsValid() && (old == nil || svc.published.value) {
 			b.byVIP[svc.vip] = svc
+		}
+		if word.Throttle {
+			b.groups.restore(budget{info.Balancer, info.VIP.Protocol}, throttle.Group)
 		}
 		if err := r.restoreExtent(b, svc); err != nil {
 			return err
@@ -145,6 +160,7 @@ func (r *Reconciler) restoreNodes(b *books, limits maps.Limits) error {
 			address: rec.Address,
 			written: true,
 			status:  known(rec.Status),
+			decided: rec.Status,
 			hop:     known(rec.Hop),
 			idle:    known(rec.Idle),
 			snats:   known(rec.SNATs),

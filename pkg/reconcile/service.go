@@ -17,6 +17,9 @@ type service struct {
 	vip       maps.VIP
 	info      cell[maps.ServiceInfo]
 	word      cell[maps.ServiceWord]
+	stick     cell[maps.StickPolicy]
+	throttle  cell[maps.ThrottlePolicy]
+	tier      uint16 // of stick, decided if not yet written; 0: none yet
 	published cell[bool]
 	nodes     map[netip.AddrPort]*node
 	gone      time.Time // since when it is no longer published; zero: it is, or will be
@@ -56,6 +59,9 @@ func (r *Reconciler) applyService(s *state.Service) error {
 	}
 	shares, noRoom, err := r.prepareNodes(svc, s)
 	if err != nil {
+		return err
+	}
+	if err := r.setPolicies(svc, s); err != nil {
 		return err
 	}
 	if err := r.commit(svc, s, shares); err != nil {
@@ -126,7 +132,7 @@ func (r *Reconciler) settleNodes(svc *service, s *state.Service, shares []share)
 		if nd == nil || shares[i].percent > 0 {
 			continue
 		}
-		if err := r.setStatus(nd, statusOf(s, n, false)); err != nil {
+		if err := r.setStatus(nd, statusOf(s, n, false, n.Sticks && nd.snats.value.Count > 0)); err != nil {
 			return fmt.Errorf("node %s: %w", n.Label, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/state"
 )
@@ -16,17 +15,12 @@ type table struct {
 	order
 }
 
-// policyOf is the part of a service's word that no table is behind.
-func policyOf(s *state.Service) maps.ServiceWord {
-	return maps.ServiceWord{Drop: s.OnNoBackend == lb.NoBackendDrop}
-}
-
 // commit makes the service's word point to a table of the nodes that take new flows. The table is written where no
 // packet looks; the word is the one store that changes what packets see. Only a table by hash is changed where it
 // is: a packet reads one of its words, each of which is replaced by one store, so there is nothing to mix; and
 // thousands of nodes have a large table, of which a node that comes or goes changes little.
 func (r *Reconciler) commit(svc *service, s *state.Service, shares []share) error {
-	policy := policyOf(s)
+	policy := policyWord(s)
 	o := orderOf(s, shares)
 	if svc.table != nil && svc.table.order.equal(&o) {
 		return r.setWord(svc, policy, svc.table)

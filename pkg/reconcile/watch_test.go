@@ -61,7 +61,9 @@ func (w *watched) after(err error) error {
 			w.fault("%s is published, but not its address", s.VIP)
 		}
 		w.checkTable(s)
+		w.checkPolicies(s)
 	}
+	w.checkGroups(services)
 	vips, _ := w.VIPs()
 	for vip, id := range vips {
 		if info, _ := w.ReadServiceInfo(id); info.VIP != vip {
@@ -123,7 +125,7 @@ func (w *watched) checkTable(s maps.ServiceState) {
 		switch {
 		case err != nil:
 			w.fault("service %d: %v", s.ID, err)
-		case n.Status.Lifecycle != maps.Present || n.Status.Actions != maps.TakesNew:
+		case n.Status.Lifecycle != maps.Present || n.Status.Actions&^maps.Sticks != maps.TakesNew:
 			w.fault("service %d: node %d takes no new flows: %+v", s.ID, id, n.Status)
 		case n.Service != s.ID || n.Protocol != s.VIP.Protocol || n.Address.Addr().Is4() != s.VIP.Addr.Is4():
 			w.fault("service %d (%s): node %d is another's: %+v", s.ID, s.VIP, id, n)
@@ -137,6 +139,34 @@ func (w *watched) checkTable(s maps.ServiceState) {
 				w.fault("service %d: node %d sends from %s", s.ID, id, a)
 			}
 		}
+	}
+}
+
+// checkPolicies asks whether what the word says that counts is there to be read.
+func (w *watched) checkPolicies(s maps.ServiceState) {
+	stick, _ := w.ReadStickPolicy(s.ID)
+	if s.Word.Stick && (stick.TTL == 0 || stick.Tier < 2) {
+		w.fault("service %d: clients stick by %+v", s.ID, stick)
+	}
+	throttle, _ := w.ReadThrottlePolicy(s.ID)
+	if s.Word.Throttle && (throttle.Rate == 0 || throttle.Group == 0) {
+		w.fault("service %d: clients are throttled by %+v", s.ID, throttle)
+	}
+}
+
+// checkGroups asks whether the services of a balancer and protocol share what a client may open, and no others.
+func (w *watched) checkGroups(services []maps.ServiceState) {
+	balancers := map[uint32]string{}
+	for _, s := range services {
+		if !s.Word.Throttle || !s.Published {
+			continue
+		}
+		policy, _ := w.ReadThrottlePolicy(s.ID)
+		name := s.Balancer + " " + string(s.VIP.Protocol)
+		if other, known := balancers[policy.Group]; known && other != name {
+			w.fault("group %d is that of %s and of %s", policy.Group, other, name)
+		}
+		balancers[policy.Group] = name
 	}
 }
 
@@ -192,7 +222,7 @@ func (w *watched) mayReplace(used, at extent, words []uint64) bool {
 			continue
 		}
 		for _, id := range namedIn(s.Word, words[:s.Word.Words()]) {
-			if n, err := w.ReadNode(id); err != nil || n.Status.Actions != maps.TakesNew || n.Service != s.ID {
+			if n, err := w.ReadNode(id); err != nil || n.Status.Actions&^maps.Sticks != maps.TakesNew || n.Service != s.ID {
 				w.fault("service %d: node %d comes into the table as %+v, %v", s.ID, id, n.Status, err)
 			}
 		}
@@ -236,6 +266,12 @@ func (w *watched) WriteNodeInfo(id uint32, i maps.NodeInfo) error {
 }
 func (w *watched) WriteService(id uint32, s maps.ServiceWord) error {
 	return w.after(w.Fake.WriteService(id, s))
+}
+func (w *watched) WriteStickPolicy(id uint32, p maps.StickPolicy) error {
+	return w.after(w.Fake.WriteStickPolicy(id, p))
+}
+func (w *watched) WriteThrottlePolicy(id uint32, p maps.ThrottlePolicy) error {
+	return w.after(w.Fake.WriteThrottlePolicy(id, p))
 }
 func (w *watched) WriteServiceInfo(id uint32, i maps.ServiceInfo) error {
 	return w.after(w.Fake.WriteServiceInfo(id, i))

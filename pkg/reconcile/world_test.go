@@ -33,6 +33,8 @@ func randomBalancers(t *rapid.T) []lb.Balancer {
 			continue
 		}
 		b := lb.Balancer{Label: fmt.Sprintf("lb-%d", i), IPv4: netip.MustParseAddr(v4)}
+		b.ConnThrottle = rapid.SampledFrom([]int{0, 5, 20}).Draw(t, "throttle")
+		b.SessionThrottle = rapid.SampledFrom([]int{0, 5}).Draw(t, "session throttle")
 		if i == 0 && rapid.Bool().Draw(t, "ipv6") {
 			b.IPv6 = netip.MustParseAddr(vips6[0])
 		}
@@ -55,6 +57,9 @@ func randomConfig(t *rapid.T, c lb.Config, v6 bool) lb.Config {
 	c.OnDown = rapid.SampledFrom([]lb.OnDown{lb.DownKeep, lb.DownReset}).Draw(t, "on_down")
 	c.TCPIdle = rapid.SampledFrom([]time.Duration{time.Hour, time.Minute}).Draw(t, "tcp_idle")
 	c.UDPIdle = 16 * time.Second
+	c.Stickiness = rapid.SampledFrom(lb.StickinessesOf(c.Protocol)).Draw(t, "stickiness")
+	c.StickTTL = rapid.SampledFrom([]time.Duration{time.Minute, time.Hour}).Draw(t, "stick_ttl")
+	c.StickRefresh = rapid.Bool().Draw(t, "stick_refresh")
 	deadlines := rapid.SampledFrom([]time.Duration{lb.NoDeadline, time.Second, 90 * time.Second, 2 * time.Hour})
 	c.DrainDeadline, c.RejectDeadline = deadlines.Draw(t, "drain_deadline"), deadlines.Draw(t, "reject_deadline")
 	c.RemoveDeadline = rapid.SampledFrom([]time.Duration{time.Second, 90 * time.Second}).Draw(t, "remove_deadline")

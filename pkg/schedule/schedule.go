@@ -44,6 +44,7 @@ type Decision struct {
 	Tier     Tier     // the group that they belong to
 	Percent  []int    // per candidate: of its weight that counts; 0 when it takes no new flows
 	Eligible []bool   // per candidate: a primary that is UP, or Unknown where that suffices; never a backup
+	Sticks   []bool   // per candidate: takes new flows of clients that stick to it; whoever takes new flows does
 	Why      []string // per candidate: in words, why it takes new flows or not
 	Turn     Turn     // to be given to the next Decide
 }
@@ -64,7 +65,8 @@ func Effective(h lb.Health, o lb.Override) lb.Health {
 // health over drain and backup. turn is the last decision's.
 func Decide(cands []Candidate, rules Rules, turn Turn, now time.Time) Decision {
 	d := Decision{
-		Tier: None, Percent: make([]int, len(cands)), Eligible: make([]bool, len(cands)), Why: make([]string, len(cands)),
+		Tier: None, Percent: make([]int, len(cands)), Eligible: make([]bool, len(cands)),
+		Sticks: make([]bool, len(cands)), Why: make([]string, len(cands)),
 	}
 	noneKnown := noPrimaryIsKnown(cands)
 	for i := range cands {
@@ -90,6 +92,7 @@ func Decide(cands []Candidate, rules Rules, turn Turn, now time.Time) Decision {
 	}
 	w := reasons{rules: rules, count: count, enough: enough, tier: d.Tier}
 	for i := range cands {
+		d.Sticks[i] = d.Percent[i] > 0 || cands[i].sticks(d.Eligible[i], noneKnown)
 		d.Why[i] = w.why(&cands[i], d.Eligible[i], d.Percent[i])
 	}
 	return d

@@ -42,6 +42,10 @@ func (s *State) service(next *memory, b *lb.Balancer, c *lb.Config, vip netip.Ad
 		Algorithm:   c.Algorithm,
 		TCPIdle:     c.TCPIdle,
 		UDPIdle:     c.UDPIdle,
+		Sticky:      c.Stickiness.ByEntries(),
+		StickTTL:    c.StickTTL,
+		StickSlides: c.StickRefresh,
+		Throttle:    b.Throttle(c.Protocol),
 
 		RemoveDeadline: c.RemoveDeadline,
 	}
@@ -71,6 +75,7 @@ func (s *State) service(next *memory, b *lb.Balancer, c *lb.Config, vip netip.Ad
 	for i := range svc.Nodes {
 		n := &svc.Nodes[i]
 		n.Why, n.Percent, n.Takes = d.Why[i], d.Percent[i], d.Percent[i] > 0
+		n.Sticks = d.Sticks[i]
 	}
 	return svc
 }

@@ -44,6 +44,10 @@ type Service struct {
 	OnDown      lb.OnDown
 	TCPIdle     time.Duration
 	UDPIdle     time.Duration
+	Sticky      bool          // clients stick to nodes by entries
+	StickTTL    time.Duration // of an entry
+	StickSlides bool          // a new flow makes its entry as good as new
+	Throttle    int           // flows a second that a client may open, of all services of the balancer and protocol; 0: any number
 	// How long the flows of a node may go on that is taken away from here.
 	RemoveDeadline time.Duration
 
@@ -72,6 +76,7 @@ type Node struct {
 	Hop netdev.NextHop
 
 	Takes   bool   // takes new flows
+	Sticks  bool   // takes new flows of clients that stick to it
 	Percent int    // of its weight that counts for them; 0 when it takes none
 	Why     string // in words, why it does or does not
 }

@@ -3,7 +3,6 @@ package v4
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -26,7 +25,7 @@ var types = []string{"common", "premium", "premium_40gb"}
 var balancerProperties = extensions([]property[balancer]{
 	{key: "id", what: "given once, never again to another", shape: shape{kind: "integer"}, access: readOnly,
 		show: func(b *balancer) any { return b.ID }},
-	declared(lb.BalancerFields, "label", "name, unique; balancer and the id when left out", func(b *balancer) *lb.Balancer { return b.Balancer }),
+	declared(lb.BalancerFields, "label", "name, unique; balancer and the id when left out", ofBalancer),
 	{key: "region", what: "the region of this host; required", shape: shape{kind: "string"}, access: createOnly,
 		show: func(b *balancer) any { return b.site.Region }, take: takeRegion},
 	{key: "type", what: "plan, kept without effect", shape: shape{kind: "string", words: types}, access: createOnly,
@@ -37,8 +36,8 @@ var balancerProperties = extensions([]property[balancer]{
 		show: func(b *balancer) any { return address(b.IPv4) }},
 	{key: "ipv6", what: "VIP, of the pool of this host; the next free one when left out", shape: shape{kind: "string", nullable: true}, access: createOnly,
 		show: func(b *balancer) any { return address(b.IPv6) }},
-	throttle("client_conn_throttle", "new TCP connections a second and client address; 0: any number"),
-	throttle("client_udp_sess_throttle", "new UDP sessions a second and client address; 0: any number"),
+	declared(lb.BalancerFields, "client_conn_throttle", "new TCP connections a second and client address; 0: any number", ofBalancer),
+	declared(lb.BalancerFields, "client_udp_sess_throttle", "new UDP sessions a second and client address; 0: any number", ofBalancer),
 	{key: "tags", what: "words for people to sort by", shape: shape{kind: "array"},
 		show: func(b *balancer) any { return append([]string{}, b.Tags...) }, take: takeTags},
 	{key: "transfer", what: "MB (10^6 bytes) of this month", shape: shape{kind: "object"}, access: readOnly,
@@ -48,7 +47,9 @@ var balancerProperties = extensions([]property[balancer]{
 	{key: "created", what: "UTC", shape: shape{kind: "string"}, access: readOnly, show: func(b *balancer) any { return date(b.note.Created) }},
 	{key: "updated", what: "UTC, with its configs and nodes", shape: shape{kind: "string"}, access: readOnly,
 		show: func(b *balancer) any { return date(b.note.Updated) }},
-}, lb.BalancerFields, func(b *balancer) *lb.Balancer { return b.Balancer }, standardBalancer)
+}, lb.BalancerFields, ofBalancer, standardBalancer)
+
+func ofBalancer(b *balancer) *lb.Balancer { return b.Balancer }
 
 // standardBalancer is one with every default.
 func standardBalancer(*lb.Balancer) *lb.Balancer {
@@ -112,14 +113,6 @@ func takeTags(b *balancer, v value) string {
 		b.Tags = tags
 	}
 	return reason
-}
-
-// throttle is a limit of the vocabulary.
-func throttle(key, what string) property[balancer] {
-	if !slices.ContainsFunc(lb.BalancerFields, func(f lb.Field[lb.Balancer]) bool { return f.Key == key }) {
-		return fixed[balancer](key, what, shape{kind: "integer"}, 0, "clients are not throttled yet: must be 0")
-	}
-	return declared(lb.BalancerFields, key, what, func(b *balancer) *lb.Balancer { return b.Balancer })
 }
 
 // changeBalancer takes what a request changes of a balancer.

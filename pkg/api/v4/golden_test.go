@@ -3,8 +3,6 @@ package v4
 import (
 	"strings"
 	"testing"
-
-	"github.com/headgate/headgate/pkg/lb"
 )
 
 // What every object looks like, with every default.
@@ -54,14 +52,7 @@ func TestEveryObjectHasEveryDefault(t *testing.T) {
 	}
 	b.want("POST", "/v4/nodebalancers/1/configs", `{"protocol":"udp","port":80}`, 200,
 		with(goldenConfig, `"id":2`, `"id":4`, `"protocol":"http"`, `"protocol":"udp"`, `"check_passive":true`, `"check_passive":false`,
-			`"recommended"`, `"none"`, `"stickiness":"none"`, `"stickiness":"`+stickinessOf(lb.UDP)+`"`))
-}
-
-// stickinessOf is the default of a protocol.
-func stickinessOf(p lb.Protocol) string {
-	c := &lb.Config{Protocol: p}
-	c.SetDefaults()
-	return fieldOf(lb.ConfigFields, "stickiness").Get(c)
+			`"recommended"`, `"none"`, `"stickiness":"none"`, `"stickiness":"session"`))
 }
 
 func TestRegionsTypesAndProfileAreThere(t *testing.T) {
