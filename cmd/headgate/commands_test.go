@@ -51,7 +51,7 @@ func TestWhatTheListingsLookLike(t *testing.T) {
 	for name, line := range map[string]string{
 		"balancer_list": "balancer list", "balancer_show": "balancer show web", "balancer_empty": "balancer show a-label-of-thirty-two-characters",
 		"config_list": "config list", "config_show": "config show web/80",
-		"status": "status", "node_list": "node list", "node_show": "node show web/80/web-1", "flows": "flows",
+		"status": "status", "node_list": "node list", "node_show": "node show web/80/web-1", "flows": "flows", "sticky_list": "sticky list",
 		"flows_count": "flows --count", "maps_list": "maps list", "maps_dump": "maps dump nodes",
 		"node_show_yaml": "node show web/80/web-2 -o yaml",
 	} {
@@ -65,7 +65,7 @@ func TestWhatTheListingsLookLike(t *testing.T) {
 
 func TestEveryListingSpeaksJSONAndYAML(t *testing.T) {
 	daemonOn(t, busy())
-	for _, line := range []string{"status", "balancer list", "balancer show web", "config list", "config show web/80", "node list", "node show web/80/web-1", "flows", "flows --count", "maps list", "maps dump nodes", "version"} {
+	for _, line := range []string{"status", "balancer list", "balancer show web", "config list", "config show web/80", "node list", "node show web/80/web-1", "flows", "flows --count", "sticky list", "maps list", "maps dump nodes", "version"} {
 		o := command(t, append(strings.Fields(line), "-o", "json")...)
 		if o.code != exitDone || !json.Valid([]byte(o.out)) {
 			t.Errorf("%s -o json: %d %s %s", line, o.code, o.out, o.stderr)
@@ -95,7 +95,7 @@ func TestJSONKeepsWhatPeopleRead(t *testing.T) {
 
 func TestEmptyListingsAreListsToo(t *testing.T) {
 	daemonOn(t, &fakeDaemon{})
-	for _, line := range []string{"flows", "flows --count", "balancer list", "config list", "node list", "maps list"} {
+	for _, line := range []string{"flows", "flows --count", "sticky list", "balancer list", "config list", "node list", "maps list"} {
 		if o := command(t, append(strings.Fields(line), "-o", "json")...); !strings.HasPrefix(o.out, "[]") && o.out != "null\n" {
 			t.Errorf("%s: %q %q", line, o.out, o.stderr)
 		}

@@ -27,6 +27,8 @@ type fakeDaemon struct {
 	maps     []api.Map
 	applied  api.ApplyResult
 	asked    api.FlowQuery
+	sticks   []api.Stick
+	stuck    api.StickQuery
 	request  api.ApplyRequest
 	edits    []api.Edit
 	events   api.EventQuery
@@ -60,6 +62,22 @@ func (f *fakeDaemon) Flows(_ context.Context, q api.FlowQuery) iter.Seq2[api.Flo
 func (f *fakeDaemon) CountFlows(_ context.Context, q api.FlowQuery) ([]api.FlowCount, error) {
 	f.asked = q
 	return f.counts, nil
+}
+
+func (f *fakeDaemon) Sticks(_ context.Context, q api.StickQuery) iter.Seq2[api.Stick, error] {
+	f.stuck = q
+	return func(yield func(api.Stick, error) bool) {
+		for _, s := range f.sticks {
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeDaemon) RemoveSticks(_ context.Context, q api.StickQuery) (api.StickRemoval, error) {
+	f.stuck = q
+	return api.StickRemoval{Removed: len(f.sticks)}, nil
 }
 
 func (f *fakeDaemon) Maps(context.Context) ([]api.Map, error) { return f.maps, nil }
@@ -222,6 +240,10 @@ func busy() *fakeDaemon {
 		flows: []api.Flow{{Protocol: "tcp", Client: addr("198.51.100.7:40000"), VIP: addr("203.0.113.10:80"), Node: addr("192.0.2.11:8080"),
 			NodeName: "web/80/web-1", State: "established", AgeMS: 61000, IdleMS: 250, PacketsIn: 1000, PacketsOut: 234, BytesIn: 5e6, BytesOut: 1}},
 		counts: []api.FlowCount{{Node: "web/80/web-1", State: "established", Flows: 12}, {Node: "web/80/web-1", State: "udp", Flows: 1}, {Node: "web/80/web-2", State: "closing", Flows: 3}},
-		maps:   []api.Map{{Name: "nodes", What: "nodes by id; who writes", Entries: 32768, Used: 328, Bytes: 2097152}, {Name: "meta", What: "one", Entries: 1, Used: 1, Bytes: 64}},
+		sticks: []api.Stick{
+			{Config: "web/80", Client: netip.MustParseAddr("198.51.100.7"), Node: "web/80/web-1", Address: addr("192.0.2.11:8080"), Holds: true, AgeMS: 61000, LeftMS: 1739000},
+			{Config: "dns/53/udp", Client: netip.MustParseAddr("2001:db8::7"), Node: "dns/53/udp/ns-1", Address: addr("[2001:db8:1::53]:53"), AgeMS: 250, LeftMS: 1799000},
+		},
+		maps: []api.Map{{Name: "nodes", What: "nodes by id; who writes", Entries: 32768, Used: 328, Bytes: 2097152}, {Name: "meta", What: "one", Entries: 1, Used: 1, Bytes: 64}},
 	}
 }

@@ -132,6 +132,7 @@ func newApp(e env) *cli.App {
 			configCommand(e),
 			nodeCommand(e),
 			flowsCommand(e),
+			stickyCommand(e),
 			healthCommand(e),
 			eventsCommand(e),
 			mapsCommand(e),

@@ -54,6 +54,8 @@ func note(n api.Node) string {
 		return n.Reason
 	case n.Mode == "backup" && n.TakesNew:
 		return "active"
+	case n.Mode == "drain" && n.ActiveFlows == 0 && n.StickEntries > 0:
+		return "no flows, " + stickEntries(n.StickEntries) + " left"
 	case n.Mode == "drain" && n.ActiveFlows == 0:
 		return "drained"
 	case n.Health != "UP" && n.Health != "DOWN" && n.TakesNew && n.Override == "":
@@ -88,6 +90,7 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"next hop", with(hop, n.Unreachable)},
 		{"lifecycle", n.Lifecycle},
 		{"active flows", number(n.ActiveFlows)},
+		{"stick entries", number(n.StickEntries)},
 		{"flows", fmt.Sprintf("%s in all, %s/s", number(n.Flows), rate(n.NewPerSecond, decimal))},
 		{"bytes", fmt.Sprintf("%s in, %s out, %s/s both ways", size(float64(n.BytesIn)), size(float64(n.BytesOut)), rate(n.BytesPerSecond, size))},
 	})

@@ -27,6 +27,7 @@ type fakeBackend struct {
 	edit        Edit
 	request     ApplyRequest
 	query       FlowQuery
+	stuck       StickQuery
 	flows       []Flow
 	failAt      int // Flows fails after so many; 0: never
 	err         error
@@ -62,6 +63,22 @@ func (f *fakeBackend) Flows(_ context.Context, q FlowQuery) iter.Seq2[Flow, erro
 func (f *fakeBackend) CountFlows(_ context.Context, q FlowQuery) ([]FlowCount, error) {
 	f.query = q
 	return []FlowCount{{Node: "web/80/web-1", State: "udp", Flows: 3}}, nil
+}
+
+func (f *fakeBackend) Sticks(_ context.Context, q StickQuery) iter.Seq2[Stick, error] {
+	f.stuck = q
+	return func(yield func(Stick, error) bool) {
+		for i := range 3 {
+			if !yield(Stick{Node: "web/80/web-1", Client: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeBackend) RemoveSticks(_ context.Context, q StickQuery) (StickRemoval, error) {
+	f.stuck = q
+	return StickRemoval{Removed: 3}, f.err
 }
 
 func (f *fakeBackend) Maps(context.Context) ([]Map, error) { return []Map{{Name: "nodes"}}, nil }

@@ -48,6 +48,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		"/applied":           {"GET": s.applied},
 		"/flows":             {"GET": s.flows},
 		"/flows/count":       {"GET": s.countFlows},
+		"/sticky":            {"GET": s.sticks, "DELETE": s.removeSticks},
 		"/events":            {"GET": s.events},
 		"/place":             {"GET": s.place},
 		"/health":            {"GET": s.health},

@@ -75,6 +75,8 @@ func SettingsOf[T any](t *T, fields []lb.Field[T]) Settings {
 		case text == "":
 		case f.Form == lb.Number:
 			s[f.Key] = json.Number(text)
+		case f.Form == lb.Truth:
+			s[f.Key] = text == "true"
 		default:
 			s[f.Key] = text
 		}
@@ -114,6 +116,7 @@ type Node struct {
 	Lifecycle      string     `json:"lifecycle"`             // present, or removed: only its last flows are left
 	ID             uint32     `json:"id"`                    // in the maps; 0: not there yet
 	ActiveFlows    uint64     `json:"active_flows"`
+	StickEntries   uint64     `json:"stick_entries"` // clients whose next new flow comes here because they stick to the node
 	Flows          uint64     `json:"flows_total"`
 	BytesIn        uint64     `json:"bytes_in_total"`  // client to node, layer 3
 	BytesOut       uint64     `json:"bytes_out_total"` // node to client

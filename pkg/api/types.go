@@ -15,7 +15,8 @@ const (
 	Prefix           = "/headgate/v1"
 )
 
-// Look is what can be read. Without a daemon it is read from the pinned maps.
+// Look is what needs no daemon: what can be read, which is then read from the pinned maps, and stick
+// entries taken away.
 type Look interface {
 	// Status is the whole picture: interfaces, configs, nodes, warnings.
 	Status(ctx context.Context) (Status, error)
@@ -27,6 +28,7 @@ type Look interface {
 	Maps(ctx context.Context) ([]Map, error)
 	// DumpMap yields the entries in use of one map, decoded.
 	DumpMap(ctx context.Context, name string) iter.Seq2[Entry, error]
+	Sticky
 }
 
 // Control is what changes the desired state.

@@ -19,7 +19,7 @@ import (
 // backendOf makes the API's side of a rig.
 func backendOf(r *rig) *backend {
 	return &backend{
-		looker: looker{r.tables.Reader()},
+		looker: newLooker(r.tables.Reader()),
 		d: &daemon{
 			Options: Options{Version: "1.2.3"}, started: time.Now(), config: r.file.start,
 			store: r.store, progress: r.progress, rates: r.rates, engine: r.engine,

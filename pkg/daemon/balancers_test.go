@@ -14,10 +14,13 @@ func TestBalancersSayWhatIsDeclaredAndHowItIs(t *testing.T) {
 		return api.Config{Name: name, Balancer: balancer, Status: status, Addresses: []string{"203.0.113.10"}, Nodes: []api.Node{{ActiveFlows: flows}}}
 	}
 	configs := []api.Config{config("web/80", "web", configUp, 3), config("web/443", "web", configDown, 4), config("gone/80", "gone", configDown, 5)}
+	settings := func(label, ipv4 string) api.Settings {
+		return api.Settings{"label": label, "ipv4": ipv4, "client_conn_throttle": json.Number("0"), "client_udp_sess_throttle": json.Number("0")}
+	}
 	want := []api.Balancer{
-		{Name: "web", Addresses: []string{"203.0.113.10"}, Settings: api.Settings{"label": "web", "ipv4": "203.0.113.10"},
+		{Name: "web", Addresses: []string{"203.0.113.10"}, Settings: settings("web", "203.0.113.10"),
 			Status: api.BalancerPartly, ActiveFlows: 7, Configs: []string{"web/80", "web/443"}},
-		{Name: "dns", Addresses: []string{"203.0.113.53"}, Settings: api.Settings{"label": "dns", "ipv4": "203.0.113.53"},
+		{Name: "dns", Addresses: []string{"203.0.113.53"}, Settings: settings("dns", "203.0.113.53"),
 			Status: api.BalancerEmpty, Configs: []string{}},
 	}
 	if diff := cmp.Diff(want, declare(configs, parsed(t, sixThings))); diff != "" {

@@ -8,12 +8,8 @@ import (
 	"github.com/headgate/headgate/pkg/maps"
 )
 
-// How old the directory may be when a node is not found in it, and counts of stick entries, which take a walk
-// through the whole table.
-const (
-	directoryAge = 200 * time.Millisecond
-	sticksAge    = time.Second
-)
+// directoryAge is how old the directory may be when a node is not found in it.
+const directoryAge = 200 * time.Millisecond
 
 // directory finds the ids that nodes have in the maps. Nodes keep theirs, so it is read again only for nodes that
 // are not in it.
@@ -21,11 +17,9 @@ type directory struct {
 	reader *maps.Reader
 	now    func() time.Time
 
-	mu      sync.Mutex
-	ids     map[seat]uint32
-	readAt  time.Time
-	sticks  map[uint32]uint64 // stick entries by node id
-	countAt time.Time
+	mu     sync.Mutex
+	ids    map[seat]uint32
+	readAt time.Time
 }
 
 // seat is where a node serves.
@@ -72,31 +66,4 @@ func (d *directory) read() {
 			d.ids[seat{n.VIP, n.Address}] = n.ID
 		}
 	}
-}
-
-// counts are the live flows of a node and, if its clients stick, the entries that name it.
-func (d *directory) counts(vip maps.VIP, address netip.AddrPort, sticky bool) (flows, entries uint64) {
-	id, ok := d.find(vip, address)
-	if !ok {
-		return 0, 0
-	}
-	flows, err := d.reader.Active(id)
-	if err != nil {
-		flows = 0
-	}
-	if sticky {
-		entries = d.stickEntries(id)
-	}
-	return flows, entries
-}
-
-func (d *directory) stickEntries(id uint32) uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if now := d.now(); now.Sub(d.countAt) >= sticksAge {
-		if sticks, err := d.reader.CountSticks(); err == nil {
-			d.sticks, d.countAt = sticks, now
-		}
-	}
-	return d.sticks[id]
 }

@@ -97,7 +97,7 @@ func TestOverrideIsInTheMapsAtOnceAndApartFromHealth(t *testing.T) {
 			if err != nil || shown.Health != "DOWN" || shown.Reason != "refused" || shown.Override != override(tt.override) || shown.TakesNew != tt.takes {
 				t.Errorf("override %s: status says %+v (%v)", tt.override, shown, err)
 			}
-			dead, err := (&Pinned{looker: looker{r.tables.Reader()}}).reader.Nodes()
+			dead, err := (&Pinned{looker: newLooker(r.tables.Reader())}).reader.Nodes()
 			if got := configsOf(dead, nil, nil)[0].Nodes[0]; err != nil || got.Override != override(tt.override) || got.Health != "DOWN" {
 				t.Errorf("override %s: without a daemon %+v (%v)", tt.override, got, err)
 			}
@@ -491,7 +491,7 @@ func TestAStartDoesNotWaitForWhatCannotBeReached(t *testing.T) {
 
 func TestStatusSaysWhatTheDataPathRuns(t *testing.T) {
 	r := newRig(t, twoNodes)
-	b := &backend{looker: looker{r.tables.Reader()}, d: &daemon{engine: r.engine, progress: r.progress, rates: r.rates, config: r.file.start, store: r.store}}
+	b := &backend{looker: newLooker(r.tables.Reader()), d: &daemon{engine: r.engine, progress: r.progress, rates: r.rates, config: r.file.start, store: r.store}}
 	status := func() api.Config {
 		t.Helper()
 		st, err := b.Status(t.Context())

@@ -129,6 +129,7 @@ func (f *file) warnings() (out []string) {
 // another, and says what makes them count.
 func differences(a, b *config.File) (out []string) {
 	const next = "counts from the next start of the daemon"
+	const detached = "counts only after the daemon was stopped and `headgate detach`, which ends all flows: tables keep their size until then"
 	for _, d := range []struct {
 		name string
 		same bool
@@ -143,8 +144,9 @@ func differences(a, b *config.File) (out []string) {
 		{"state_dir", a.StateDir == b.StateDir, next},
 		{"bpffs", a.BPFFS == b.BPFFS, fmt.Sprintf(
 			"%s, but what is pinned in %s stays attached: stop the daemon and `headgate --bpffs %[2]s detach` first", next, a.BPFFS)},
-		{"flow_table", a.FlowTable == b.FlowTable,
-			"counts only after the daemon was stopped and `headgate detach`, which ends all flows: tables keep their size until then"},
+		{"flow_table", a.FlowTable == b.FlowTable, detached},
+		{"sticky_table", a.StickyTable == b.StickyTable, detached},
+		{"throttle_table", a.ThrottleTable == b.ThrottleTable, detached},
 		{"api", a.API == b.API, next},
 		{"metrics", a.Metrics == b.Metrics, next},
 	} {

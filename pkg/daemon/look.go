@@ -14,8 +14,11 @@ import (
 
 // looker answers what the maps alone can tell, for a running daemon and for a dead one.
 type looker struct {
-	reader *maps.Reader
+	reader  *maps.Reader
+	counted *stickCounts
 }
+
+func newLooker(r *maps.Reader) looker { return looker{r, &stickCounts{}} }
 
 // Flows implements api.Look.
 func (l looker) Flows(ctx context.Context, q api.FlowQuery) iter.Seq2[api.Flow, error] {

@@ -36,7 +36,18 @@ func (n *nodebalancers) Counts(b *lb.Balancer, c *lb.Config, node *lb.Node) (flo
 	if node.Address.Addr().Is6() {
 		vip = b.IPv6
 	}
-	return n.directory.counts(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, node.Address, sticky(c))
+	id, ok := n.directory.find(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, node.Address)
+	if !ok {
+		return 0, 0
+	}
+	flows, err := n.reader.Active(id)
+	if err != nil {
+		flows = 0
+	}
+	if c.Stickiness.ByEntries() {
+		stickEntries = n.counted.of(id, n.reader)
+	}
+	return flows, stickEntries
 }
 
 // Transfer implements v4.Backend.
@@ -51,14 +62,4 @@ func (n *nodebalancers) Stats(balancer int) []v4.Sample {
 		out = append(out, v4.Sample{At: p.End, Connections: p.Flows, In: 8 * p.In, Out: 8 * p.Out})
 	}
 	return out
-}
-
-// sticky says that a config keeps its clients at their nodes.
-func sticky(c *lb.Config) bool {
-	for i := range lb.ConfigFields {
-		if f := &lb.ConfigFields[i]; f.Key == "stickiness" {
-			return f.Get(c) != "none"
-		}
-	}
-	return false
 }

@@ -112,6 +112,20 @@ func TestFlowsByIDAreThoseOfTheMaps(t *testing.T) {
 	})
 }
 
+// E12: so are the clients that stick, where they do.
+func TestStickEntriesByIDAreThoseOfTheMaps(t *testing.T) {
+	for file, want := range map[string]uint64{stickyNodes: 3, twoNodes: 0} {
+		running(t, file, func(t *testing.T, r *rig) {
+			n := version4Of(r)
+			withSticks(t, r)
+			b := r.store.Get().Balancers[0]
+			if _, got := n.Counts(&b, &b.Configs[0], &b.Configs[0].Nodes[0]); got != want {
+				t.Errorf("%d entries, want %d", got, want)
+			}
+		})
+	}
+}
+
 // disk is a database of usage in memory.
 type disk struct{ saved []usage.Unsaved }
 

@@ -145,7 +145,7 @@ func TestOnlyRefusalsAreShown(t *testing.T) {
 	for i := range reasons {
 		tables.CountReason(i, 1)
 	}
-	shown, err := looker{reader}.refused()
+	shown, err := newLooker(reader).refused()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func OpenPinned(dir string) (*Pinned, error) {
 		loader.CloseMaps(m)
 		return nil, err
 	}
-	return &Pinned{looker: looker{tables.Reader()}, dir: dir, tables: tables, maps: m}, nil
+	return &Pinned{looker: newLooker(tables.Reader()), dir: dir, tables: tables, maps: m}, nil
 }
 
 // OpenPlace opens the maps of a running daemon, to be closed by the caller. It fails where they cannot be
@@ -76,6 +76,9 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 		return api.Status{}, err
 	}
 	configs := configsOf(states, listed, rate)
+	if err := p.countSticks(configs); err != nil {
+		return api.Status{}, err
+	}
 	st := api.Status{
 		Source: api.FromMaps, BPFFS: p.dir, Interfaces: []api.Interface{},
 		ActiveFlows: activeFlows(states), Balancers: balancersOf(configs), Configs: configs,

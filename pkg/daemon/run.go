@@ -159,8 +159,10 @@ func (d *daemon) openDatapath(context.Context) (err error) {
 		Dir:     d.config.BPFFS,
 		FlowsV4: d.config.FlowTable.V4,
 		FlowsV6: d.config.FlowTable.V6,
-		Mode:    d.config.XDPMode,
-		Log:     d.Log,
+
+		Sticks: d.config.StickyTable, Throttles: d.config.ThrottleTable,
+		Mode: d.config.XDPMode,
+		Log:  d.Log,
 	})
 	if err != nil {
 		return err
@@ -376,7 +378,7 @@ func (d *daemon) runParts(context.Context) error {
 
 // server makes what answers the API, on whatever it listens.
 func (d *daemon) server() *api.Server {
-	b := &backend{looker: looker{d.reader}, d: d}
+	b := &backend{looker: newLooker(d.reader), d: d}
 	server := api.NewServer(b, d.Log)
 	version4 := v4.New(&nodebalancers{b, &directory{reader: d.reader, now: time.Now}}, v4.Site{
 		Region: d.config.Region, Domain: d.config.Domain, Pool: d.config.VIPPool, Shunned: d.config.SNAT,

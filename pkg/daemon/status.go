@@ -31,6 +31,9 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	now := time.Now()
 	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
 	configs := withRemoved(configsOfView(s.view, states, rate, s.interfaces), states, rate)
+	if err := b.countSticks(configs); err != nil {
+		return api.Status{}, err
+	}
 	balancers := declare(configs, b.d.store.Get().Balancers)
 	started := b.d.started.UTC()
 	return api.Status{
