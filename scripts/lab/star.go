@@ -70,6 +70,20 @@ func (s *Star) leaf(name, ifname string, i int) (*Namespace, error) {
 	return ns, nil
 }
 
+// AddClients gives the client n more addresses of each family, and returns them, those of one family
+// after the other's. They are on the link to the balancer.
+func (s *Star) AddClients(n int) (v4, v6 []netip.Addr, err error) {
+	for i := range n {
+		for _, p := range []netip.Prefix{subnet4(0, 10+i), subnet6(0, 10+i)} {
+			if err := s.Client.AddAddress("eth0", p); err != nil {
+				return nil, nil, err
+			}
+		}
+		v4, v6 = append(v4, subnet4(0, 10+i).Addr()), append(v6, subnet6(0, 10+i).Addr())
+	}
+	return v4, v6, nil
+}
+
 // Interfaces names all of the balancer's: the client's side first.
 func (s *Star) Interfaces() []string {
 	names := []string{"client"}

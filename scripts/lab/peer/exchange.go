@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ type conn struct {
 func (c *conn) begin() error {
 	deadline := time.Now().Add(c.load.Timeout)
 	if c.c == nil {
-		nc, err := (&net.Dialer{Deadline: deadline}).Dial(c.load.Network, c.load.Address)
+		nc, err := (&net.Dialer{Deadline: deadline, LocalAddr: c.source()}).Dial(c.load.Network, c.load.Address)
 		if err != nil {
 			return err
 		}
@@ -46,6 +47,18 @@ func (c *conn) begin() error {
 		c.opened(1)
 	}
 	return c.c.SetDeadline(deadline)
+}
+
+// source is nil unless the load says where to come from.
+func (c *conn) source() net.Addr {
+	from := netip.AddrPortFrom(c.load.Source, 0)
+	switch {
+	case !c.load.Source.IsValid():
+		return nil
+	case c.load.Network == "udp":
+		return net.UDPAddrFromAddrPort(from)
+	}
+	return net.TCPAddrFromAddrPort(from)
 }
 
 func (c *conn) end(err error) {

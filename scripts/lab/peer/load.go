@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ func init() { lab.RegisterRole(loadRole, runLoad) }
 type Load struct {
 	Network  string        // "tcp" (HTTP) or "udp" (the echo of a node's server)
 	Address  string        // IP:PORT
+	Source   netip.Addr    // one of the client's own to come from; invalid: the kernel's choice
 	Path     string        // of the request; empty: /
 	Workers  int           // at the same time
 	Count    int           // exchanges of each worker; 0: until stopped
