@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -88,7 +89,7 @@ func configShow(c *cli.Context, e env) error {
 		if err != nil {
 			return err
 		}
-		return printAs(e.stdout, form, config, func(w io.Writer) error { return printConfig(w, config) })
+		return printAs(e.stdout, form, config, func(w io.Writer) error { return printConfig(w, config, time.Now()) })
 	})
 }
 

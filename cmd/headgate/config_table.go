@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/headgate/headgate/pkg/api"
 )
@@ -51,7 +52,7 @@ func totalOf(nodes []api.Node) (t total) {
 }
 
 // printConfig writes all there is about one config.
-func printConfig(w io.Writer, c api.Config) error {
+func printConfig(w io.Writer, c api.Config, now time.Time) error {
 	lines := slices.Concat([][2]string{
 		{"config", c.Name},
 		{"addresses", strings.Join(c.Addresses, " ")},
@@ -65,7 +66,7 @@ func printConfig(w io.Writer, c api.Config) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	return writeTable(w, "", nodeColumns, nodeRows(c.Nodes, false))
+	return writeTable(w, "", nodeColumns, nodeRows(c.Nodes, false, now))
 }
 
 // settingLines are what was declared, in the order of the file, without what is in the name.

@@ -75,7 +75,7 @@ func nodeList(c *cli.Context, e env) error {
 			nodes = config.Nodes
 		}
 		return printAs(e.stdout, form, nodes, func(w io.Writer) error {
-			return writeTable(w, "", nodeColumns, nodeRows(nodes, true))
+			return writeTable(w, "", nodeColumns, nodeRows(nodes, true, time.Now()))
 		})
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 var nodeColumns = columns("NODE", "ADDRESS", "MODE", "HEALTH", ">WEIGHT", ">FLOWS", ">NEW/s", ">BYTES/s", "~NOTE")
 
 // nodeRows makes a row for each node, by its whole name or by its label.
-func nodeRows(nodes []api.Node, whole bool) [][]string {
+func nodeRows(nodes []api.Node, whole bool, now time.Time) [][]string {
 	rows := make([][]string, len(nodes))
 	for i, n := range nodes {
 		name := n.Label
@@ -23,7 +24,7 @@ func nodeRows(nodes []api.Node, whole bool) [][]string {
 		}
 		rows[i] = []string{
 			name, n.Address, n.Mode, healthOf(n), strconv.Itoa(n.Weight), number(n.ActiveFlows),
-			rate(n.NewPerSecond, decimal), rate(n.BytesPerSecond, size), note(n),
+			rate(n.NewPerSecond, decimal), rate(n.BytesPerSecond, size), note(n, now),
 		}
 	}
 	return rows
@@ -44,10 +45,10 @@ func healthOf(n api.Node) string {
 }
 
 // note says what is remarkable about a node, the worst first.
-func note(n api.Node) string {
+func note(n api.Node, now time.Time) string {
 	switch {
 	case n.Lifecycle == api.Removed:
-		return "removed, last flows"
+		return "removed, " + ending(n, now)
 	case n.Unreachable != "":
 		return n.Unreachable
 	case n.Health == "DOWN" && n.Reason != "" && n.Reason != admin:
@@ -58,10 +59,59 @@ func note(n api.Node) string {
 		return "no flows, " + stickEntries(n.StickEntries) + " left"
 	case n.Mode == "drain" && n.ActiveFlows == 0:
 		return "drained"
+	case n.Mode == "drain" || n.Mode == "reject" && n.ActiveFlows > 0:
+		return ending(n, now)
 	case n.Health != "UP" && n.Health != "DOWN" && n.TakesNew && n.Override == "":
 		return "unchecked"
 	}
 	return ""
+}
+
+// ending says when the last flows of a node end.
+func ending(n api.Node, now time.Time) string {
+	switch {
+	case n.Deadline == nil:
+		return "last flows"
+	case n.Deadline.After(now):
+		return fmt.Sprintf("last flows, for %s at most", span(n.Deadline.Sub(now)))
+	}
+	return "last flows are ended"
+}
+
+// endings are the lines about a node whose flows are to end; none about another.
+func endings(n api.Node, now time.Time) (lines [][2]string) {
+	if n.Mode != "drain" && n.Mode != "reject" && n.Lifecycle != api.Removed {
+		return nil
+	}
+	deadline, oldest := "none: flows go on to their natural end", "none"
+	switch {
+	case n.Deadline == nil:
+	case n.Deadline.After(now):
+		deadline = fmt.Sprintf("in %s, at %s", span(n.Deadline.Sub(now)), n.Deadline.Local().Format(time.TimeOnly))
+	default:
+		deadline = fmt.Sprintf("fell %s, at %s", ago(now.Sub(*n.Deadline)), n.Deadline.Local().Format(time.TimeOnly))
+	}
+	if n.OldestFlowMS != nil {
+		oldest = span(time.Duration(*n.OldestFlowMS) * time.Millisecond)
+	}
+	return [][2]string{{"deadline", deadline}, {"oldest flow", oldest}}
+}
+
+// modeOf says which mode a node has, and for how long.
+func modeOf(n api.Node, now time.Time) string {
+	if n.ModeSince == nil || n.Lifecycle == api.Removed {
+		return n.Mode
+	}
+	return with(n.Mode, "set "+ago(now.Sub(*n.ModeSince)))
+}
+
+// portsOf says how many of the source ports towards a node are in use.
+func portsOf(n api.Node) string {
+	if n.SourcePorts == 0 {
+		return "none yet"
+	}
+	share := 100 * float64(n.SourcePortsUsed) / float64(n.SourcePorts)
+	return fmt.Sprintf("%s of %s in use, %s%%", number(n.SourcePortsUsed), number(n.SourcePorts), decimal(share))
 }
 
 // printNode writes all there is about one node.
@@ -77,10 +127,10 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 	if hop == "" {
 		hop = "unresolved"
 	}
-	return writeLines(w, [][2]string{
+	return writeLines(w, slices.Concat([][2]string{
 		{"node", n.Name},
 		{"address", n.Address},
-		{"mode", n.Mode},
+		{"mode", modeOf(n, now)},
 		{"weight", strconv.Itoa(n.Weight)},
 		{"max_conns", maxConns(n)},
 		{"health", with(n.Health, n.Reason)},
@@ -91,9 +141,11 @@ func printNode(w io.Writer, n api.Node, now time.Time) error {
 		{"lifecycle", n.Lifecycle},
 		{"active flows", number(n.ActiveFlows)},
 		{"stick entries", number(n.StickEntries)},
+	}, endings(n, now), [][2]string{
+		{"source ports", portsOf(n)},
 		{"flows", fmt.Sprintf("%s in all, %s/s", number(n.Flows), rate(n.NewPerSecond, decimal))},
 		{"bytes", fmt.Sprintf("%s in, %s out, %s/s both ways", size(float64(n.BytesIn)), size(float64(n.BytesOut)), rate(n.BytesPerSecond, size))},
-	})
+	}))
 }
 
 func maxConns(n api.Node) string {

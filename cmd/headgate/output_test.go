@@ -151,19 +151,24 @@ func TestStatusOfManyNodesFitsAScreenWorstFirst(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	if got := note(api.Node{Health: "DOWN", Mode: "reject", Reason: "admin"}); got != "" {
+	now := time.Unix(1_800_000_000, 0)
+	soon, past := now.Add(90*time.Second), now.Add(-time.Second)
+	if got := note(api.Node{Health: "DOWN", Mode: "reject", Reason: "admin"}, now); got != "" {
 		t.Errorf("admin stands beside the health already: %q", got)
 	}
 	for want, n := range map[string]api.Node{
-		"":                    {Health: "UP", Mode: "accept", TakesNew: true},
-		"refused":             {Health: "DOWN", Mode: "accept", Reason: "refused"},
-		"active":              {Health: "UP", Mode: "backup", TakesNew: true},
-		"drained":             {Health: "UP", Mode: "drain"},
-		"unchecked":           {Health: "Unknown", Mode: "accept", TakesNew: true},
-		"no route":            {Health: "DOWN", Mode: "accept", Unreachable: "no route", Reason: "refused"},
-		"removed, last flows": {Health: "UP", Lifecycle: api.Removed, Unreachable: "no route"},
+		"":                                       {Health: "UP", Mode: "accept", TakesNew: true},
+		"refused":                                {Health: "DOWN", Mode: "accept", Reason: "refused"},
+		"active":                                 {Health: "UP", Mode: "backup", TakesNew: true},
+		"drained":                                {Health: "UP", Mode: "drain"},
+		"last flows":                             {Health: "UP", Mode: "drain", ActiveFlows: 1},
+		"last flows, for 1m30s at most":          {Health: "DOWN", Mode: "reject", Reason: "admin", ActiveFlows: 1, Deadline: &soon},
+		"last flows are ended":                   {Health: "UP", Mode: "drain", ActiveFlows: 1, Deadline: &past},
+		"unchecked":                              {Health: "Unknown", Mode: "accept", TakesNew: true},
+		"no route":                               {Health: "DOWN", Mode: "accept", Unreachable: "no route", Reason: "refused"},
+		"removed, last flows, for 1m30s at most": {Health: "UP", Lifecycle: api.Removed, Unreachable: "no route", Deadline: &soon},
 	} {
-		if got := note(n); got != want {
+		if got := note(n, now); got != want {
 			t.Errorf("%+v: %q, want %q", n, got, want)
 		}
 	}

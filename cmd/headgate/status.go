@@ -60,7 +60,7 @@ func printStatus(w io.Writer, st api.Status, all bool, now time.Time) error {
 			fmt.Fprintln(w, "  no nodes")
 			continue
 		}
-		if err := writeTable(w, "  ", nodeColumns, nodeRows(shown, false)); err != nil {
+		if err := writeTable(w, "  ", nodeColumns, nodeRows(shown, false, now)); err != nil {
 			return err
 		}
 		if hidden := len(c.Nodes) - len(shown); hidden > 0 {

@@ -109,6 +109,9 @@ type Node struct {
 	Reason         string     `json:"reason,omitempty"`    // of the health
 	Override       string     `json:"override,omitempty"`  // up or down: set by people, wins over health
 	CheckedAt      *time.Time `json:"checked_at,omitempty"`
+	ModeSince      *time.Time `json:"mode_since,omitempty"`     // when the mode was set
+	Deadline       *time.Time `json:"deadline,omitempty"`       // when the flows of a node end that is in drain, in reject or removed; nil: at their natural end
+	OldestFlowMS   *int64     `json:"oldest_flow_ms,omitempty"` // age of the oldest active flow of such a node
 	TakesNew       bool       `json:"takes_new_flows"`
 	Why            string     `json:"why,omitempty"` // it does or does not take new flows
 	NextHop        string     `json:"next_hop,omitempty"`
@@ -122,6 +125,10 @@ type Node struct {
 	BytesOut       uint64     `json:"bytes_out_total"` // node to client
 	NewPerSecond   *float64   `json:"new_per_second,omitempty"`
 	BytesPerSecond *float64   `json:"bytes_per_second,omitempty"` // both ways
+	// NAT's source ports towards the node's address, of all configs that have it: those that active flows
+	// hold, and those that there are.
+	SourcePortsUsed uint64 `json:"source_ports_used"`
+	SourcePorts     uint64 `json:"source_ports"`
 }
 
 // Lifecycles of a node.

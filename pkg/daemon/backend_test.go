@@ -216,7 +216,7 @@ func TestStatusNamesNodesThatCannotBeReached(t *testing.T) {
 		configs = append(configs, api.Config{Nodes: []api.Node{{Name: "a", Unreachable: "no route"}, {Name: "b"}}})
 	}
 	w := unreachable(configs)
-	if len(w) != maxUnreachable+1 || w[0] != "a cannot be reached: no route" || w[maxUnreachable] != "3 more nodes cannot be reached" {
+	if len(w) != warningsMost+1 || w[0] != "a cannot be reached: no route" || w[warningsMost] != "3 more nodes cannot be reached" {
 		t.Errorf("%q", w)
 	}
 }

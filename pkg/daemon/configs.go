@@ -92,6 +92,7 @@ func count(n *api.Node, s maps.NodeState) {
 	n.ID, n.ActiveFlows, n.Flows = s.ID, s.Active, s.Traffic.Flows
 	n.BytesIn, n.BytesOut = s.Traffic.BytesIn, s.Traffic.BytesOut
 	n.CheckedAt = moment(s.CheckedAt)
+	n.ModeSince, n.Deadline = moment(s.Since.Truncate(time.Second)), moment(s.Ends.Round(time.Second))
 }
 
 func moment(t time.Time) *time.Time {

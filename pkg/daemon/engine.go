@@ -235,12 +235,19 @@ func (e *engine) everySecond(now time.Time) {
 	e.says.tick()
 	e.state.SetHealth(e.checks.Snapshot())
 	e.ports.update(e.network.Links())
-	if now.Sub(e.sampled) >= sampleInterval {
+	sample := now.Sub(e.sampled) >= sampleInterval
+	if !sample && !e.herald.drains.watching() {
+		return
+	}
+	nodes, err := e.reader.Nodes()
+	if err != nil {
+		return // Status will say it
+	}
+	e.herald.drains.look(now, nodes)
+	if sample {
 		e.sampled = now
-		if nodes, err := e.reader.Nodes(); err == nil { // else Status will say it
-			e.rates.add(take(now, nodes))
-			e.traffic.take(now, nodes, e.store.Get().Balancers)
-		}
+		e.rates.add(take(now, nodes))
+		e.traffic.take(now, nodes, e.store.Get().Balancers)
 	}
 }
 

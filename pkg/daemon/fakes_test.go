@@ -257,7 +257,7 @@ func newRig(t *testing.T, content string) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
-		says: says, herald: herald{chronicle: says},
+		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}},
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

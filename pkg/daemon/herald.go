@@ -20,6 +20,7 @@ type herald struct {
 	revision   uint64 // of that
 	nodes      map[lb.NodeKey]standing
 	tiers      map[maps.VIP]schedule.Tier
+	drains     *drains
 }
 
 // standing is what is followed of a node.
@@ -49,6 +50,7 @@ func (h *herald) follow(v *state.View) {
 			now := standing{n.Label, n.Effective, n.Override, n.Mode, n.Weight}
 			was, known := nodes[n.Key]
 			h.nodes[n.Key] = now
+			h.drains.follow(svc, n, first)
 			if was != now && !first {
 				all = append(all, newsOfNode(svc, n, was, known)...)
 			}
@@ -63,6 +65,7 @@ func (h *herald) follow(v *state.View) {
 		for key, was := range nodes {
 			if _, there := h.nodes[key]; !there {
 				all = append(all, removal(key, was))
+				h.drains.remove(key, was.label)
 			}
 		}
 	}

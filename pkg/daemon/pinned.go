@@ -90,6 +90,7 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 	if len(st.Interfaces) == 0 {
 		st.Warnings = append(st.Warnings, "the program is attached to no interface")
 	}
+	st.Warnings = append(st.Warnings, p.detail(configs, states)...)
 	return st, nil
 }
 

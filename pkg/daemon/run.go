@@ -286,7 +286,7 @@ func (d *daemon) assemble(context.Context) error {
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
 		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now},
 		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, traffic: d.traffic, rounds: metrics.NewRounds(), notify: d.notify,
-		says: d.says, herald: herald{chronicle: d.says},
+		says: d.says, herald: herald{chronicle: d.says, drains: &drains{chronicle: d.says}},
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks

@@ -34,6 +34,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	if err := b.countSticks(configs); err != nil {
 		return api.Status{}, err
 	}
+	low := b.detail(configs, states)
 	balancers := declare(configs, b.d.store.Get().Balancers)
 	started := b.d.started.UTC()
 	return api.Status{
@@ -46,7 +47,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		Balancers:   balancers,
 		Configs:     configs,
 		Refused:     refused,
-		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, unreachable(configs)),
+		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, unreachable(configs), low),
 	}, nil
 }
 
@@ -208,18 +209,12 @@ func attached(interfaces []api.Interface, name string) bool {
 	return slices.ContainsFunc(interfaces, func(i api.Interface) bool { return i.Name == name })
 }
 
-// maxUnreachable bounds how many nodes are named in warnings: a lost link may cut off thousands.
-const maxUnreachable = 8
-
 // unreachable warns of the nodes that have no next hop, and of those that have one but no way back.
 func unreachable(configs []api.Config) (out []string) {
-	more := 0
 	for _, c := range configs {
 		for _, n := range c.Nodes {
 			switch {
 			case n.Unreachable == "":
-			case len(out) == maxUnreachable:
-				more++
 			case n.NextHop != "" && n.Lifecycle == api.Present:
 				out = append(out, fmt.Sprintf("%s is %s", n.Name, n.Unreachable))
 			default:
@@ -227,8 +222,5 @@ func unreachable(configs []api.Config) (out []string) {
 			}
 		}
 	}
-	if more > 0 {
-		out = append(out, fmt.Sprintf("%d more nodes cannot be reached", more))
-	}
-	return out
+	return bounded(out, "nodes cannot be reached")
 }

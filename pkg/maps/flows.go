@@ -4,6 +4,7 @@ import (
 	"iter"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // families are the flow tables that a filter asks for.
@@ -69,6 +70,17 @@ func (r *Reader) flowAt(t buckets, ref uint32, q *FlowFilter, now uint32) (Flow,
 	}
 	f := r.flow(&h, now)
 	return f, q.matches(&f) && r.join(t, &f, &h, now)
+}
+
+// OldestFlows tells the age of the oldest active flow of each of these nodes; a node without one is left out.
+func (r *Reader) OldestFlows(nodes map[uint32]bool) map[uint32]time.Duration {
+	oldest := map[uint32]time.Duration{}
+	for f := range r.Flows(FlowFilter{Nodes: nodes}) {
+		if age, known := oldest[f.NodeID]; f.Class.Counted() && (!known || f.Age > age) {
+			oldest[f.NodeID] = f.Age
+		}
+	}
+	return oldest
 }
 
 // FlowKind is a node and a class of its flows.

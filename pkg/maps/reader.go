@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/headgate/headgate/loader"
 )
@@ -35,6 +36,8 @@ type NodeState struct {
 	Balancer string // label
 	Active   uint64 // flows that are half-open, established or UDP
 	Traffic  Traffic
+	Since    time.Time // ModeSince by the wall clock of now; zero: not known
+	Ends     time.Time // Deadline by the wall clock of now; zero: none
 }
 
 // Services returns the services that have an id, by id: also those that are gone but whose nodes
@@ -90,11 +93,12 @@ func (r *Reader) Nodes() ([]NodeState, error) {
 }
 
 func (r *Reader) nodeState(id uint32, n Node) (NodeState, error) {
-	s := NodeState{ID: id, Node: n}
+	s := NodeState{ID: id, Node: n, Ends: r.Time(n.Deadline)}
 	var err error
 	if s.NodeInfo, err = r.ReadNodeInfo(id); err != nil {
 		return s, err
 	}
+	s.Since = r.Time(s.ModeSince)
 	if s.Active, err = r.Active(id); err != nil {
 		return s, err
 	}

@@ -222,3 +222,30 @@ func TestE19ChangedAddressIsAnotherNode(t *testing.T) {
 	}
 	s.checkCounts()
 }
+
+// E12: a drain is observable: remaining flows, the oldest of them, when the deadline falls, and when the last ended.
+func TestE12DrainIsObservable(t *testing.T) {
+	t.Parallel()
+	s := newEnding(t)
+	held := s.hold("tcp", 4, 80, 2)
+	const name = "web/80/node-b"
+	set := time.Now()
+	s.set(name, "--mode", "drain")
+	n := s.node(name)
+	if n.ActiveFlows != 1 || n.OldestFlowMS == nil || *n.OldestFlowMS <= 0 || n.Deadline == nil || n.Deadline.Sub(set) > deadlineSoon+2*time.Second {
+		t.Errorf("%d flows, the oldest %v ms, deadline %v", n.ActiveFlows, n.OldestFlowMS, n.Deadline)
+	}
+	if out := s.cli("node", "show", name); !strings.Contains(out, "deadline         in ") || !strings.Contains(out, "active flows     1\n") {
+		t.Errorf("node show:\n%s", out)
+	}
+	if out := s.cli("status"); !strings.Contains(out, "last flows, for ") {
+		t.Errorf("status:\n%s", out)
+	}
+	s.finish(held)
+	poll(t, soon, "the event that it is drained", func() bool {
+		return strings.Contains(s.cli("events"), name+" (drain): drained, no flow is left")
+	})
+	if out := s.cli("status"); !strings.Contains(out, "drained") {
+		t.Errorf("status:\n%s", out)
+	}
+}

@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/headgate/headgate/pkg/events"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/state"
+)
+
+// drains watches the nodes whose flows are to end, in drain, in reject or removed, and has it written down
+// when the last one has, or when their deadline falls first. It belongs to the engine's goroutine.
+type drains struct {
+	chronicle *chronicle
+	nodes     map[lb.NodeKey]*ending
+}
+
+// ending is a node that is watched.
+type ending struct {
+	name     string
+	mode     string // drain, reject, or removed
+	since    time.Time
+	deadline time.Time // zero: none
+	old      bool      // from before the start: no news unless it has flows
+	started  bool      // it had flows when it was looked at
+	fell     bool      // the deadline, and that is written down
+	done     bool      // no flow was left, and that is written down
+}
+
+const modeRemoved = "removed"
+
+// follow takes a node of a view; first is the start's.
+func (d *drains) follow(svc *state.Service, n *state.Node, first bool) {
+	if n.Mode != lb.Drain && n.Mode != lb.Reject {
+		delete(d.nodes, n.Key)
+		return
+	}
+	was := d.nodes[n.Key]
+	if was == nil || was.mode != string(n.Mode) || !was.since.Equal(n.ModeSince) {
+		was = &ending{mode: string(n.Mode), since: n.ModeSince, old: first}
+		d.watch(n.Key, was)
+	}
+	was.name, was.deadline = lb.NodeName(svc.Config, n.Label), n.Deadline
+}
+
+// remove takes a node that is gone from the view.
+func (d *drains) remove(key lb.NodeKey, label string) {
+	d.watch(key, &ending{name: lb.NodeName(key.Config, label), mode: modeRemoved})
+}
+
+func (d *drains) watch(key lb.NodeKey, e *ending) {
+	if d.nodes == nil {
+		d.nodes = map[lb.NodeKey]*ending{}
+	}
+	d.nodes[key] = e
+}
+
+// watching says whether there is anything to look at.
+func (d *drains) watching() bool { return len(d.nodes) > 0 }
+
+// look compares with what the maps say now.
+func (d *drains) look(now time.Time, states []maps.NodeState) {
+	active := map[lb.NodeKey]uint64{}
+	for i := range states {
+		s := &states[i]
+		key := lb.NodeKey{Config: lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}, Address: s.Address}
+		active[key] += s.Active
+		if s.Status.Lifecycle != maps.Removed {
+			continue
+		}
+		if d.nodes[key] == nil && s.Active > 0 { // from before the start
+			d.watch(key, &ending{name: lb.NodeName(key.Config, s.Label), mode: modeRemoved})
+		}
+		if e := d.nodes[key]; e != nil && e.mode == modeRemoved {
+			e.deadline = s.Ends
+		}
+	}
+	for key, e := range d.nodes {
+		d.judge(now, key, e, active[key])
+		if e.done && e.mode == modeRemoved {
+			delete(d.nodes, key)
+		}
+	}
+}
+
+func (d *drains) judge(now time.Time, key lb.NodeKey, e *ending, active uint64) {
+	event := func(kind events.Kind, format string, args ...any) {
+		d.chronicle.note(events.Event{Kind: kind, Config: key.Config.String(), Node: e.name, From: e.mode,
+			Text: fmt.Sprintf("%s (%s): ", e.name, e.mode) + fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case active > 0:
+		e.started = true
+		if !e.fell && !e.deadline.IsZero() && !now.Before(e.deadline) {
+			e.fell = true
+			event(events.Deadline, "its deadline has come, %d flows are ended", active)
+		}
+	case e.done:
+	case e.old && !e.started:
+		e.done = true
+	default:
+		e.done = true
+		event(events.Drained, "drained, no flow is left")
+	}
+}
