@@ -34,6 +34,7 @@ var valueSources = map[string]source{
 	"run log-level":  words("debug", "info", "warn", "error"),
 	"socket":         files,
 	"state":          words(api.FlowStates...),
+	"sort":           words(api.FlowSorts...),
 	"state-dir":      files,
 	"timeout":        anything,
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/pkg/api"
 )
@@ -64,15 +65,15 @@ func TestWrongUseOfSticky(t *testing.T) {
 
 func TestADrainingNodeShowsTheClientsThatStick(t *testing.T) {
 	n := api.Node{Mode: "drain", Health: "UP", StickEntries: 1200}
-	if got := note(n); got != "no flows, 1,200 stick entries left" {
+	if got := note(n, time.Now()); got != "no flows, 1,200 stick entries left" {
 		t.Error(got)
 	}
 	n.StickEntries = 1
-	if got := note(n); got != "no flows, 1 stick entry left" {
+	if got := note(n, time.Now()); got != "no flows, 1 stick entry left" {
 		t.Error(got)
 	}
 	n.StickEntries = 0
-	if got := note(n); got != "drained" {
+	if got := note(n, time.Now()); got != "drained" {
 		t.Error(got)
 	}
 }

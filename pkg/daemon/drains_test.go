@@ -136,7 +136,7 @@ func TestE12StatusTellsTheOldestFlowAndTheDeadline(t *testing.T) {
 	if err := r.tables.WriteStatus(nodes[0].ID, status); err != nil {
 		t.Fatal(err)
 	}
-	l := looker{r.tables.Reader()}
+	l := newLooker(r.tables.Reader())
 	states, err := l.reader.Nodes()
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestStatusWarnsBeforeSourcePortsAreUsedUp(t *testing.T) {
 	}
 	states := []maps.NodeState{node(1, 44_799), node(2, 44_800), node(3, 64_000)}
 	configs := configsOf(states, nil, nil)
-	got := looker{maps.NewFake(maps.FakeSizes{}).Reader()}.detail(configs, states)
+	got := newLooker(maps.NewFake(maps.FakeSizes{}).Reader()).detail(configs, states)
 	want := []string{
 		"web/80/n-2 has 70% of its source ports in use (44800 of 64000): another snat address gives it 64,000 more",
 		"web/80/n-3 has 100% of its source ports in use (64000 of 64000): new flows are refused (no_port) unless they can have the port of one that is half-open or closing; another snat address gives it 64,000 more",
@@ -178,7 +178,7 @@ func TestStatusWarnsBeforeSourcePortsAreUsedUp(t *testing.T) {
 	for id := range uint32(20) {
 		states = append(states, node(10+id, 60_000))
 	}
-	if got := (looker{maps.NewFake(maps.FakeSizes{}).Reader()}).detail(configsOf(states, nil, nil), states); len(got) != warningsMost+1 || got[warningsMost] != "14 more nodes are short of source ports" {
+	if got := newLooker(maps.NewFake(maps.FakeSizes{}).Reader()).detail(configsOf(states, nil, nil), states); len(got) != warningsMost+1 || got[warningsMost] != "14 more nodes are short of source ports" {
 		t.Errorf("%q", got)
 	}
 }
