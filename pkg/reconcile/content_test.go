@@ -22,7 +22,8 @@ func tableNodes(t maps.Tables, w maps.ServiceWord) ([]uint32, error) {
 // namedIn returns the node ids in the words of a table, in order: of columns, the own and the alias.
 func namedIn(w maps.ServiceWord, words []uint64) []uint32 {
 	if w.Algorithm != maps.LeastConn && w.Algorithm != maps.Tickets {
-		return maps.UnpackNodes(words)[:w.Length]
+		ids := maps.UnpackNodes(words)
+		return ids[:min(len(ids), int(w.Length))] // the last word may have room to spare, and a write may have broken off
 	}
 	var ids []uint32
 	for _, word := range words {

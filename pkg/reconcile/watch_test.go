@@ -213,15 +213,15 @@ func (w *watched) WriteNode(id uint32, n maps.Node) error {
 	return w.after(w.Fake.WriteNode(id, n))
 }
 
-// mayReplace says whether words may be written over what packets read now: a whole table by hash whose words are each
-// as good as those that they replace.
+// mayReplace says whether words may be written over what packets read now: those of a table by hash, as far as the
+// write came, each as good as the one that it replaces.
 func (w *watched) mayReplace(used, at extent, words []uint64) bool {
 	services, _ := w.Reader().Services()
 	for _, s := range services {
-		if s.Word.Offset != used.first || s.Word.Algorithm != maps.Hash || used != at {
+		if s.Word.Offset != used.first || s.Word.Algorithm != maps.Hash || used.first != at.first || at.end() > used.end() {
 			continue
 		}
-		for _, id := range namedIn(s.Word, words[:s.Word.Words()]) {
+		for _, id := range namedIn(s.Word, words[:min(len(words), int(s.Word.Words()))]) {
 			if n, err := w.ReadNode(id); err != nil || n.Status.Actions&^maps.Sticks != maps.TakesNew || n.Service != s.ID {
 				w.fault("service %d: node %d comes into the table as %+v, %v", s.ID, id, n.Status, err)
 			}
