@@ -30,7 +30,8 @@ func adoptNodes(current, declared []lb.Node) {
 }
 
 // pair finds for each thing declared the current one that it is: the one with its id, or, where it has none, the
-// one with its key, whose id it gets unless another was declared with that. inner goes on with what they hold.
+// one with its key, whose id it gets unless another was declared with that. An id that nothing current has is none.
+// inner goes on with what they hold.
 func pair[T any, K comparable](current, declared []T, id func(*T) *int, key func(*T) K, inner func(was, is *T)) {
 	byID, byKey := make(map[int]*T, len(current)), make(map[K]*T, len(current))
 	for i := range current {
@@ -39,20 +40,25 @@ func pair[T any, K comparable](current, declared []T, id func(*T) *int, key func
 	}
 	taken := make(map[int]bool, len(declared))
 	for i := range declared {
-		taken[*id(&declared[i])] = true
+		d := id(&declared[i])
+		if byID[*d] == nil {
+			*d = 0
+		}
+		taken[*d] = true
 	}
 	for i := range declared {
 		d := &declared[i]
 		was := byID[*id(d)]
 		if *id(d) == 0 {
-			if was = byKey[key(d)]; was == nil || taken[*id(was)] {
-				continue
+			if was = byKey[key(d)]; was != nil && taken[*id(was)] {
+				was = nil
 			}
-			*id(d) = *id(was)
-			taken[*id(d)] = true
 		}
-		if was != nil {
-			inner(was, d)
+		if was == nil {
+			was = new(T) // what a new thing holds is new, too
 		}
+		*id(d) = *id(was)
+		taken[*id(d)] = true
+		inner(was, d)
 	}
 }

@@ -102,7 +102,8 @@ func (d *Draft) NewID() int {
 }
 
 // Replace declares the whole list anew. What has no id keeps that of what it takes the place of: a balancer
-// by its label, a config by its port and protocol, a node by its address; the rest gets new ids.
+// by its label, a config by its port and protocol, a node by its address; the rest gets new ids. So does what has
+// an id that nothing here has.
 func (d *Draft) Replace(all []lb.Balancer) {
 	all = lb.Clone(all)
 	adopt(d.base.Balancers, all)
