@@ -60,6 +60,8 @@ const (
 	holdMost = 50 * time.Millisecond
 	// Between two views that only time makes: thousands of nodes may start slowly at once.
 	wakeLeast = 100 * time.Millisecond
+	// How long whom to check is left as it is, at least: telling it takes a look at all nodes.
+	checksPause = 50 * time.Millisecond
 )
 
 // engine owns the view: it takes what is desired, what checks found and what the network looks
@@ -82,7 +84,14 @@ type engine struct {
 	says     *chronicle
 	herald   herald
 
-	targets  []netip.Addr // next hops are kept for
+	targeted  uint64 // what the checks were told last
+	checksSet time.Time
+	checksDue <-chan time.Time
+	addresses []netip.Addr // of all nodes that are desired, as they were seen last
+	lingering []netip.Addr // of nodes that are gone but have flows left
+	overdue   bool         // targets may have some that are needed no more
+	targets   []netip.Addr // next hops are kept for
+
 	fresh    []netip.Addr // targets that are new with the changes on hold
 	hold     <-chan time.Time
 	applied  uint64 // generation of the view that the maps have
@@ -134,6 +143,9 @@ func (e *engine) run(ctx context.Context) error {
 		case <-e.wake:
 			e.wakeAt = time.Time{}
 			e.state.Advance()
+		case <-e.checksDue:
+			e.checksDue = nil
+			e.retargetChecks()
 		case now := <-tick.C:
 			e.everySecond(now)
 			force = e.retry == nil
@@ -153,19 +165,13 @@ func ticker(d time.Duration) (<-chan time.Time, func()) {
 	return t.C, t.Stop
 }
 
-// takeDesired follows the store. Targets only grow here: flows of a node that goes away now still
-// need the way to it.
+// takeDesired follows the store.
 func (e *engine) takeDesired() {
 	d := e.store.Get()
 	e.progress.desired(d.Revision)
 	e.state.SetDesired(d.Revision, d.Balancers)
-	e.checks.Set(e.state.Targets())
-	before := e.targets
-	e.retarget(before)
-	fresh := slices.DeleteFunc(slices.Clone(e.targets), func(a netip.Addr) bool {
-		_, known := slices.BinarySearchFunc(before, a, netip.Addr.Compare)
-		return known
-	})
+	e.retargetChecks()
+	fresh := e.addTargets()
 	switch {
 	case len(fresh) == 0:
 	case e.hold != nil: // since an earlier change, which must not wait for longer
@@ -175,22 +181,68 @@ func (e *engine) takeDesired() {
 	}
 }
 
+// retargetChecks tells the checks whom to check, if that is news. Where it changes fast, a few changes are
+// told as one.
+func (e *engine) retargetChecks() {
+	targeted := e.state.Targeted()
+	switch wait := checksPause - time.Since(e.checksSet); {
+	case targeted == e.targeted || e.checksDue != nil:
+	case wait > 0:
+		e.checksDue = time.After(wait)
+	default:
+		e.checks.Set(e.state.Targets())
+		e.targeted, e.checksSet = targeted, time.Now()
+	}
+}
+
 // takeNetwork follows links, routes and neighbours.
 func (e *engine) takeNetwork() {
 	e.ports.update(e.network.Links())
 	e.state.SetHops(e.network.Hops())
 }
 
-// retarget keeps next hops for all nodes that are desired, for those that are gone but have flows
-// left, and for some more.
-func (e *engine) retarget(more []netip.Addr) {
-	targets := slices.Concat(e.state.Addresses(), e.maps.Lingering(), more)
+// addTargets keeps next hops for the nodes that are new, too, and returns their addresses. Targets only grow
+// here: flows of a node that goes away now still need the way to it.
+func (e *engine) addTargets() (fresh []netip.Addr) {
+	addresses := e.state.Addresses()
+	if sameList(addresses, e.addresses) {
+		return nil
+	}
+	e.addresses, e.overdue = addresses, true
+	for _, a := range addresses {
+		if _, known := slices.BinarySearchFunc(e.targets, a, netip.Addr.Compare); !known {
+			fresh = append(fresh, a)
+		}
+	}
+	if len(fresh) > 0 {
+		e.setTargets(slices.Concat(e.targets, fresh))
+	}
+	return fresh
+}
+
+// retarget keeps next hops for all nodes that are desired, and for those that are gone but have flows left.
+func (e *engine) retarget() {
+	lingering := e.maps.Lingering()
+	slices.SortFunc(lingering, netip.Addr.Compare)
+	if !e.overdue && slices.Equal(lingering, e.lingering) {
+		return
+	}
+	e.overdue, e.lingering = false, lingering
+	e.setTargets(slices.Concat(e.addresses, lingering))
+}
+
+func (e *engine) setTargets(targets []netip.Addr) {
 	slices.SortFunc(targets, netip.Addr.Compare)
 	targets = slices.Compact(targets)
 	if !slices.Equal(targets, e.targets) {
 		e.targets = targets
 		e.network.SetTargets(targets)
 	}
+}
+
+// sameList says that two lists that nobody changes are one and the same.
+func sameList(a, b []netip.Addr) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // hopsPatience is how long a start waits for next hops. Until then the table of before holds, with
@@ -234,6 +286,7 @@ func (e *engine) rereadFile() {
 func (e *engine) everySecond(now time.Time) {
 	e.says.tick()
 	e.state.SetHealth(e.checks.Snapshot())
+	e.state.Touch()
 	e.ports.update(e.network.Links())
 	sample := now.Sub(e.sampled) >= sampleInterval
 	if !sample && !e.herald.drains.watching() {
@@ -293,7 +346,7 @@ func (e *engine) apply(v *state.View) {
 		}
 		e.failure, e.retry, e.backoff = nil, nil, 0
 		e.progress.applied(v.Revision)
-		e.retarget(nil)
+		e.retarget()
 		return
 	}
 	if e.failure == nil || e.failure.Error() != err.Error() {

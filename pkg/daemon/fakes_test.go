@@ -238,11 +238,16 @@ type rig struct {
 	path     string
 }
 
-func newRig(t *testing.T, content string) *rig {
+func newRig(t testing.TB, content string) *rig {
+	t.Helper()
+	return newRigOf(t, content, maps.FakeSizes{})
+}
+
+func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 	t.Helper()
 	r := &rig{
 		store: newMemoryStore(), checks: newFakeChecks(), network: newFakeNetwork("eth0", "eth1"),
-		tables: maps.NewFake(maps.FakeSizes{}), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
+		tables: maps.NewFake(sizes), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
 		path: filepath.Join(t.TempDir(), "headgate.yaml"),
 	}
 	r.write(t, content)
@@ -267,7 +272,7 @@ func newRig(t *testing.T, content string) *rig {
 	return r
 }
 
-func (r *rig) write(t *testing.T, content string) {
+func (r *rig) write(t testing.TB, content string) {
 	t.Helper()
 	if err := os.WriteFile(r.path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)

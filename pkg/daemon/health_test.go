@@ -27,7 +27,7 @@ func examined(t *testing.T, test func(t *testing.T, b *backend, bad *atomic.Bool
 			return nil
 		}})
 		r := newRig(t, twoNodes)
-		r.engine.checks = checks
+		r.engine.checks, r.engine.targeted = checks, 0 // who were told nothing yet
 		r.takeDesired()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 2)

@@ -7,7 +7,6 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/lb"
-	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/schedule"
 	"github.com/headgate/headgate/pkg/state"
 )
@@ -18,9 +17,22 @@ type herald struct {
 	chronicle  *chronicle
 	generation uint64 // of the view that was seen last
 	revision   uint64 // of that
-	nodes      map[lb.NodeKey]standing
-	tiers      map[maps.VIP]schedule.Tier
+	services   map[serviceKey]*followed
 	drains     *drains
+}
+
+// serviceKey is a config with the family of one of its VIPs, which may be another address tomorrow.
+type serviceKey struct {
+	config lb.ConfigKey
+	is4    bool
+}
+
+// followed is what is followed of a service.
+type followed struct {
+	built      uint64 // as it was seen last
+	generation uint64 // of the last view that had it
+	tier       schedule.Tier
+	nodes      map[lb.NodeKey]standing
 }
 
 // standing is what is followed of a node.
@@ -34,43 +46,76 @@ type standing struct {
 
 // follow writes down what differs from the view before. The first view is the start's, and so no news.
 func (h *herald) follow(v *state.View) {
-	first := h.nodes == nil
+	first := h.services == nil
 	if !first && v.Generation == h.generation {
 		return
 	}
-	nodes, tiers := h.nodes, h.tiers
-	if first || v.Revision != h.revision {
-		h.nodes, h.tiers = map[lb.NodeKey]standing{}, map[maps.VIP]schedule.Tier{} // without those that are gone
+	if first {
+		h.services = map[serviceKey]*followed{}
 	}
 	var all []events.Event
 	for i := range v.Services {
 		svc := &v.Services[i]
-		for j := range svc.Nodes {
-			n := &svc.Nodes[j]
-			now := standing{n.Label, n.Effective, n.Override, n.Mode, n.Weight}
-			was, known := nodes[n.Key]
-			h.nodes[n.Key] = now
-			h.drains.follow(svc, n, first)
-			if was != now && !first {
-				all = append(all, newsOfNode(svc, n, was, known)...)
-			}
+		key := serviceKey{svc.Config, svc.VIP.Is4()}
+		f := h.services[key]
+		if f == nil {
+			f = &followed{tier: svc.Tier}
+			h.services[key] = f
 		}
-		was, known := tiers[vipOf(svc)]
-		h.tiers[vipOf(svc)] = svc.Tier
-		if known && was != svc.Tier {
-			all = append(all, newsOfTier(svc, was))
+		f.generation = v.Generation
+		if f.built != svc.Built {
+			news := f.follow(svc, h.drains, first)
+			if !first {
+				all = append(all, news...)
+			}
 		}
 	}
-	if !first && v.Revision != h.revision {
-		for key, was := range nodes {
-			if _, there := h.nodes[key]; !there {
-				all = append(all, removal(key, was))
-				h.drains.remove(key, was.label)
-			}
-		}
+	if v.Revision != h.revision {
+		all = append(all, h.forget(v.Generation)...)
 	}
 	h.generation, h.revision = v.Generation, v.Revision
 	h.chronicle.note(all...)
+}
+
+// follow says what has become of a service.
+func (f *followed) follow(svc *state.Service, d *drains, first bool) (all []events.Event) {
+	nodes := make(map[lb.NodeKey]standing, len(svc.Nodes))
+	for j := range svc.Nodes {
+		n := &svc.Nodes[j]
+		now := standing{n.Label, n.Effective, n.Override, n.Mode, n.Weight}
+		was, known := f.nodes[n.Key]
+		nodes[n.Key] = now
+		d.follow(svc, n, first)
+		if was != now {
+			all = append(all, newsOfNode(svc, n, was, known)...)
+		}
+	}
+	if f.tier != svc.Tier {
+		all = append(all, newsOfTier(svc, f.tier))
+	}
+	for key, was := range f.nodes {
+		if _, there := nodes[key]; !there {
+			all = append(all, removal(key, was))
+			d.remove(key, was.label)
+		}
+	}
+	f.built, f.tier, f.nodes = svc.Built, svc.Tier, nodes
+	return all
+}
+
+// forget drops the services that a view has no longer, and says which nodes have gone with them.
+func (h *herald) forget(generation uint64) (all []events.Event) {
+	for key, f := range h.services {
+		if f.generation == generation {
+			continue
+		}
+		for node, was := range f.nodes {
+			all = append(all, removal(node, was))
+			h.drains.remove(node, was.label)
+		}
+		delete(h.services, key)
+	}
+	return all
 }
 
 // newsOfNode puts into words how a node differs from what it was. That health is not known (any more)
@@ -138,10 +183,6 @@ func newsOfTier(svc *state.Service, was schedule.Tier) events.Event {
 	}
 	return events.Event{Kind: events.Tier, Config: svc.Config.String(), From: string(was), To: string(svc.Tier),
 		Text: fmt.Sprintf("%s (%s): %s", svc.Config, svc.VIP, what)}
-}
-
-func vipOf(svc *state.Service) maps.VIP {
-	return maps.VIP{Addr: svc.VIP, Port: svc.Port, Protocol: svc.Protocol}
 }
 
 // counted says what the steps of a plan are, by their number.

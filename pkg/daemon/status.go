@@ -224,3 +224,7 @@ func unreachable(configs []api.Config) (out []string) {
 	}
 	return bounded(out, "nodes cannot be reached")
 }
+
+func vipOf(svc *state.Service) maps.VIP {
+	return maps.VIP{Addr: svc.VIP, Port: svc.Port, Protocol: svc.Protocol}
+}

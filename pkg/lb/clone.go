@@ -29,9 +29,13 @@ func Equal(a, b []Balancer) bool {
 
 // Equal says whether a and b declare the same, down to the order of configs and nodes.
 func (b Balancer) Equal(a Balancer) bool {
+	return b.EqualButConfigs(a) && slices.EqualFunc(b.Configs, a.Configs, Config.Equal)
+}
+
+// EqualButConfigs says whether a and b declare the same, whatever their configs.
+func (b Balancer) EqualButConfigs(a Balancer) bool {
 	return b.ID == a.ID && b.Label == a.Label && slices.Equal(b.Tags, a.Tags) && b.IPv4 == a.IPv4 && b.IPv6 == a.IPv6 &&
-		b.ConnThrottle == a.ConnThrottle && b.SessionThrottle == a.SessionThrottle &&
-		slices.EqualFunc(b.Configs, a.Configs, Config.Equal)
+		b.ConnThrottle == a.ConnThrottle && b.SessionThrottle == a.SessionThrottle
 }
 
 // Equal says whether a and c declare the same, down to the order of nodes.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/state"
 )
 
 // addresses says of each VIP whether packets find it as an address, whatever the port.
@@ -22,10 +23,13 @@ func (r *Reconciler) publishAddress(a netip.Addr) error {
 }
 
 // removeAddresses takes back those of which no service is left, wanted or still published.
-func (r *Reconciler) removeAddresses(wanted map[maps.VIP]bool) error {
+func (r *Reconciler) removeAddresses(v *state.View) error {
+	if !r.leaving {
+		return nil
+	}
 	keep := map[netip.Addr]bool{}
-	for vip := range wanted {
-		keep[vip.Addr] = true
+	for i := range v.Services {
+		keep[v.Services[i].VIP] = true
 	}
 	for _, s := range r.services {
 		if !s.published.is(false) {
@@ -43,6 +47,7 @@ func (r *Reconciler) removeAddresses(wanted map[maps.VIP]bool) error {
 		}
 		delete(r.addresses, a)
 	}
+	r.leaving = len(errs) > 0
 	return errors.Join(errs...)
 }
 

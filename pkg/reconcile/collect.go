@@ -81,7 +81,7 @@ func (r *Reconciler) collectUnused(nodes []*node, bits *maps.Ours, stale bool) e
 func (r *Reconciler) endedNodes() ([]*node, error) {
 	var out []*node
 	now := r.now()
-	for n := range r.gone() {
+	for n := range r.departed {
 		if now.Sub(n.gone) < grace {
 			continue
 		}
@@ -118,6 +118,7 @@ func (r *Reconciler) freeNode(n *node) error {
 			break
 		}
 	}
+	delete(r.departed, n)
 	r.nodeIDs.free(n.id)
 	return nil
 }

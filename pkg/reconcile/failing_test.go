@@ -15,8 +15,8 @@ import (
 // stubborn lets some writes fail for as long as the test wants, with or without their effect.
 type stubborn struct {
 	maps.Tables
-	vips, snats, hops, words int // fails: 1 without effect, 2 with
-	slots                    int // fails when half of them are written, so many times
+	vips, snats, hops, words, links int // fails: 1 without effect, 2 with
+	slots                           int // fails when half of them are written, so many times
 }
 
 var errStubborn = errors.New("will not")
@@ -40,6 +40,10 @@ func (s *stubborn) WriteSNATs(id uint32, r maps.SNATRange) error {
 
 func (s *stubborn) WriteHop(id uint32, h maps.Hop) error {
 	return s.fail(s.hops, func() error { return s.Tables.WriteHop(id, h) })
+}
+
+func (s *stubborn) WriteLink(i uint16, l maps.Link) error {
+	return s.fail(s.links, func() error { return s.Tables.WriteLink(i, l) })
 }
 
 func (s *stubborn) WriteService(id uint32, w maps.ServiceWord) error {
@@ -170,5 +174,48 @@ func TestTableThatWasReplacedByHalfIsCompleted(t *testing.T) {
 		if w.tableOf() != want.tableOf() {
 			t.Fatalf("b is %s: the table is not what it should be", h)
 		}
+	}
+}
+
+// A link that could not be written takes the hop of its nodes with it. When it can be, they get their hop back,
+// although nothing in the View is new.
+func TestALinkThatIsThereAtLastIsUsedWithoutANewView(t *testing.T) {
+	w, s := newStubborn(t, maps.FakeSizes{})
+	s.links = 1
+	w.route(func(ifindex *int, _ *netip.Addr) { *ifindex = 3 })
+	for range 3 {
+		if _, err := w.r.Apply(w.state.View(), hostLinks); !errors.Is(err, errStubborn) {
+			t.Fatalf("error %v, want the write's", err)
+		}
+	}
+	if hop := w.node("a").Hop; hop.Resolved() {
+		t.Errorf("the hop %s leaves by a link that is not there", hop)
+	}
+	s.links = 0
+	before := w.state.View()
+	w.apply()
+	if hop := w.node("a").Hop; !hop.Resolved() || before != w.state.View() {
+		t.Errorf("the hop is %s", hop)
+	}
+}
+
+// TestWhatStandsIsNotLookedAtAgain is why a change costs the same however many services there are.
+func TestWhatStandsIsNotLookedAtAgain(t *testing.T) {
+	w := newWorld(t)
+	one, two := w.balancer(lb.TCP, "a", "b"), w.balancer(lb.TCP, "c", "d")
+	two.Label, two.IPv4 = "two", netip.MustParseAddr("203.0.113.11")
+	w.desire(one, two)
+	w.apply()
+	// Whoever looks at a service again finds that this is not what it should be, and mends it.
+	b := w.node("b")
+	w.r.services[b.Service].nodes[b.Address].load.known = false
+	w.desired[1].Configs[0].Nodes[0].Weight = 9
+	w.desire(w.desired...)
+	if done := w.apply(); done.Writes == 0 || w.r.services[b.Service].nodes[b.Address].load.known {
+		t.Errorf("%d writes, and the other service was looked at, too: %v", done.Writes, w.r.services[b.Service].nodes[b.Address].load.known)
+	}
+	w.state.Touch()
+	if w.apply(); !w.r.services[b.Service].nodes[b.Address].load.known {
+		t.Error("it is not looked at ever again")
 	}
 }

@@ -14,6 +14,10 @@ import (
 type links struct {
 	entries []linkEntry
 	byIndex map[int]uint16 // interface → entry
+	changed uint64         // counts the changes of either: hops are words with an entry's number
+
+	hops   map[int][6]byte // interfaces that next hops leave by, with their MACs
+	hopped uint64          // state.View.Hopped of that
 }
 
 type linkEntry struct {
@@ -35,7 +39,10 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 	}
 	wanted := map[int]bool{}
 	var errs []error
-	for ifindex, mac := range hopLinks(v) {
+	if v.Hopped == 0 || v.Hopped != r.links.hopped {
+		r.links.hops, r.links.hopped = hopLinks(v), v.Hopped
+	}
+	for ifindex, mac := range r.links.hops {
 		wanted[ifindex] = true
 		if err := r.applyLink(linkOf(ifindex, mac)); err != nil {
 			errs = append(errs, err)
@@ -95,6 +102,9 @@ func (r *Reconciler) applyLink(l maps.Link) error {
 		if now, err := r.t.ReadLink(index); err != nil || now.Stale {
 			e.link.known = false
 		}
+	}
+	if at, ok := r.links.byIndex[l.IfIndex]; !ok || at != index || !e.link.is(l) {
+		r.links.changed++
 	}
 	e.want, e.gone = l, time.Time{}
 	r.links.byIndex[l.IfIndex] = index
@@ -161,6 +171,7 @@ func (r *Reconciler) freeLinks(u *maps.Usage) error {
 			return fmt.Errorf("interface %d: %w", e.want.IfIndex, err)
 		}
 		delete(r.links.byIndex, e.want.IfIndex)
+		r.links.changed++
 		*e = linkEntry{link: e.link}
 	}
 	return nil

@@ -117,12 +117,13 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
 	if nd := svc.nodes[n.Key.Address]; nd != nil {
 		nd.gone, nd.ends = time.Time{}, 0
+		delete(r.departed, nd)
 		return nd, nil
 	}
 	id, ok := r.nodeIDs.take()
 	if !ok {
 		return nil, &fullError{fmt.Sprintf("nodes: all %d ids are in use, %d of them by removed nodes whose flows go on",
-			r.t.Limits().Nodes-1, r.countGone())}
+			r.t.Limits().Nodes-1, len(r.departed))}
 	}
 	nd := &node{id: id, address: n.Key.Address}
 	svc.nodes[n.Key.Address] = nd
@@ -159,6 +160,9 @@ func (r *Reconciler) writeNode(nd *node, rec maps.Node) error {
 	if err := nd.idle.set(r, rec.Idle, func(i maps.Idle) error { return r.t.WriteIdle(nd.id, i) }); err != nil {
 		return err
 	}
+	if !nd.snats.is(rec.SNATs) {
+		r.tidied = time.Time{} // nobody may need the former ones any more
+	}
 	if err := nd.snats.set(r, rec.SNATs, func(s maps.SNATRange) error { return r.t.WriteSNATs(nd.id, s) }); err != nil {
 		return err
 	}
@@ -185,7 +189,7 @@ func (r *Reconciler) setStatus(nd *node, s maps.Status) error {
 // followHops keeps the hops of removed nodes up to date: their flows go on.
 func (r *Reconciler) followHops(hops map[netip.Addr]netdev.NextHop) error {
 	var errs []error
-	for n := range r.gone() {
+	for n := range r.departed {
 		h, ok := hops[n.address.Addr()]
 		if !ok || !n.written {
 			continue // nobody looks for it yet: the last known hop is the best there is

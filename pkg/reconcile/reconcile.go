@@ -47,14 +47,19 @@ type Reconciler struct {
 	restored bool
 	writes   int
 	warnings []string
+	round    uint64     // counts Applies
+	met      []*service // what there was of each service of the View when the round began; nil: nothing
+	leaving  bool       // services were taken back, and maybe not yet their addresses
+	tidied   time.Time  // when what was removed was looked after last, and nothing failed
 }
 
 // books is what the Reconciler knows of the maps, found by Restore.
 type books struct {
 	services map[uint32]*service
 	byVIP    map[maps.VIP]*service
-	orphans  []*node    // records that belong to nobody; they go when their flows have gone
-	stray    []maps.VIP // published for a service that does not know them
+	orphans  []*node        // records that belong to nobody; they go when their flows have gone
+	departed map[*node]bool // nodes that are removed, orphans included
+	stray    []maps.VIP     // published for a service that does not know them
 
 	serviceIDs ids
 	nodeIDs    ids
@@ -89,8 +94,9 @@ func New(t maps.Tables, opts Options) *Reconciler {
 }
 
 // Apply makes the maps say what the View says. It is idempotent, and cheap when there is nothing
-// to do. One service's failure does not keep the others from being applied; after an error the
-// next Apply completes what is missing. Limits that are reached are errors that name the map.
+// to do: a service that was applied and that the View has not built anew costs a look. One service's failure
+// does not keep the others from being applied; after an error the next Apply completes what is missing. Limits
+// that are reached are errors that name the map.
 //
 // links are the host's interfaces; the first have precedence should there be too many of them. The
 // caller applies at least every few seconds even if nothing has changed: what was removed is
@@ -100,26 +106,60 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 		return Applied{}, err
 	}
 	r.writes, r.warnings = 0, nil
-	wanted := map[maps.VIP]bool{}
-	for i := range v.Services {
-		wanted[vipOf(&v.Services[i])] = true
-	}
-
+	r.meet(v)
 	r.slots.release(r.now())
 	errs := []error{
 		r.applyLinks(v, hostLinks),
 		r.silence(v),
-		r.removeServices(wanted),
+		r.removeServices(v),
 		r.removeOrphans(),
 		r.applyServices(v),
 		r.announce(v),
-		r.removeAddresses(wanted),
+		r.removeAddresses(v),
 		r.followHops(v.Hops),
-		r.sweepSNATs(),
-		r.collect(wanted),
+		r.tidy(v),
 	}
+	return Applied{Generation: v.Generation, Writes: r.writes, Removed: len(r.departed), Warnings: r.warnings}, errors.Join(errs...)
+}
+
+// meet begins a round: it finds what there is of each service of the View.
+func (r *Reconciler) meet(v *state.View) {
+	r.round++
+	r.met = r.met[:0]
+	for i := range v.Services {
+		svc := r.byVIP[vipOf(&v.Services[i])]
+		if svc != nil {
+			svc.wanted = r.round
+		}
+		r.met = append(r.met, svc)
+	}
+}
+
+func wantedVIPs(v *state.View) map[maps.VIP]bool {
+	wanted := make(map[maps.VIP]bool, len(v.Services))
+	for i := range v.Services {
+		wanted[vipOf(&v.Services[i])] = true
+	}
+	return wanted
+}
+
+// tidyPause is between two looks after what was removed, which take a walk past all nodes. Many changes a second
+// must not wait for that each time.
+const tidyPause = 500 * time.Millisecond
+
+// tidy takes back what was removed, as far as nothing needs it any more.
+func (r *Reconciler) tidy(v *state.View) error {
+	now := r.now()
+	if pause := now.Sub(r.tidied); pause >= 0 && pause < tidyPause {
+		return nil
+	}
+	r.tidied = time.Time{}
 	r.sweepGroups()
-	return Applied{Generation: v.Generation, Writes: r.writes, Removed: r.countGone(), Warnings: r.warnings}, errors.Join(errs...)
+	if err := errors.Join(r.sweepSNATs(), r.collect(wantedVIPs(v))); err != nil {
+		return err
+	}
+	r.tidied = now
+	return nil
 }
 
 // Lingering returns the addresses of nodes that are gone but have flows left. They need next hops
@@ -127,7 +167,7 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 func (r *Reconciler) Lingering() []netip.Addr {
 	var out []netip.Addr
 	seen := map[netip.Addr]bool{}
-	for n := range r.gone() {
+	for n := range r.departed {
 		if a := n.address.Addr(); a.IsValid() && !seen[a] {
 			seen[a] = true
 			out = append(out, a)

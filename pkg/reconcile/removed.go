@@ -3,7 +3,6 @@ package reconcile
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -50,6 +49,7 @@ func (r *Reconciler) removeNode(nd *node) error {
 	}
 	if nd.gone.IsZero() {
 		nd.gone = r.now()
+		r.departed[nd] = true
 		r.scan.soon()
 	}
 	return nil
@@ -64,23 +64,4 @@ func (r *Reconciler) removeOrphans() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// gone yields the nodes that are removed.
-func (r *Reconciler) gone() iter.Seq[*node] {
-	return func(yield func(*node) bool) {
-		for n := range r.nodes() {
-			if !n.gone.IsZero() && !yield(n) {
-				return
-			}
-		}
-	}
-}
-
-func (r *Reconciler) countGone() int {
-	count := 0
-	for range r.gone() {
-		count++
-	}
-	return count
 }

@@ -50,6 +50,7 @@ func (r *Reconciler) restoreOnce() error {
 		links:      links{entries: make([]linkEntry, limits.Links), byIndex: map[int]uint16{}},
 		addresses:  addresses{},
 		announced:  announced{},
+		departed:   map[*node]bool{},
 	}
 	for _, step := range []func(*books, maps.Limits) error{
 		r.restoreServices, r.restoreNodes, r.restoreSNATs, r.restoreLinks, r.restoreOurs, r.restoreAddresses, r.restoreAnnounced,
@@ -58,7 +59,7 @@ func (r *Reconciler) restoreOnce() error {
 			return fmt.Errorf("restore: %w", err)
 		}
 	}
-	r.books, r.restored = b, true
+	r.books, r.restored, r.leaving = b, true, true
 	return nil
 }
 
@@ -173,6 +174,7 @@ func (r *Reconciler) restoreNodes(b *books, limits maps.Limits) error {
 		}
 		if rec.Status.Lifecycle != maps.Present {
 			n.gone, n.ends = r.now(), rec.Deadline
+			b.departed[n] = true
 		}
 		r.restoreOwner(b, n, rec.Service)
 	}
@@ -195,6 +197,7 @@ func (r *Reconciler) restoreOwner(b *books, n *node, service uint32) {
 	}
 	if n.gone.IsZero() {
 		n.gone = r.now()
+		b.departed[n] = true
 	}
 	b.orphans = append(b.orphans, n)
 }

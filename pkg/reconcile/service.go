@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/pkg/maps"
@@ -29,25 +30,64 @@ type service struct {
 
 	base    *schedule.Maglev // of the last table by hash
 	members []schedule.Member
+
+	// What was applied last without a failure, to know when there is nothing to do.
+	built    uint64 // state.Service.Built; 0: none
+	at       time.Time
+	linked   uint64   // links.changed at that time
+	warnings []string // of it
+	round    uint64   // of the last Apply that came to it
+	wanted   uint64   // round of the last View that had it
 }
 
 // applyServices makes each service of the View.
 func (r *Reconciler) applyServices(v *state.View) error {
 	var errs []error
-	seen := map[maps.VIP]bool{}
 	for i := range v.Services {
 		s := &v.Services[i]
-		vip := vipOf(s)
-		if seen[vip] {
-			errs = append(errs, fmt.Errorf("config %s: %s belongs to another config already", s.Config, vip))
+		svc := r.met[i]
+		if svc == nil {
+			svc = r.byVIP[vipOf(s)] // another service of this View, if any
+		}
+		if svc != nil && svc.round == r.round {
+			errs = append(errs, fmt.Errorf("config %s: %s belongs to another config already", s.Config, svc.vip))
 			continue
 		}
-		seen[vip] = true
-		if err := r.applyService(s); err != nil {
-			errs = append(errs, fmt.Errorf("config %s (%s): %w", s.Config, s.VIP, err))
+		if svc == nil || !r.stands(svc, s) {
+			if err := r.applyAnew(s); err != nil {
+				errs = append(errs, fmt.Errorf("config %s (%s): %w", s.Config, s.VIP, err))
+			}
+			continue
 		}
+		svc.round = r.round
+		r.warnings = append(r.warnings, svc.warnings...)
 	}
 	return errors.Join(errs...)
+}
+
+// standsFor is how long a service stands without another look. A few things depend on the time: deadlines that
+// fell long ago move along, see pinned.
+const standsFor = 10 * time.Minute
+
+// stands reports whether a service is surely applied as the View has it.
+func (r *Reconciler) stands(svc *service, s *state.Service) bool {
+	return s.Built != 0 && svc.built == s.Built && svc.linked == r.links.changed && svc.gone.IsZero() &&
+		r.now().Sub(svc.at).Abs() < standsFor
+}
+
+// applyAnew applies a service, and remembers that it stands if nothing failed.
+func (r *Reconciler) applyAnew(s *state.Service) error {
+	warned := len(r.warnings)
+	err := r.applyService(s)
+	svc := r.byVIP[vipOf(s)]
+	if svc == nil {
+		return err
+	}
+	svc.round, svc.built = r.round, 0
+	if err == nil {
+		svc.built, svc.at, svc.linked, svc.warnings = s.Built, r.now(), r.links.changed, slices.Clone(r.warnings[warned:])
+	}
+	return err
 }
 
 // applyService is the order in which a service is made or changed. What fails ends it, so that
@@ -160,8 +200,12 @@ func (r *Reconciler) publish(svc *service) error {
 
 // removeServices takes back the services that are not wanted: first nobody finds them, then their
 // tables are empty, then their nodes are marked.
-func (r *Reconciler) removeServices(wanted map[maps.VIP]bool) error {
+func (r *Reconciler) removeServices(v *state.View) error {
 	var errs []error
+	var wanted map[maps.VIP]bool
+	if len(r.stray) > 0 {
+		wanted = wantedVIPs(v)
+	}
 	for len(r.stray) > 0 {
 		vip := r.stray[0]
 		if wanted[vip] { // publishing it puts it right
@@ -176,7 +220,7 @@ func (r *Reconciler) removeServices(wanted map[maps.VIP]bool) error {
 		r.stray = r.stray[1:]
 	}
 	for _, svc := range r.services {
-		if wanted[svc.vip] && r.byVIP[svc.vip] == svc {
+		if svc.wanted == r.round {
 			continue
 		}
 		if err := r.removeService(svc); err != nil {
@@ -200,7 +244,7 @@ func (r *Reconciler) removeService(svc *service) error {
 		}
 	}
 	if svc.gone.IsZero() {
-		svc.gone = r.now()
+		svc.gone, r.leaving = r.now(), true
 	}
 	return nil
 }

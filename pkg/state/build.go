@@ -2,36 +2,73 @@ package state
 
 import (
 	"net/netip"
-	"slices"
+	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/schedule"
 )
 
-// build makes the View of what is held now, and remembers what the next ones need to know of it. To build again
-// changes neither.
+// piece is what Views show of a config, and what the next one needs to know of it.
+type piece struct {
+	services []Service
+	memory   memory
+	good     bool // the services are as they would be if they were made now
+}
+
+// spoil makes the services of a config be made anew for the next View.
+func (s *State) spoil(key lb.ConfigKey) {
+	if p := s.pieces[key]; p != nil {
+		p.good = false
+	}
+}
+
+// build puts together the View of what is held now, and makes anew of it what is no longer good. It remembers what
+// the next ones need to know. To build again changes neither.
 func (s *State) build() *View {
-	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops, Announced: s.announced}
-	next := newMemory()
+	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops, Hopped: s.hopped, Announced: s.announced}
+	v.Services = make([]Service, 0, 2*len(s.pieces))
+	s.wake = time.Time{}
 	for i := range s.balancers {
 		b := &s.balancers[i]
 		for j := range b.Configs {
-			for _, vip := range []netip.Addr{b.IPv4, b.IPv6} {
-				if vip.IsValid() {
-					v.Services = append(v.Services, s.service(&next, b, &b.Configs[j], vip))
-				}
+			p := s.piece(b, &b.Configs[j])
+			v.Services = append(v.Services, p.services...)
+			if w := p.memory.wake; !w.IsZero() && (s.wake.IsZero() || w.Before(s.wake)) {
+				s.wake = w
 			}
 		}
 	}
-	s.memory = next
 	if s.started {
 		s.served = nil
 	}
 	return v
 }
 
+// piece gives what a View shows of a config.
+func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
+	key := c.Key(b.Label)
+	p := s.pieces[key]
+	if p == nil {
+		p = &piece{memory: newMemory()}
+		s.pieces[key] = p
+	}
+	if due := p.memory.wake; p.good && (due.IsZero() || s.at.Before(due)) {
+		return p
+	}
+	next := newMemory()
+	p.services = make([]Service, 0, 2)
+	for _, vip := range b.VIPs() {
+		s.built++
+		svc := s.service(&p.memory, &next, b, c, vip)
+		svc.Built = s.built
+		p.services = append(p.services, svc)
+	}
+	p.memory, p.good = next, true
+	return p
+}
+
 // service makes one service: the config's nodes of the VIP's family, and who of them takes new flows.
-func (s *State) service(next *memory, b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
+func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
 	svc := Service{
 		Config:      c.Key(b.Label),
 		VIP:         vip,
@@ -65,11 +102,11 @@ func (s *State) service(next *memory, b *lb.Balancer, c *lb.Config, vip netip.Ad
 			Health:   node.Health,
 			Override: node.Override,
 			Check:    c.Check.Type,
-			Ramp:     s.ramp(next, &node, c),
+			Ramp:     s.ramp(was, next, &node, c),
 		})
 	}
 	rules := schedule.Rules{OnNoBackend: c.OnNoBackend, MinEligible: c.MinEligible, FailbackDelay: c.FailbackDelay}
-	d := schedule.Decide(candidates, rules, s.turn(&svc), s.at)
+	d := schedule.Decide(candidates, rules, s.turn(was, &svc), s.at)
 	next.remember(&svc, d.Turn, c.FailbackDelay)
 	svc.Tier = d.Tier
 	for i := range svc.Nodes {
@@ -115,21 +152,4 @@ func (s *State) Health(balancer string, c *lb.Config, n *lb.Node) lb.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.node(c.Key(balancer), c, n).Shown
-}
-
-// Addresses returns the addresses of all nodes, sorted, each once: what next hops are needed for.
-// Nodes that take no new flows are among them, because their flows go on.
-func (s *State) Addresses() []netip.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []netip.Addr
-	for i := range s.balancers {
-		for j := range s.balancers[i].Configs {
-			for _, n := range s.balancers[i].Configs[j].Nodes {
-				out = append(out, n.Address.Addr())
-			}
-		}
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
 }

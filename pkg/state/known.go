@@ -2,7 +2,7 @@ package state
 
 import (
 	"iter"
-	"time"
+	"maps"
 
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
@@ -35,27 +35,39 @@ func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, lb.Check] {
 	}
 }
 
-// forget drops what is known of nodes whose checks start with a new desired state: a node that
-// leaves mode reject is Unknown until its next check, and so is one that was away. With the first
-// desired state, what was known before the restart holds.
-func (s *State) forget(next []lb.Balancer) {
-	if !s.started {
-		return
+// probes are the checks of the nodes of a config that are checked, as they are made.
+func probes(key lb.ConfigKey, c *lb.Config) map[lb.NodeKey]lb.Check {
+	out := map[lb.NodeKey]lb.Check{}
+	if c == nil {
+		return out
 	}
-	before := map[lb.NodeKey]bool{}
-	for key := range checked(s.balancers) {
-		before[key] = true
-	}
-	since, now := map[lb.NodeKey]time.Time{}, s.now()
-	for key := range checked(next) {
-		switch at, ok := s.since[key]; {
-		case !before[key]:
-			since[key] = now
-		case ok:
-			since[key] = at
+	for k := range c.Nodes {
+		if n := &c.Nodes[k]; isChecked(c, n) {
+			out[lb.NodeKey{Config: key, Address: n.Address}] = c.Probe()
 		}
 	}
-	s.since = since
+	return out
+}
+
+// followChecks drops what is known of nodes whose checks start with a new desired state: a node that
+// leaves mode reject is Unknown until its next check, and so is one that was away. With the first
+// desired state, what was known before the restart holds.
+func (s *State) followChecks(c change) {
+	was, is := probes(c.key, c.was), probes(c.key, c.is)
+	if !maps.Equal(was, is) {
+		s.targeted++
+	}
+	now := s.now()
+	for key := range is {
+		if _, before := was[key]; !before && s.started {
+			s.since[key] = now
+		}
+	}
+	for key := range was {
+		if _, still := is[key]; !still {
+			delete(s.since, key)
+		}
+	}
 }
 
 // found returns what is known of a checked node: the check's result, else what was known before a
@@ -78,6 +90,13 @@ func (s *State) initial(key lb.NodeKey) (Known, bool) {
 	}
 	k, ok := s.known[key]
 	return k, ok
+}
+
+// Targeted counts the changes of what Targets returns.
+func (s *State) Targeted() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.targeted
 }
 
 // Targets returns the nodes to check: those not in mode reject of configs that ask for checks.

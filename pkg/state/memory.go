@@ -7,7 +7,7 @@ import (
 	"github.com/headgate/headgate/pkg/schedule"
 )
 
-// memory is what Views depend on beside the inputs of their moment: who has recovered, and whose turn it is. It
+// memory is what the Views of a config depend on beside the inputs of their moment: who has recovered, and whose turn it is. It
 // changes with time alone, too, at wake.
 type memory struct {
 	down      map[lb.NodeKey]bool      // nodes that were DOWN and have not been good since
@@ -35,14 +35,14 @@ func (m *memory) wakeAt(t time.Time) {
 
 // ramp says how many percent of its weight a node has that has recovered; 0: it did not, or long ago. A node that
 // is only new has recovered from nothing, and what was good before a restart starts with all of its weight.
-func (s *State) ramp(next *memory, n *Node, c *lb.Config) int {
+func (s *State) ramp(was, next *memory, n *Node, c *lb.Config) int {
 	good := n.Effective == lb.Up || n.Effective == lb.Unknown && c.Check.Type == lb.CheckNone
-	if n.Shown == lb.Down || !good && s.memory.down[n.Key] {
+	if n.Shown == lb.Down || !good && was.down[n.Key] {
 		next.down[n.Key] = true
 		return 0
 	}
-	since := s.memory.recovered[n.Key]
-	if s.memory.down[n.Key] {
+	since := was.recovered[n.Key]
+	if was.down[n.Key] {
 		since = s.at
 	}
 	if since.IsZero() {
@@ -57,8 +57,8 @@ func (s *State) ramp(next *memory, n *Node, c *lb.Config) int {
 }
 
 // turn is whose it was in a service.
-func (s *State) turn(svc *Service) schedule.Turn {
-	if turn, known := s.memory.turns[svc.turnKey()]; known {
+func (s *State) turn(was *memory, svc *Service) schedule.Turn {
+	if turn, known := was.turns[svc.turnKey()]; known {
 		return turn
 	}
 	for i := range svc.Nodes {
@@ -94,14 +94,14 @@ func (s *State) RememberServing(nodes map[lb.NodeKey]bool) {
 func (s *State) Wake() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.memory.wake
+	return s.wake
 }
 
 // Advance starts a new generation if time alone has changed the View.
 func (s *State) Advance() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if wake := s.memory.wake; !wake.IsZero() && !s.now().Before(wake) {
+	if wake := s.wake; !wake.IsZero() && !s.now().Before(wake) {
 		s.bump()
 	}
 }

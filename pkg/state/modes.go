@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -12,26 +13,23 @@ type modeSet struct {
 	since time.Time
 }
 
-// followModes notes when the modes of a new desired state were set: now, unless a node had its mode
+// followModes notes when the modes of the nodes of a config were set: now, unless a node had its mode
 // before, also before a restart.
-func (s *State) followModes(next []lb.Balancer) {
-	modes, now := map[lb.NodeKey]modeSet{}, s.now()
-	for i := range next {
-		b := &next[i]
-		for j := range b.Configs {
-			c := &b.Configs[j]
-			for k := range c.Nodes {
-				n := &c.Nodes[k]
-				key := lb.NodeKey{Config: c.Key(b.Label), Address: n.Address}
-				set := modeSet{n.Mode, now}
-				if was, ok := s.lastMode(key); ok && was.mode == n.Mode {
-					set = was
-				}
-				modes[key] = set
-			}
+func (s *State) followModes(config lb.ConfigKey, was, is []lb.Node) {
+	modes, now := make(map[lb.NodeKey]modeSet, len(is)), s.now()
+	for k := range is {
+		n := &is[k]
+		key := lb.NodeKey{Config: config, Address: n.Address}
+		set := modeSet{n.Mode, now}
+		if was, ok := s.lastMode(key); ok && was.mode == n.Mode {
+			set = was
 		}
+		modes[key] = set
 	}
-	s.modes = modes
+	for k := range was {
+		delete(s.modes, lb.NodeKey{Config: config, Address: was[k].Address})
+	}
+	maps.Copy(s.modes, modes)
 }
 
 // lastMode is the mode that a node had until now.

@@ -26,14 +26,18 @@ type State struct {
 	known      map[lb.NodeKey]Known
 	since      map[lb.NodeKey]time.Time // results from before do not count
 	modes      map[lb.NodeKey]modeSet
+	targeted   uint64 // counts the changes of what is to be checked
+	addresses  addresses
 	health     map[lb.NodeKey]health.Result
 	hops       map[netip.Addr]netdev.NextHop
 	announced  []Announcement
-	at         time.Time           // of the generation: a View is as it was then, whenever it is made
-	memory     memory              // of the Views before
-	served     map[lb.NodeKey]bool // what RememberServing took, until the first View with a desired state
-	view       *View               // nil: to be made anew
-	touched    bool                // the view is good but for what checks said in passing
+	hopped     uint64                  // counts the changes of hops
+	at         time.Time               // of the generation: a View is as it was then, whenever it is made
+	pieces     map[lb.ConfigKey]*piece // of the configs
+	built      uint64                  // services so far
+	wake       time.Time               // when the View changes by itself; zero: it does not
+	served     map[lb.NodeKey]bool     // what RememberServing took, until the first View with a desired state
+	view       *View                   // nil: to be put together anew
 }
 
 // Known is what the maps still knew of a node from before a restart.
@@ -49,7 +53,10 @@ func New(now func() time.Time) *State {
 	if now == nil {
 		now = time.Now
 	}
-	return &State{now: now, changed: make(chan struct{}, 1), since: map[lb.NodeKey]time.Time{}, memory: newMemory()}
+	return &State{
+		now: now, changed: make(chan struct{}, 1), since: map[lb.NodeKey]time.Time{}, modes: map[lb.NodeKey]modeSet{},
+		pieces: map[lb.ConfigKey]*piece{},
+	}
 }
 
 // Remember takes what was known before a restart. It counts only when it is called before the
@@ -63,16 +70,23 @@ func (s *State) Remember(known map[lb.NodeKey]Known) {
 	}
 }
 
-// SetDesired replaces the desired state and returns the generation that contains it. The slice
-// must not be changed afterwards.
+// SetDesired replaces the desired state and returns the generation that contains it. The slice must not be
+// changed afterwards. What shares its memory with the state before is taken to be the same.
 func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.started && revision == s.revision && lb.Equal(balancers, s.balancers) {
+	changes := changesOf(s.balancers, balancers)
+	if s.started && revision == s.revision && len(changes) == 0 && sameOrder(s.balancers, balancers) {
 		return s.generation
 	}
-	s.forget(balancers)
-	s.followModes(balancers)
+	for _, c := range changes {
+		s.follow(c)
+		if c.is == nil {
+			delete(s.pieces, c.key)
+		}
+		s.spoil(c.key)
+	}
+	s.addresses.settle()
 	s.started, s.revision, s.balancers = true, revision, balancers
 	s.bump()
 	return s.generation
@@ -82,29 +96,62 @@ func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 func (s *State) SetHealth(results map[lb.NodeKey]health.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	same := true
+	news := false
 	for key, c := range checked(s.balancers) {
-		if s.found(s.health, key, c).Health != s.found(results, key, c).Health {
-			same = false
-			break
+		was, is := s.found(s.health, key, c), s.found(results, key, c)
+		if was.Health == is.Health && was.Reason == is.Reason {
+			continue
 		}
+		news = news || was.Health != is.Health
+		s.spoil(key.Config)
+		s.view = nil
 	}
 	s.health = results
-	if same {
-		s.touched = true
-		return
+	if news {
+		s.bump()
 	}
-	s.bump()
+}
+
+// Touch makes the next View say when each check was made last, and what has become of what was known before
+// a restart. Nothing else takes notice of the time.
+func (s *State) Touch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pieces {
+		p.good = false
+	}
+	s.view = nil
 }
 
 // SetHops replaces the known next hops. The map must not be changed afterwards.
 func (s *State) SetHops(hops map[netip.Addr]netdev.NextHop) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if maps.Equal(hops, s.hops) {
+	moved := map[netip.Addr]bool{}
+	for a, h := range hops {
+		if was, ok := s.hops[a]; !ok || was != h {
+			moved[a] = true
+		}
+	}
+	for a := range s.hops {
+		if _, ok := hops[a]; !ok {
+			moved[a] = true
+		}
+	}
+	if len(moved) == 0 {
 		return
 	}
+	for i := range s.balancers {
+		b := &s.balancers[i]
+		for j := range b.Configs {
+			c := &b.Configs[j]
+			if slices.ContainsFunc(c.Nodes, func(n lb.Node) bool { return moved[n.Address.Addr()] }) {
+				s.spoil(c.Key(b.Label))
+			}
+		}
+	}
 	s.hops = hops
+	s.hopped++
 	s.bump()
 }
 
@@ -133,8 +180,8 @@ func (s *State) Generation() uint64 {
 func (s *State) View() *View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.view == nil || s.touched {
-		s.view, s.touched = s.build(), false
+	if s.view == nil {
+		s.view = s.build()
 	}
 	return s.view
 }
@@ -143,7 +190,7 @@ func (s *State) View() *View {
 func (s *State) bump() {
 	s.generation++
 	s.at = s.now()
-	s.view, s.touched = nil, false
+	s.view = nil
 	select {
 	case s.changed <- struct{}{}:
 	default:

@@ -165,6 +165,7 @@ func TestTimesOfChecksPassWithoutAGeneration(t *testing.T) {
 	f.checked(nodeA, lb.Up)
 	before := f.View()
 	f.checked(nodeA, lb.Up)
+	f.Touch()
 	if n := f.node(nodeA); !n.CheckedAt.Equal(f.now) {
 		t.Errorf("checked at %s, want %s", n.CheckedAt, f.now)
 	}

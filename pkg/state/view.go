@@ -23,7 +23,8 @@ type View struct {
 	Announced []Announcement
 	// Hops are all next hops known, also of addresses that no node has any more: flows of a
 	// removed node still need the way to it.
-	Hops map[netip.Addr]netdev.NextHop
+	Hops   map[netip.Addr]netdev.NextHop
+	Hopped uint64 // counts the changes of Hops
 }
 
 // Announcement is a VIP that is announced by an interface. It comes from outside: who follows the interfaces knows.
@@ -35,6 +36,9 @@ type Announcement struct {
 
 // Service is one port and protocol of one VIP. A config of a balancer with both families makes two.
 type Service struct {
+	// Built is another number whenever anything of the service may be another than before.
+	Built uint64
+
 	Config      lb.ConfigKey
 	VIP         netip.Addr
 	Port        uint16

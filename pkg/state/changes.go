@@ -1,0 +1,97 @@
+package state
+
+import (
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// change is a config that is not what it was; nil: it was, or is, not there.
+type change struct {
+	key     lb.ConfigKey
+	was, is *lb.Config
+}
+
+// changesOf finds what differs between two desired states. What shares its memory is the same, so that the cost
+// is that of the changes and not that of the whole.
+func changesOf(was, is []lb.Balancer) (changes []change) {
+	pair(was, is, func(b *lb.Balancer) string { return b.Label }, func(label string, from, to *lb.Balancer) {
+		if from != nil && to != nil && sameMemory(from, to) {
+			return
+		}
+		none := &lb.Balancer{}
+		if from == nil {
+			from = none
+		}
+		if to == nil {
+			to = none
+		}
+		moved := !from.EqualButConfigs(*to)
+		pair(from.Configs, to.Configs, func(c *lb.Config) lb.ConfigKey { return c.Key(label) }, func(key lb.ConfigKey, a, b *lb.Config) {
+			if a == nil || b == nil || moved || !a.Equal(*b) {
+				changes = append(changes, change{key, a, b})
+			}
+		})
+	})
+	return changes
+}
+
+// sameMemory says that two balancers of the same label surely declare the same.
+func sameMemory(a, b *lb.Balancer) bool {
+	return a.EqualButConfigs(*b) && len(a.Configs) == len(b.Configs) &&
+		(len(a.Configs) == 0 || &a.Configs[0] == &b.Configs[0])
+}
+
+// sameOrder says that two lists have the same balancers in the same order.
+func sameOrder(a, b []lb.Balancer) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Label != b[i].Label {
+			return false
+		}
+	}
+	return true
+}
+
+// pair hands out each key of both lists once, with what is there under it; nil: nothing is. Mostly all stay where
+// they were, which costs no search.
+func pair[T any, K comparable](was, is []T, key func(*T) K, each func(k K, was, is *T)) {
+	var rest map[K]*T // of was, what was not met where it stood
+	for i := range was {
+		if i < len(is) && key(&was[i]) == key(&is[i]) {
+			continue
+		}
+		if rest == nil {
+			rest = map[K]*T{}
+		}
+		rest[key(&was[i])] = &was[i]
+	}
+	for i := range is {
+		k := key(&is[i])
+		if i < len(was) && key(&was[i]) == k {
+			each(k, &was[i], &is[i])
+			continue
+		}
+		each(k, rest[k], &is[i])
+		delete(rest, k)
+	}
+	for k, t := range rest {
+		each(k, t, nil)
+	}
+}
+
+// follow keeps what is known of the nodes of a config in step with a change of it.
+func (s *State) follow(c change) {
+	was, is := nodesOf(c.was), nodesOf(c.is)
+	s.followChecks(c)
+	s.followModes(c.key, was, is)
+	s.addresses.count(is, 1)
+	s.addresses.count(was, -1)
+}
+
+func nodesOf(c *lb.Config) []lb.Node {
+	if c == nil {
+		return nil
+	}
+	return c.Nodes
+}
