@@ -75,10 +75,8 @@ func (d *Datapath) load() (err error) {
 	if d.takenOver {
 		d.compareSizes()
 	}
-	return eachMap(&d.maps, func(name string, field **ebpf.Map) error {
-		*field = d.coll.Maps[name]
-		return nil
-	})
+	d.maps = *MapsOf(d.coll)
+	return nil
 }
 
 // compareSizes warns when the pinned tables are not as large as the configuration asks.

@@ -107,6 +107,14 @@ func takeOver(dir string) (*ebpf.Collection, error) {
 
 // load sets the constants and loads the program onto new maps, or onto those given.
 func load(spec *ebpf.CollectionSpec, meta Meta, replace map[string]*ebpf.Map) (*ebpf.Collection, error) {
+	if err := setConstants(spec, meta); err != nil {
+		return nil, err
+	}
+	return loadOnto(spec, replace)
+}
+
+// setConstants sets those that go with the tables.
+func setConstants(spec *ebpf.CollectionSpec, meta Meta) error {
 	constants := map[string]any{
 		"hz":          meta.Hz,
 		"secret0":     meta.Secret[0],
@@ -117,9 +125,14 @@ func load(spec *ebpf.CollectionSpec, meta Meta, replace map[string]*ebpf.Map) (*
 	}
 	for name, value := range constants {
 		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, fmt.Errorf("set constant %s: %w", name, err)
+			return fmt.Errorf("set constant %s: %w", name, err)
 		}
 	}
+	return nil
+}
+
+// loadOnto loads the program onto new maps, or onto those given.
+func loadOnto(spec *ebpf.CollectionSpec, replace map[string]*ebpf.Map) (*ebpf.Collection, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, explain(fmt.Errorf("lift the limit of locked memory: %w", err))
 	}

@@ -114,6 +114,7 @@ type world struct {
 	seen     map[string]int // packets by reason
 	services []dptest.Service
 	nodes    []dptest.Node
+	trial    *trial // of every packet before it is sent; nil: none
 }
 
 var (
@@ -342,6 +343,7 @@ func (w *world) runSegment(t dptest.Tuple, tcp *packet.TCP) bool {
 
 // runPacket runs a frame through both.
 func (w *world) runPacket(frame []byte, ifindex int) bool {
+	told := w.trial.tellOf(w, frame, ifindex)
 	before := w.bed.Reasons()
 	verdict, out := w.bed.Run(ifindex, frame, false)
 	reason := w.bed.Reasons().Moved(before)
@@ -355,6 +357,7 @@ func (w *world) runPacket(frame []byte, ifindex int) bool {
 	for _, fault := range dptest.Judge(verdict, reason, frame, out) {
 		w.t.Error(fault)
 	}
+	w.trial.compare(w, told, verdict, reason, out)
 	if verdict != want.Verdict || reason != want.Reason {
 		w.t.Errorf("%s %s, want %s %s", verdict, reason, want.Verdict, want.Reason)
 	}

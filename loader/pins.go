@@ -65,6 +65,16 @@ func eachMap(m *Maps, f func(name string, field **ebpf.Map) error) error {
 	return nil
 }
 
+// MapsOf gives the maps of a collection that are pinned when it is; they stay the collection's.
+func MapsOf(coll *ebpf.Collection) *Maps {
+	m := &Maps{}
+	eachMap(m, func(name string, field **ebpf.Map) error {
+		*field = coll.Maps[name]
+		return nil
+	})
+	return m
+}
+
 // pinMaps pins all maps of a collection, whole or not at all.
 func pinMaps(dir string, maps map[string]*ebpf.Map) error {
 	aside := filepath.Join(dir, mapsAside)

@@ -15,6 +15,9 @@ import (
 // real time passes as good as not, and Age alone makes a difference.
 const HZ = 25000
 
+// secret keys the hash of every Bed.
+var secret = [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb}
+
 // Sizes of a Bed's tables; ids and indices are below these.
 const (
 	MaxNodes    = 32
@@ -97,7 +100,7 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	}
 	constants := map[string]any{
 		"hz": uint32(HZ), "flows4_mask": b.options.Buckets4 - 1, "flows6_mask": b.options.Buckets6 - 1,
-		"secret0": uint64(0x9e3779b97f4a7c15), "secret1": uint64(0xbf58476d1ce4e5b9), "secret2": uint64(0x94d049bb133111eb),
+		"secret0": secret[0], "secret1": secret[1], "secret2": secret[2],
 	}
 	if b.options.RefuseRate != 0 {
 		constants["refuse_rate"] = b.options.RefuseRate

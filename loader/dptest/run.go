@@ -98,6 +98,9 @@ func (b *Bed) refill(tokens uint64) {
 	must(b.coll.Maps["refusals"].Update(uint32(0), values, ebpf.UpdateAny))
 }
 
+// Jiffies is what time the program takes it to be, in ticks of the kernel's own clock.
+func (b *Bed) Jiffies() uint64 { return b.jiffies() }
+
 // jiffies asks the kernel what time the program takes it to be.
 func (b *Bed) jiffies() uint64 {
 	return binary.NativeEndian.Uint64(b.sweep(make([]byte, 24))[16:])

@@ -3,6 +3,8 @@ package maps
 import (
 	"fmt"
 	"sync/atomic"
+
+	"github.com/headgate/headgate/loader"
 )
 
 // faultsMost is how many faults Check names; a broken table would name millions.
@@ -141,7 +143,7 @@ func (c *checker) place(where string, t buckets, h *half) {
 	if tag := tagOf(hash); tag != h.tag {
 		c.fault("%s: tag %#x, but the key of %s has %#x", where, h.tag, describe(h), tag)
 	}
-	first, second := candidates(hash, t.len())
+	first, second := loader.Buckets(hash, t.len())
 	bucket, spilled := h.ref/bucketSlots, h.flags&halfSpilled != 0
 	switch {
 	case bucket != first && bucket != second:

@@ -68,7 +68,7 @@ func (f *Fake) EndFlows(node uint32) {
 
 // freeSlot finds a place for a key, other than the one before taken.
 func (f *Fake) freeSlot(t buckets, key tuple, proto uint8, taken uint32) (uint32, error) {
-	first, second := candidates(hashTuple(&f.meta, key, proto), t.len())
+	first, second := loader.Buckets(hashTuple(&f.meta, key, proto), t.len())
 	for _, bucket := range []uint32{first, second} {
 		for slot := range uint32(bucketSlots) {
 			ref := bucket*bucketSlots + slot
@@ -89,7 +89,7 @@ func (f *Fake) half(ref uint32, key tuple) *loader.Half {
 
 // countSpilled counts a half that does not lie in its first bucket there.
 func (f *Fake) countSpilled(t buckets, h *half, change int32) (spilled bool) {
-	first, _ := candidates(hashTuple(&f.meta, h.key, h.proto), t.len())
+	first, _ := loader.Buckets(hashTuple(&f.meta, h.key, h.proto), t.len())
 	if first == h.ref/bucketSlots {
 		return false
 	}

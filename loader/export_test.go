@@ -1,0 +1,10 @@
+package loader
+
+// RehearsalMaps names the maps that a rehearsal has a place for.
+func RehearsalMaps() map[string]bool {
+	known := map[string]bool{}
+	for name := range rehearsalMaps {
+		known[name] = true
+	}
+	return known
+}
