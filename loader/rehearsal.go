@@ -33,7 +33,7 @@ const (
 
 var rehearsalMaps = map[string]int{
 	"vips": shared, "services": shared, "services_info": shared, "slots": shared, "nodes": shared, "nodes_info": shared,
-	"snats": shared, "ours": shared, "links": shared, "tx_ports": shared, "meta": shared,
+	"snats": shared, "ours": shared, "links": shared, "tx_ports": shared, "meta": shared, "announced": shared,
 	"nodes_live": copied, "services_live": copied, "refusals": copied,
 	"flows4": ofPacket, "flows6": ofPacket, "sticks": ofPacket, "throttles": ofPacket,
 	"nodes_stats": empty, "reasons": empty, "creations": empty,

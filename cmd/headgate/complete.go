@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"strings"
 	"time"
 
@@ -24,19 +25,30 @@ var valueSources = map[string]source{
 	"bpffs":          files,
 	"client":         anything,
 	"config":         configNames,
+	"dst":            anything,
 	"file":           files,
+	"flags":          words(flagWords...),
+	"fragment":       words("first", "later"),
+	"hex":            anything,
+	"interface":      interfaceNames,
 	"kind":           words(events.Kinds...),
 	"limit":          anything,
 	"node":           nodeNames,
+	"number":         anything,
 	"output":         words(asTable, asJSON, asYAML),
+	"payload":        anything,
+	"pcap":           files,
+	"proto":          words("tcp", "udp", "icmp"),
 	"run config":     files,
 	"run log-format": words("text", "json"),
 	"run log-level":  words("debug", "info", "warn", "error"),
 	"socket":         files,
-	"state":          words(api.FlowStates...),
 	"sort":           words(api.FlowSorts...),
+	"src":            anything,
+	"state":          words(api.FlowStates...),
 	"state-dir":      files,
 	"timeout":        anything,
+	"ttl":            anything,
 }
 
 // argumentSources are for the argument of a command.
@@ -96,6 +108,18 @@ func settingSource(path []string, flag string) source {
 		}
 	}
 	return nil
+}
+
+// interfaceNames are those of this host.
+func interfaceNames(*typed) (names []candidate) {
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil // nobody to tell
+	}
+	for _, l := range links {
+		names = append(names, candidate{text: l.Name})
+	}
+	return names
 }
 
 // anything is where nobody can know.

@@ -25,6 +25,8 @@ type fakeDaemon struct {
 	flows    []api.Flow
 	counts   []api.FlowCount
 	maps     []api.Map
+	question api.Question
+	story    api.Story
 	applied  api.ApplyResult
 	asked    api.FlowQuery
 	sticks   []api.Stick
@@ -145,8 +147,13 @@ func (f *fakeDaemon) Events(_ context.Context, q api.EventQuery) iter.Seq2[event
 
 func (f *fakeDaemon) Export(context.Context) ([]byte, error)    { return []byte("balancers: []\n"), nil }
 func (f *fakeDaemon) WaitApplied(context.Context, uint64) error { return nil }
-func (f *fakeDaemon) Place() api.Place                          { return api.Place{BPFFS: "/none"} }
-func (f *fakeDaemon) Generations() api.Generations              { return api.Generations{Desired: 8, Applied: 8} }
+func (f *fakeDaemon) Explain(_ context.Context, q api.Question) (api.Story, error) {
+	f.question = q
+	return f.story, nil
+}
+
+func (f *fakeDaemon) Place() api.Place             { return api.Place{BPFFS: "/none"} }
+func (f *fakeDaemon) Generations() api.Generations { return api.Generations{Desired: 8, Applied: 8} }
 
 // outcome is what a command did.
 type outcome struct {

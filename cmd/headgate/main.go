@@ -135,6 +135,7 @@ func newApp(e env) *cli.App {
 			stickyCommand(e),
 			healthCommand(e),
 			eventsCommand(e),
+			explainCommand(e),
 			mapsCommand(e),
 			detachCommand(e),
 			completionCommand(e),

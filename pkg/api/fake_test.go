@@ -28,6 +28,7 @@ type fakeBackend struct {
 	request     ApplyRequest
 	query       FlowQuery
 	stuck       StickQuery
+	question    Question
 	flows       []Flow
 	failAt      int // Flows fails after so many; 0: never
 	err         error
@@ -156,6 +157,13 @@ func (f *fakeBackend) WaitApplied(ctx context.Context, generation uint64) error 
 	defer f.mu.Unlock()
 	f.gens.Applied = f.gens.Desired
 	return nil
+}
+
+func (f *fakeBackend) Explain(_ context.Context, q Question) (Story, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.question = q
+	return Story{Verdict: "tx", Steps: []Sentence{{"verdict", "sent"}}}, f.err
 }
 
 func (f *fakeBackend) Place() Place { return Place{BPFFS: "/sys/fs/bpf/x", MapID: 7} }

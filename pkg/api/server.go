@@ -49,6 +49,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		"/flows":             {"GET": s.flows},
 		"/flows/count":       {"GET": s.countFlows},
 		"/sticky":            {"GET": s.sticks, "DELETE": s.removeSticks},
+		"/explain":           {"POST": s.explain},
 		"/events":            {"GET": s.events},
 		"/place":             {"GET": s.place},
 		"/health":            {"GET": s.health},

@@ -24,6 +24,8 @@ type Look interface {
 	Flows(ctx context.Context, q FlowQuery) iter.Seq2[Flow, error]
 	// CountFlows counts the live flows that match, by node and state.
 	CountFlows(ctx context.Context, q FlowQuery) ([]FlowCount, error)
+	// Explain tries a packet out in the data path, without a trace, and tells what becomes of it and why.
+	Explain(ctx context.Context, q Question) (Story, error)
 	// Maps lists the pinned maps.
 	Maps(ctx context.Context) ([]Map, error)
 	// DumpMap yields the entries in use of one map, decoded.

@@ -66,6 +66,7 @@ type daemon struct {
 	datapath *loader.Datapath
 	tables   *maps.Kernel
 	reader   *maps.Reader
+	stage    *stage
 	warnings []string // of the data path, from its start
 	store    desiredStore
 	says     *chronicle
@@ -174,6 +175,8 @@ func (d *daemon) openDatapath(context.Context) (err error) {
 	}
 	d.closeLater(d.tables.Close)
 	d.reader = d.tables.Reader()
+	d.stage = &stage{maps: d.datapath.Maps()}
+	d.closeLater(d.stage.close)
 	return nil
 }
 

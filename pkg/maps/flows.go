@@ -8,14 +8,14 @@ import (
 )
 
 // families are the flow tables that a filter asks for.
-func (m *memory) families(family int) []buckets {
+func (m *memory) families(family int) []flowTable {
 	switch family {
 	case 4:
-		return []buckets{family4(m.flows4)}
+		return []flowTable{family4(m.flows4)}
 	case 6:
-		return []buckets{family6(m.flows6)}
+		return []flowTable{family6(m.flows6)}
 	}
-	return []buckets{family4(m.flows4), family6(m.flows6)}
+	return []flowTable{family4(m.flows4), family6(m.flows6)}
 }
 
 // Flows yields the flows that match, in no order. Packets go on meanwhile: a flow that comes or
@@ -34,7 +34,7 @@ func (r *Reader) Flows(q FlowFilter) iter.Seq[Flow] {
 // batches are used again: a million flows would leave some hundred megabytes behind.
 var batches = sync.Pool{New: func() any { return new([]Flow) }}
 
-func (r *Reader) flowsOf(t buckets, q *FlowFilter, now uint32, yield func(Flow) bool) bool {
+func (r *Reader) flowsOf(t flowTable, q *FlowFilter, now uint32, yield func(Flow) bool) bool {
 	s := t.shape()
 	raw := q.raw(&s)
 	if raw.nothing {

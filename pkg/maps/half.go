@@ -33,7 +33,12 @@ type buckets interface {
 	read(bucket, slot uint32) half
 	// word is where the ports, the protocol, the flags and the version of a slot lie.
 	word(bucket, slot uint32) *loader.FlowWord
-	// shape is the same for a scan of all of them.
+}
+
+// flowTable is buckets that lie one after another, all that there are.
+type flowTable interface {
+	buckets
+	// shape is how they lie, for a scan of all of them.
 	shape() shape
 }
 

@@ -68,7 +68,7 @@ func (r *Reader) FlowsBy(q FlowFilter, order FlowOrder, limit int) iter.Seq[Flow
 	}
 }
 
-func (r *Reader) rank(t buckets, family uint8, q *FlowFilter, order FlowOrder, now uint32) (all []ranked) {
+func (r *Reader) rank(t flowTable, family uint8, q *FlowFilter, order FlowOrder, now uint32) (all []ranked) {
 	s := t.shape()
 	raw := q.raw(&s)
 	if raw.nothing {

@@ -1,0 +1,45 @@
+package daemon
+
+// reasonTexts say why a packet meets its fate, for people.
+var reasonTexts = map[string]string{
+	"not_ip":             "it is neither IPv4 nor IPv6",
+	"vlan":               "it has a VLAN tag, and such frames are the kernel's",
+	"truncated":          "one of its headers is cut short or contradicts itself",
+	"not_ours":           "its destination is neither a VIP nor an address that NAT sends from",
+	"not_tcp_udp":        "it is neither TCP nor UDP, nor anything else that is balanced",
+	"fragment":           "it is a fragment",
+	"no_config":          "it belongs to no flow, and no config serves its destination",
+	"ttl_expired":        "its TTL ends here: the kernel answers that it does",
+	"icmp_unknown":       "it is an ICMP message about no flow of ours",
+	"hop_unresolved":     "the way to its next hop is not known: the kernel may forward it, and looks for the way",
+	"left_to_fragment":   "it is larger than the MTU of its way out: the kernel may send it in fragments",
+	"new_flow":           "it is the first packet of a flow",
+	"forwarded":          "it belongs to a flow",
+	"replied":            "it is a node's answer in a flow",
+	"reset_client":       "its flow is over, and only the node still speaks: the client gets an RST",
+	"icmp_translated":    "it is an ICMP error about a flow, and goes to whom it concerns",
+	"echo_answered":      "it is a ping to a VIP",
+	"neighbour_answered": "it asks for the MAC of a VIP that is announced here",
+	"no_backend":         "no node takes new flows",
+	"nodes_full":         "every node that takes new flows has max_conns of them",
+	"flow_unknown":       "it is a TCP segment without SYN, and belongs to no flow",
+	"node_down":          "its node is DOWN, and on_down is reset",
+	"table_full":         "the flow table has no room where the flow belongs, and nothing there may leave",
+	"no_port":            "no source port towards the node is free",
+	"deadline":           "its flow is over: the deadline of drain, reject or removal has passed",
+	"too_big":            "it is larger than the MTU of its way out, and must not be fragmented",
+	"no_backend_dropped": "no node takes new flows, and on_no_backend is drop",
+	"refuse_limited":     "it was to be refused, but too many refusals go out already",
+	"refuse_silent":      "it was to be refused, but must not be answered: it is an RST, or went to many",
+	"table_busy":         "a part of the flow table stayed locked: the sender will repeat it",
+	"bad_service":        "the tables contradict each other: see the warnings of status, and the log",
+	"throttled":          "its client opens flows faster than its balancer allows",
+}
+
+// why says it of any reason: one that is not known here goes by its name.
+func why(reason string) string {
+	if text, known := reasonTexts[reason]; known {
+		return text
+	}
+	return reason
+}
