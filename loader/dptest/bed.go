@@ -15,20 +15,21 @@ import (
 // real time passes as good as not, and Age alone makes a difference.
 const HZ = 25000
 
-// secret keys the hash of every Bed.
+// secret keys the hash of every Bed that has no other.
 var secret = [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb}
 
 // Sizes of a Bed's tables; ids and indices are below these.
 const (
 	MaxNodes    = 32
 	MaxServices = 8
-	MaxSlots    = 64 // words of four node ids or a column, for each service
 )
 
 // Options of a Bed.
 type Options struct {
 	Buckets4, Buckets6 uint32 // of the flow tables, powers of two; 0: 4
 	RefuseRate         uint32 // refusals a second; 0: 10,000
+	Words              uint32 // of slots for each service, of four node ids or a column; 0: 64
+	Secret             uint64 // key of the flow table's hash, odd; 0: the same one always
 }
 
 // Bed is the program with tables of its own. One goroutine uses it at a time.
@@ -90,17 +91,23 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	if b.options.Buckets6 == 0 {
 		b.options.Buckets6 = 4
 	}
+	if b.options.Words == 0 {
+		b.options.Words = 64
+	}
+	if b.options.Secret == 0 {
+		b.options.Secret = secret[0]
+	}
 	for name, entries := range map[string]uint32{
 		"flows4": b.options.Buckets4, "flows6": b.options.Buckets6, "nodes": MaxNodes, "nodes_live": MaxNodes,
 		"nodes_stats": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
-		"services_info": MaxServices, "vips": 64, "slots": MaxServices * MaxSlots,
+		"services_info": MaxServices, "vips": 64, "slots": MaxServices * b.options.Words,
 		"sticks": maxClients, "throttles": maxClients,
 	} {
 		spec.Maps[name].MaxEntries = entries
 	}
 	constants := map[string]any{
 		"hz": uint32(HZ), "flows4_mask": b.options.Buckets4 - 1, "flows6_mask": b.options.Buckets6 - 1,
-		"secret0": secret[0], "secret1": secret[1], "secret2": secret[2],
+		"secret0": b.options.Secret, "secret1": secret[1], "secret2": secret[2],
 	}
 	if b.options.RefuseRate != 0 {
 		constants["refuse_rate"] = b.options.RefuseRate
@@ -117,6 +124,9 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	}
 	return nil
 }
+
+// secret is what the flow tables are hashed with.
+func (b *Bed) secret() [3]uint64 { return [3]uint64{b.options.Secret, secret[1], secret[2]} }
 
 func (b *Bed) close() {
 	b.entry.Close()

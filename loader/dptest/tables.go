@@ -173,7 +173,7 @@ func (b *Bed) SetSNAT(index uint32, addr netip.Addr) {
 
 // SetService makes a service known, or replaces its table and policy.
 func (b *Bed) SetService(s Service) {
-	first := s.ID * MaxSlots
+	first := s.ID * b.options.Words
 	for i, word := range s.words() {
 		b.update("slots", first+uint32(i), word)
 	}
