@@ -3,8 +3,6 @@ package api
 import (
 	"cmp"
 	"fmt"
-	"math"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,9 +30,9 @@ const (
 	Remove = "remove"
 )
 
-// ConfigMove is the share of the clients of a config whose next connection would be for another
-// node, or for none: half the sum of the differences of the nodes' shares, all of them taken to be
-// healthy. Established connections stay where they are.
+// ConfigMove is the share of the clients of a config whose next connection would be for another node, or
+// for none, all nodes taken to be healthy. Where the client's address chooses, those clients are counted;
+// else it is half the sum of the differences of the nodes' shares. Established connections stay where they are.
 type ConfigMove struct {
 	Config string  `json:"config"`
 	Share  float64 `json:"share"` // 0 to 1
@@ -87,7 +85,7 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 		to = &lb.Config{}
 	default:
 		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
-		if share := moved(from.Nodes, to.Nodes); share > 0 {
+		if share := moved(from, to); share > 0 {
 			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share})
 		}
 	}
@@ -145,54 +143,6 @@ func vips(b lb.Balancer) string {
 		return b.IPv6.String()
 	}
 	return b.IPv4.String() + " " + b.IPv6.String()
-}
-
-// moved is the share of new connections that change their node, the larger of both families, since
-// a client has one of them.
-func moved(from, to []lb.Node) float64 {
-	share := 0.0
-	for _, is4 := range []bool{true, false} {
-		old, now := shares(from, is4), shares(to, is4)
-		sum := 0.0
-		for addr := range old {
-			sum += math.Abs(old[addr] - now[addr])
-		}
-		for addr := range now {
-			if _, both := old[addr]; !both {
-				sum += now[addr]
-			}
-		}
-		switch {
-		case len(old) == 0: // nobody was served, and nobody moves
-		case len(now) == 0:
-			share = 1 // nobody is left to move to
-		default:
-			share = max(share, sum/2)
-		}
-	}
-	return math.Round(share*1e6) / 1e6
-}
-
-// shares says what share of new connections each node gets when all are healthy: the primaries by
-// weight, or the backups when there is no primary.
-func shares(nodes []lb.Node, is4 bool) map[netip.AddrPort]float64 {
-	tier := lb.Backup
-	for _, n := range nodes {
-		if n.Mode == lb.Accept && n.Address.Addr().Is4() == is4 {
-			tier = lb.Accept
-		}
-	}
-	out, sum := map[netip.AddrPort]float64{}, 0.0
-	for _, n := range nodes {
-		if n.Mode == tier && n.Address.Addr().Is4() == is4 {
-			out[n.Address] = float64(n.Weight)
-			sum += float64(n.Weight)
-		}
-	}
-	for addr := range out {
-		out[addr] /= sum
-	}
-	return out
 }
 
 // pair is a thing before and after; one of both may be missing.

@@ -80,8 +80,36 @@ func TestClientsMovedAreTheDifferenceOfShares(t *testing.T) {
 		{"a new family moves nobody", []lb.Node{n1}, []lb.Node{n1, v6}, 0},
 		{"families are counted apart", []lb.Node{n1, n2, v6}, []lb.Node{n1, drained, v6}, 0.5},
 	} {
-		if got := moved(tt.from, tt.to); got != tt.want {
+		if got := moved(&lb.Config{Nodes: tt.from}, &lb.Config{Nodes: tt.to}); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestE23ThePlanCountsTheClientsThatMove where their addresses choose their nodes: with a change of mode exactly those
+// of the node that changes, with a change of the set some more.
+func TestE23ThePlanCountsTheClientsThatMove(t *testing.T) {
+	drained, lighter := n2, n2
+	drained.Mode, lighter.Weight = lb.Drain, 25
+	n4 := node("web-4", "192.0.2.14:8080", 100, lb.Accept)
+	for _, tt := range []struct {
+		name        string
+		from, to    []lb.Node
+		least, most float64
+	}{
+		{"nothing", []lb.Node{n1, n2, n4}, []lb.Node{n4, n2, n1}, 0, 0},
+		{"a quarter drained", []lb.Node{n1, n2, n4}, []lb.Node{n1, drained, n4}, 0.25, 0.2502},
+		{"a quarter removed", []lb.Node{n1, n2, n4}, []lb.Node{n1, n4}, 0.25, 0.27},
+		{"a lighter node", []lb.Node{n1, n2, n4}, []lb.Node{n1, lighter, n4}, 0.1071, 0.13},
+		{"only the backup is left", []lb.Node{n1, n3}, []lb.Node{n3}, 1, 1},
+	} {
+		from, to := &lb.Config{Algorithm: lb.Source, Nodes: tt.from}, &lb.Config{Algorithm: lb.Source, Nodes: tt.to}
+		if got := moved(from, to); got < tt.least-0.0002 || got > tt.most {
+			t.Errorf("%s: %v, want %v to %v", tt.name, got, tt.least, tt.most)
+		}
+		to.Algorithm = lb.LeastConn
+		if got := moved(from, to); got > tt.least+0.0001 {
+			t.Errorf("%s, by another algorithm: %v, want %v", tt.name, got, tt.least)
 		}
 	}
 }

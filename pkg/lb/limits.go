@@ -75,6 +75,9 @@ var (
 	Overrides    = []Override{OverrideNone, OverrideUp, OverrideDown}
 )
 
+// ByClient says that the address of a client alone chooses its node.
+func (a Algorithm) ByClient() bool { return a == Source || a == RingHash }
+
 // AlgorithmsOf lists what the algorithm of a config with that protocol may be, the default first.
 func AlgorithmsOf(p Protocol) []Algorithm {
 	if p == UDP {

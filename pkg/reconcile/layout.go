@@ -65,10 +65,10 @@ func (svc *service) layOut(o *order) layout {
 		return layout{}
 	}
 	var l layout
-	switch o.algorithm {
-	case lb.Source, lb.RingHash:
+	switch {
+	case o.algorithm.ByClient():
 		l = svc.byHash(o)
-	case lb.LeastConn:
+	case o.algorithm == lb.LeastConn:
 		l = columns(maps.LeastConn, takes)
 	default:
 		l = roundRobin(takes)

@@ -62,6 +62,25 @@ func NewMaglev(members []Member) *Maglev {
 	return m
 }
 
+// Moved is the part of all clients, 0 to 1, that go to another owner by another table. The tables name the owners,
+// slot by slot; of different sizes, they are compared where their slots lie on the circle of hashes.
+func Moved[T comparable](from, to []T) float64 {
+	large, small := from, to
+	if len(from) < len(to) {
+		large, small = to, from
+	}
+	if len(small) == 0 {
+		return 0
+	}
+	moved := 0
+	for slot := range large {
+		if large[slot] != small[(2*slot+1)*len(small)/(2*len(large))] {
+			moved++
+		}
+	}
+	return float64(moved) / float64(len(large))
+}
+
 // Slots is the size of the table.
 func (m *Maglev) Slots() int { return len(m.owner) }
 

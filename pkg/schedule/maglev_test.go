@@ -169,6 +169,17 @@ func TestE23AWeightMovesLittle(t *testing.T) {
 	}
 }
 
+func TestMovedComparesTablesOfAnySize(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		want     float64
+	}{{"abcd", "abcd", 0}, {"abcd", "abca", 0.25}, {"ab", "aabb", 0}, {"aabb", "ab", 0}, {"ab", "abab", 0.5}, {"", "ab", 0}} {
+		if got := Moved([]byte(c.from), []byte(c.to)); got != c.want {
+			t.Errorf("%s → %s: %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+}
+
 func TestNobodyMakesNoTable(t *testing.T) {
 	if m := NewMaglev(nil); m.Slots() != 0 || m.Assign(nil) != nil {
 		t.Error("a table of nobody")

@@ -111,8 +111,7 @@ func (b *bed) fill() error {
 		if err := b.putTable(service, id, id+1, id+2); err != nil {
 			return err
 		}
-		word := uint64(nodes)<<32 | uint64(service)
-		if err := b.put("services", uint32(service), loader.Service{Word: word}); err != nil {
+		if err := b.useTable(service); err != nil {
 			return err
 		}
 		key := loader.VIPKey{Addr: addr16(s.vip), Port: networkOrder(80), Proto: s.proto, Family: family(s.vip)}
@@ -124,9 +123,14 @@ func (b *bed) fill() error {
 	return nil
 }
 
+// useTable commits the sequence of a service.
+func (b *bed) useTable(service int) error {
+	return b.put("services", uint32(service), loader.Service{Word: uint64(nodes)<<32 | uint64(service)})
+}
+
 // putTable makes the sequence of a service: one word of slots, at the service's own number.
 func (b *bed) putTable(service int, first, second, third uint32) error {
-	return b.put("slots", uint32(service), uint64(first)|uint64(second)<<16|uint64(third)<<32)
+	return b.put("slots", uint32(service), packed(uint64(first), uint64(second), uint64(third)))
 }
 
 func family(a netip.Addr) uint8 {
@@ -144,7 +148,7 @@ func (b *bed) fillNode(id uint32, service int, address netip.Addr, proto uint8) 
 	n := loader.Node{
 		Hop: uint64(loopback)<<48 | 0x060000000002, Addr: addr16(address), Port: networkOrder(8080),
 		Family: family(address), Proto: proto, Service: uint32(service),
-		TcpIdle: 1 << 30, UdpIdle: 1 << 30, SnatFirst: first, SnatCount: sources,
+		TcpIdle: 1 << 30, UdpIdle: 1 << 30, Weight: 500, MaxConns: 1 << 30, SnatFirst: first, SnatCount: sources,
 	}
 	n.Status.Health, n.Status.Lifecycle, n.Status.Actions = 1, 1, 1 // UP, present, takes new flows
 	return b.put("nodes", id, n)
@@ -174,7 +178,7 @@ func (b *bed) fillOurs() error {
 	return nil
 }
 
-// reset empties the flow tables and the counters of source ports.
+// reset empties the flow tables and the counters of source ports, and has new flows chosen by a sequence.
 func (b *bed) reset() error {
 	for _, name := range []string{"flows4", "flows6", "nodes_live"} {
 		memory, err := b.program.Maps[name].Memory()
@@ -188,7 +192,7 @@ func (b *bed) reset() error {
 			}
 		}
 	}
-	return nil
+	return b.useTable(0)
 }
 
 // counts is how many packets met each reason so far.

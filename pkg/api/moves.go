@@ -1,0 +1,96 @@
+package api
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/schedule"
+)
+
+// moved is the share of new connections that change their node, the larger of both families, since
+// a client has one of them.
+func moved(from, to *lb.Config) float64 {
+	share := 0.0
+	for _, is4 := range []bool{true, false} {
+		old, now := serving(from, is4), serving(to, is4)
+		switch {
+		case len(old.takes) == 0: // nobody was served, and nobody moves
+		case len(now.takes) == 0:
+			share = 1 // nobody is left to move to
+		case from.Algorithm.ByClient() && to.Algorithm.ByClient():
+			share = max(share, old.movedClients(now))
+		default:
+			share = max(share, old.movedShares(now))
+		}
+	}
+	return math.Round(share*1e6) / 1e6
+}
+
+// servers are the nodes of one family of a config, and who of them takes new flows when all are healthy: the
+// primaries, or the backups when there is no primary.
+type servers struct {
+	all   []schedule.Member
+	takes map[netip.AddrPort]int // by weight
+}
+
+func serving(c *lb.Config, is4 bool) servers {
+	s := servers{takes: map[netip.AddrPort]int{}}
+	of := func(n lb.Node) bool { return n.Address.Addr().Is4() == is4 }
+	tier := lb.Backup
+	if slices.ContainsFunc(c.Nodes, func(n lb.Node) bool { return of(n) && n.Mode == lb.Accept }) {
+		tier = lb.Accept
+	}
+	for _, n := range c.Nodes {
+		if !of(n) {
+			continue
+		}
+		s.all = append(s.all, schedule.Member{Address: n.Address, Weight: n.Weight})
+		if n.Mode == tier {
+			s.takes[n.Address] = n.Weight
+		}
+	}
+	return s
+}
+
+// movedShares is the least that must move for everybody to have the other share.
+func (s servers) movedShares(to servers) float64 {
+	total := func(weights map[netip.AddrPort]int) (sum float64) {
+		for _, w := range weights {
+			sum += float64(w)
+		}
+		return sum
+	}
+	before, after, sum := total(s.takes), total(to.takes), 0.0
+	for a, w := range s.takes {
+		sum += math.Abs(float64(w)/before - float64(to.takes[a])/after)
+	}
+	for a, w := range to.takes {
+		if _, both := s.takes[a]; !both {
+			sum += float64(w) / after
+		}
+	}
+	return sum / 2
+}
+
+// movedClients counts the clients whose address leads to another node.
+func (s servers) movedClients(to servers) float64 {
+	return schedule.Moved(s.owners(), to.owners())
+}
+
+// owners are the nodes that the slots of the config's table lead to.
+func (s servers) owners() []netip.AddrPort {
+	percent := make([]int, len(s.all))
+	for i, m := range s.all {
+		if _, takes := s.takes[m.Address]; takes {
+			percent[i] = 100
+		}
+	}
+	slots := schedule.NewMaglev(s.all).Assign(percent)
+	out := make([]netip.AddrPort, len(slots))
+	for slot, owner := range slots {
+		out[slot] = s.all[owner].Address
+	}
+	return out
+}
