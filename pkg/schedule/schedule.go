@@ -74,7 +74,7 @@ func Decide(cands []Candidate, rules Rules, turn Turn, now time.Time) Decision {
 	}
 	count := d.count(cands)
 	enough := count.enough(rules.MinEligible)
-	d.Turn = turn.next(enough, rules.FailbackDelay, now)
+	d.Turn = turn.next(count, rules, now)
 
 	backups := func(i int) bool { return cands[i].Mode == lb.Backup && cands[i].up() }
 	switch {

@@ -13,18 +13,18 @@ type Turn struct {
 	Since   time.Time // since when the primaries have been enough again; zero: they are not
 }
 
-// next is whose turn it is now. The backups' begins at once when the primaries are not enough, and ends when these
-// have been for as long as delay.
-func (t Turn) next(enough bool, delay time.Duration, now time.Time) Turn {
+// next is whose turn it is now. The backups' begins as soon as the primaries are surely not enough: at a start, results come
+// one by one. It ends when they surely have been enough for long enough.
+func (t Turn) next(p primaries, rules Rules, now time.Time) Turn {
 	switch {
-	case !enough:
-		return Turn{Backups: true}
-	case !t.Backups:
+	case !t.Backups && p.mayBeEnough(rules.MinEligible):
 		return Turn{}
+	case !p.enough(rules.MinEligible):
+		return Turn{Backups: true}
 	case t.Since.IsZero():
 		t.Since = now
 	}
-	if now.Sub(t.Since) >= delay {
+	if now.Sub(t.Since) >= rules.FailbackDelay {
 		return Turn{}
 	}
 	return t
@@ -42,6 +42,8 @@ func (t Turn) Ends(delay time.Duration) time.Time {
 type primaries struct {
 	all, eligible    int
 	weight, ofWeight int // of the eligible ones, and of all
+	waiting          int // not known yet
+	waitingWeight    int
 }
 
 func (d *Decision) count(cands []Candidate) (p primaries) {
@@ -51,9 +53,13 @@ func (d *Decision) count(cands []Candidate) (p primaries) {
 		}
 		p.all++
 		p.ofWeight += cands[i].Weight
-		if d.Eligible[i] {
+		switch {
+		case d.Eligible[i]:
 			p.eligible++
 			p.weight += cands[i].Weight
+		case cands[i].effective() == lb.Unknown:
+			p.waiting++
+			p.waitingWeight += cands[i].Weight
 		}
 	}
 	return p
@@ -61,4 +67,9 @@ func (d *Decision) count(cands []Candidate) (p primaries) {
 
 func (p primaries) enough(min lb.MinEligible) bool {
 	return min.Reached(p.eligible, p.weight, p.ofWeight)
+}
+
+// mayBeEnough counts those that are not known yet, but does not rely on them alone.
+func (p primaries) mayBeEnough(min lb.MinEligible) bool {
+	return p.eligible > 0 && min.Reached(p.eligible+p.waiting, p.weight+p.waitingWeight, p.ofWeight)
 }

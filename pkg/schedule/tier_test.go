@@ -32,6 +32,9 @@ func TestE4BackupsStartBelowMinEligible(t *testing.T) {
 		{"exactly half", lb.MinEligible{N: 50, Percent: true}, []Candidate{acceptUp, acceptDown, backupUp}, Primary, []int{0}},
 		{"less than half the weight", lb.MinEligible{N: 50, Percent: true}, []Candidate{acceptDown.weight(200), acceptUp, acceptUp, backupUp}, Backup, []int{3}},
 		{"all of it", lb.MinEligible{N: 100, Percent: true}, []Candidate{heavy, acceptDown, backupUp}, Backup, []int{2}},
+		{"one may yet come", lb.MinEligible{N: 2}, []Candidate{acceptUp, acceptUnknown, acceptDown, backupUp}, Primary, []int{0}},
+		{"too few whoever comes", lb.MinEligible{N: 3}, []Candidate{acceptUp, acceptUnknown, acceptDown, backupUp}, Backup, []int{3}},
+		{"nobody relies on those who may come alone", lb.MinEligible{N: 1}, []Candidate{acceptDown, acceptUnknown, backupUp}, Backup, []int{2}},
 		{"of no weight", lb.MinEligible{N: 1, Percent: true}, []Candidate{drainUp, backupUp}, Backup, []int{1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,6 +51,7 @@ func TestE4PrimariesTakeOverAfterFailbackDelay(t *testing.T) {
 	rules := Rules{MinEligible: lb.MinEligible{N: 2}, FailbackDelay: time.Minute}
 	good := []Candidate{acceptUp, acceptUp, backupUp}
 	bad := []Candidate{acceptUp, acceptDown, backupUp}
+	may := []Candidate{acceptUp, acceptUnknown, backupUp}
 	alone := []Candidate{acceptUp, acceptUp, backupDown}
 	var turn Turn
 	start := time.Unix(1_800_000_000, 0)
@@ -67,7 +71,8 @@ func TestE4PrimariesTakeOverAfterFailbackDelay(t *testing.T) {
 		{119 * time.Second, good, Backup, 120 * time.Second, "takes new flows: backup tier: the primaries are enough again, but not yet for failback_delay 1m"},
 		{120 * time.Second, good, Primary, 0, "takes no new flows: a backup, and enough primaries are eligible"},
 		{130 * time.Second, bad, Backup, 0, "takes new flows: backup tier: 1 of 2 primaries eligible, min_eligible 2"},
-		{131 * time.Second, alone, Primary, 0, "takes no new flows: DOWN"}, // nobody to wait with
+		{131 * time.Second, may, Backup, 0, "takes new flows: backup tier: 1 of 2 primaries eligible, min_eligible 2"}, // not for a perhaps
+		{131 * time.Second, alone, Primary, 0, "takes no new flows: DOWN"},                                             // nobody to wait with
 		{132 * time.Second, good, Primary, 0, "takes no new flows: a backup, and enough primaries are eligible"},
 	} {
 		d := Decide(step.cands, rules, turn, start.Add(step.after))
@@ -89,8 +94,8 @@ func TestE4PrimariesTakeOverAfterFailbackDelay(t *testing.T) {
 }
 
 func TestE4EveryNodeIsToldWhyTheBackupsServe(t *testing.T) {
-	d := Decide([]Candidate{acceptUp, acceptDown, acceptUnknown, backupUp}, Rules{MinEligible: lb.MinEligible{N: 50, Percent: true}}, Turn{}, time.Time{})
-	const why = "backup tier: 1 of 3 primaries eligible with 33 % of their weight, min_eligible 50%"
+	d := Decide([]Candidate{acceptUp, acceptDown, acceptUnknown, backupUp}, Rules{MinEligible: lb.MinEligible{N: 70, Percent: true}}, Turn{}, time.Time{})
+	const why = "backup tier: 1 of 3 primaries eligible with 33 % of their weight, min_eligible 70%"
 	want := []string{"takes no new flows: " + why, "takes no new flows: DOWN", "takes no new flows: no check has succeeded yet", "takes new flows: " + why}
 	if diff := cmp.Diff(want, d.Why); diff != "" {
 		t.Error(diff)

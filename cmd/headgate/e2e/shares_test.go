@@ -27,7 +27,7 @@ func TestSharesAreExactlyTheWeights(t *testing.T) {
 	s.checkCounts()
 }
 
-func TestWeightChangeTouchesOnlyNewFlows(t *testing.T) {
+func TestE9WeightChangeTouchesOnlyNewFlows(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()

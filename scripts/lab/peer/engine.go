@@ -3,6 +3,7 @@ package peer
 import (
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -28,15 +29,19 @@ func newEngine(load Load) *engine {
 	return &engine{
 		load:    load,
 		quit:    make(chan struct{}),
-		account: Report{Nodes: map[string]int{}, Failures: map[string]int{}},
+		account: Report{Nodes: map[string]int{}, Failures: map[string]int{}, Sources: map[netip.Addr]string{}},
 	}
 }
 
 func (e *engine) start() {
-	for range e.load.Workers {
+	for i := range e.load.Workers {
+		load := e.load
+		if n := len(load.Sources); n > 0 {
+			load.Source = load.Sources[i%n]
+		}
 		pulse := make(chan *sync.WaitGroup, 1)
 		e.pulses = append(e.pulses, pulse)
-		e.workers.Go(func() { e.work(pulse) })
+		e.workers.Go(func() { e.work(load, pulse) })
 	}
 }
 
@@ -63,13 +68,19 @@ func (e *engine) report() Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.account
-	r.Nodes, r.Failures = maps.Clone(r.Nodes), maps.Clone(r.Failures)
+	r.Nodes, r.Failures, r.Sources = maps.Clone(r.Nodes), maps.Clone(r.Failures), maps.Clone(r.Sources)
 	return r
 }
 
+// worker makes exchanges from one address.
+type worker struct {
+	exchanger
+	source netip.Addr
+}
+
 // work is one worker's life: with a count or an interval it goes by itself, otherwise by pulses.
-func (e *engine) work(pulse <-chan *sync.WaitGroup) {
-	x := newExchanger(e.load, e.opened)
+func (e *engine) work(load Load, pulse <-chan *sync.WaitGroup) {
+	x := worker{newExchanger(load, e.opened), load.Source}
 	defer x.close()
 	switch {
 	case e.load.Count > 0:
@@ -89,7 +100,7 @@ func (e *engine) work(pulse <-chan *sync.WaitGroup) {
 	}
 }
 
-func (e *engine) workCount(x exchanger) {
+func (e *engine) workCount(x worker) {
 	for range e.load.Count {
 		e.exchange(x)
 		select {
@@ -100,7 +111,7 @@ func (e *engine) workCount(x exchanger) {
 	}
 }
 
-func (e *engine) workInterval(x exchanger, pulse <-chan *sync.WaitGroup) {
+func (e *engine) workInterval(x worker, pulse <-chan *sync.WaitGroup) {
 	// Workers start spread over the interval, or they would all knock at once again and again.
 	next := time.NewTimer(rand.N(e.load.Interval))
 	defer next.Stop()
@@ -119,7 +130,7 @@ func (e *engine) workInterval(x exchanger, pulse <-chan *sync.WaitGroup) {
 }
 
 // exchange makes one exchange and writes it down.
-func (e *engine) exchange(x exchanger) {
+func (e *engine) exchange(x worker) {
 	begin := time.Now()
 	node, err := x.exchange()
 	took := time.Since(begin)
@@ -135,6 +146,9 @@ func (e *engine) exchange(x exchanger) {
 	}
 	e.account.Done++
 	e.account.Nodes[node]++
+	if len(e.load.Sources) > 0 {
+		e.account.Sources[x.source] = node
+	}
 	e.account.Slowest = max(e.account.Slowest, took)
 }
 

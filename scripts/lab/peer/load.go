@@ -28,6 +28,7 @@ type Load struct {
 	Network  string        // "tcp" (HTTP) or "udp" (the echo of a node's server)
 	Address  string        // IP:PORT
 	Source   netip.Addr    // one of the client's own to come from; invalid: the kernel's choice
+	Sources  []netip.Addr  // several of them instead: workers take them in turn, and the report has who answered each
 	Path     string        // of the request; empty: /
 	Workers  int           // at the same time
 	Count    int           // exchanges of each worker; 0: until stopped
@@ -38,12 +39,13 @@ type Load struct {
 
 // Report is the account of a load so far.
 type Report struct {
-	Done     int            // exchanges that succeeded
-	Failed   int            // exchanges that did not
-	Open     int            // connections or sockets that are open
-	Nodes    map[string]int // exchanges by the node that answered
-	Failures map[string]int // by kind: refused, reset, timeout, closed, or the error's text
-	Slowest  time.Duration  // of the exchanges that succeeded
+	Done     int                   // exchanges that succeeded
+	Failed   int                   // exchanges that did not
+	Open     int                   // connections or sockets that are open
+	Nodes    map[string]int        // exchanges by the node that answered
+	Failures map[string]int        // by kind: refused, reset, timeout, closed, or the error's text
+	Sources  map[netip.Addr]string // by source of the load's several: the node that answered last
+	Slowest  time.Duration         // of the exchanges that succeeded
 	// LastFailure is when the last exchange that failed began; zero: none did.
 	LastFailure time.Time
 }
