@@ -83,7 +83,7 @@ func testNotes(t *testing.T, open opener) {
 	s := open(t, dir)
 	first := noted(t, s)
 	note := first.Notes[0]
-	if note.Type != "premium" || note.Configs[2] != (ConfigNote{true, "legacy"}) ||
+	if note.Type != "premium" || note.Configs[2] != (ConfigNote{HTTP: true, CipherSuite: "legacy"}) ||
 		note.Created.IsZero() || note.Created.Nanosecond() != 0 || note.Created.Location() != time.UTC {
 		t.Errorf("%+v", note)
 	}

@@ -12,7 +12,7 @@ var checkProperties = []property[config]{
 	wholeSeconds("check_interval", "seconds between checks, more than check_timeout", intervalLimit, interval),
 	wholeSeconds("check_timeout", "seconds that a check may take", timeoutLimit, timeout),
 	declared(lb.ConfigFields, "check_attempts", "failures in a row that make a node DOWN", ofConfig),
-	{key: "check_passive", what: "the data path reports nodes that refuse or do not answer; not with udp", shape: shape{kind: "boolean"},
+	{key: "check_passive", what: "whether nodes may be judged by their traffic; kept without effect so far; not with udp", shape: shape{kind: "boolean"},
 		show: showPassive, take: takePassive},
 	declared(lb.ConfigFields, "check_path", "path that http, https and http_body ask for", ofConfig),
 	declared(lb.ConfigFields, "check_body", "regular expression that http_body looks for", ofConfig),
@@ -24,8 +24,9 @@ var checkProperties = []property[config]{
 func interval(c *config) *time.Duration { return &c.Check.Interval }
 func timeout(c *config) *time.Duration  { return &c.Check.Timeout }
 
-func showPassive(c *config) any { return c.Protocol == lb.TCP }
+func showPassive(c *config) any { return c.Protocol == lb.TCP && !c.note.NoPassive }
 
+// takePassive keeps what a client wants; so far nodes are judged by checks alone.
 func takePassive(c *config, v value) string {
 	on, reason := v.boolean()
 	switch {
@@ -33,8 +34,8 @@ func takePassive(c *config, v value) string {
 		return reason
 	case on && c.Protocol == lb.UDP:
 		return "must be false with protocol udp: nothing in UDP tells a refusal from a reply"
-	case !on && c.Protocol == lb.TCP:
-		return "cannot be switched off yet: must be true"
+	case c.Protocol == lb.TCP:
+		c.note.NoPassive = !on
 	}
 	return ""
 }

@@ -3,6 +3,7 @@ package v4
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -66,6 +67,7 @@ var configProperties = extensions(slices.Concat([]property[config]{
 			up, down := c.status()
 			return members{{"up", up}, {"down", down}}
 		}},
+	minEligible(),
 	{key: "udp_session_timeout", what: "seconds without a datagram after which a UDP session ends", shape: shape{kind: "integer"}, access: readOnly,
 		show: func(c *config) any { return int(c.UDPIdle / time.Second) }},
 }), lb.ConfigFields, ofConfig, standardConfig)
@@ -160,4 +162,27 @@ func later(key, what string, s shape, val any, why string) property[config] {
 		return fixed[config](key, what, s, val, why)
 	}
 	return declared(lb.ConfigFields, key, what, ofConfig)
+}
+
+// minEligible is a number of nodes, or a share of their weight such as 50%.
+func minEligible() property[config] {
+	p := declared(lb.ConfigFields, "min_eligible", "how many primaries, or what share of their weight (as in 50%), keep the backups from serving", ofConfig)
+	text := p.show
+	p.shape = shape{}
+	p.show = func(c *config) any {
+		if n, err := strconv.Atoi(text(c).(string)); err == nil {
+			return n
+		}
+		return text(c)
+	}
+	take := p.take
+	p.take = func(c *config, v value) string {
+		if _, err := strconv.Atoi(string(v)); err == nil {
+			v = value(strconv.Quote(string(v)))
+		}
+		return take(c, v)
+	}
+	f := fieldOf(lb.ConfigFields, "min_eligible")
+	p.hidden = func(c *config) bool { return f.Get(c.Config) == f.Get(standardConfig(c.Config)) }
+	return p
 }

@@ -190,3 +190,22 @@ func TestARequestIsWholeOrNothing(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestTheVocabularysKeysAreExtensions(t *testing.T) {
+	b := stocked(t)
+	got := b.want("PUT", "/v4/nodebalancers/1/configs/2", `{"protocol":"tcp","stickiness":"table","algorithm":"leastconn","stick_ttl":60,"stick_refresh":true,`+
+		`"min_eligible":2,"failback_delay":5,"slow_start":"10s","drain_deadline":60,"reject_deadline":"none","check_passive":false}`, 200, "")
+	for _, want := range []string{`"stickiness":"table"`, `"algorithm":"leastconn"`, `"stick_ttl":60`, `"stick_refresh":true`, `"min_eligible":2`, `"failback_delay":5`,
+		`"slow_start":10`, `"drain_deadline":60`, `"check_passive":false`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	b.want("PUT", "/v4/nodebalancers/1/configs/2", got, 200, got)
+	if got := b.want("PUT", "/v4/nodebalancers/1/configs/2", `{"min_eligible":"50%"}`, 200, ""); !strings.Contains(got, `"min_eligible":"50%"`) {
+		t.Error(got)
+	}
+	b.want("PUT", "/v4/nodebalancers/1/configs/2/nodes/3", `{"max_conns":100}`, 200, with(goldenNode, `null}`, `null,"max_conns":100}`))
+	b.want("PUT", "/v4/nodebalancers/1", `{"client_conn_throttle":20,"client_udp_sess_throttle":1}`, 200,
+		with(goldenBalancer, `"client_conn_throttle":0`, `"client_conn_throttle":20`, `"client_udp_sess_throttle":0`, `"client_udp_sess_throttle":1`))
+}
