@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"log/slog"
@@ -114,6 +115,7 @@ type fakeNetwork struct {
 	links       []netdev.Link
 	silent      bool   // neighbours do not answer
 	unreachable string // why no target can be reached
+	ifName      string // that targets are reached by; empty: eth0
 	changed     chan struct{}
 }
 
@@ -170,7 +172,7 @@ func (n *fakeNetwork) Hops() map[netip.Addr]netdev.NextHop {
 		if t.Is6() {
 			source = netip.MustParseAddr("fd00::1")
 		}
-		hops[t] = netdev.NextHop{Resolved: true, IfIndex: 2, IfName: "eth0", SrcMAC: [6]byte{2}, DstMAC: [6]byte{2, 1}, Source: source, Via: t}
+		hops[t] = netdev.NextHop{Resolved: true, IfIndex: 2, IfName: cmp.Or(n.ifName, "eth0"), SrcMAC: [6]byte{2}, DstMAC: [6]byte{2, 1}, Source: source, Via: t}
 	}
 	return hops
 }
@@ -260,7 +262,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 	r.engine = &engine{
 		store: r.store, checks: r.checks, network: r.network, maps: r.broken, reader: r.tables.Reader(),
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
-		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now},
+		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now, modified: modified(r.path)},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
 		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}},
 	}

@@ -28,7 +28,9 @@ type file struct {
 	says   *chronicle
 	now    func() time.Time
 	status api.FileStatus
-	later  []string // settings that differ from those at the start, and what makes them count
+
+	modified time.Time // when the file was changed last that was read
+	later    []string  // settings that differ from those at the start, and what makes them count
 }
 
 // apply puts the balancers of what was read into the store. What cannot go there together with
@@ -52,6 +54,7 @@ func (f *file) apply(read *config.File) error {
 
 // reread reads the file again and applies it; a fault changes nothing.
 func (f *file) reread() {
+	f.modified = modified(f.path)
 	read, err := config.Load(f.path)
 	var faults config.Faults
 	switch {
@@ -113,14 +116,18 @@ func faultsOf(err error) []string {
 
 // warnings are what status says of the file.
 func (f *file) warnings() (out []string) {
-	if n := len(f.status.Faults); n == 1 && strings.HasPrefix(f.status.Faults[0], Unread) {
+	unread := len(f.status.Faults) == 1 && strings.HasPrefix(f.status.Faults[0], Unread)
+	if unread {
 		out = append(out, f.path+" "+f.status.Faults[0])
-	} else if n > 0 {
+	} else if len(f.status.Faults) > 0 {
 		out = append(out, fmt.Sprintf("%s changed nothing; the daemon keeps what it runs:", f.path))
 		out = append(out, f.status.Faults...)
 	}
 	for _, setting := range f.later {
 		out = append(out, fmt.Sprintf("%s: %s", f.path, setting))
+	}
+	if !unread {
+		out = append(out, f.edited()...)
 	}
 	return out
 }

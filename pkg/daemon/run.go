@@ -63,6 +63,7 @@ type daemon struct {
 	group    *group
 	ready    bool
 	config   *config.File
+	modified time.Time // when the file was changed last that was read
 	datapath *loader.Datapath
 	tables   *maps.Kernel
 	reader   *maps.Reader
@@ -139,6 +140,7 @@ func (d *daemon) stop() error {
 func (d *daemon) closeLater(c func() error) { d.closers = append(d.closers, c) }
 
 func (d *daemon) readFile(context.Context) (err error) {
+	d.modified = modified(d.File)
 	d.config, err = config.Load(d.File)
 	if err == nil && len(d.config.Interfaces) == 0 {
 		err = fmt.Errorf("%s: no interfaces: name at least one, as in `interfaces: [eth0]`", d.File)
@@ -287,7 +289,7 @@ func (d *daemon) assemble(context.Context) error {
 	d.engine = &engine{
 		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
-		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now},
+		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now, modified: d.modified},
 		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, traffic: d.traffic, rounds: metrics.NewRounds(), notify: d.notify,
 		says: d.says, herald: herald{chronicle: d.says, drains: &drains{chronicle: d.says}},
 	}

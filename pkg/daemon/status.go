@@ -47,7 +47,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		Balancers:   balancers,
 		Configs:     configs,
 		Refused:     refused,
-		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, unreachable(configs), low),
+		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, refusing(configs), unreachable(configs), low, nearlyFilled(b.reader.Fill()), b.late()),
 	}, nil
 }
 

@@ -1,0 +1,84 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/health"
+	"github.com/headgate/headgate/pkg/maps"
+)
+
+// nearlyFull is the share of a flow table from which on status warns: hashing leaves no flow without a place
+// long before that, but what is established never gives way.
+const nearlyFull = 0.7
+
+// nearlyFilled warns of flow tables that established flows have nearly filled. All others give way.
+func nearlyFilled(tables []maps.TableFill) (out []string) {
+	for _, t := range tables {
+		used := float64(t.Used[maps.Established]) / float64(max(t.Entries, 1))
+		if used < nearlyFull {
+			continue
+		}
+		out = append(out, fmt.Sprintf("the IPv%d flow table is %.0f %% full of established flows, which never give way: "+
+			"once it is full, new flows are refused (table_full); make flow_table.v%d larger than %d", t.Family, 100*used, t.Family, t.Entries))
+	}
+	return out
+}
+
+// late is how much later than wanted a check may start before status warns.
+const late = time.Second
+
+// lagging warns of checks that start late: health is then older than it says.
+func lagging(s health.Stats) []string {
+	if s.MaxLag < late {
+		return nil
+	}
+	return []string{fmt.Sprintf("health checks start up to %s late: health is older than it says; is the host overloaded, or are its files too few for %d checks at a time?",
+		s.MaxLag.Round(100*time.Millisecond), s.InFlight)}
+}
+
+func (b *backend) late() []string {
+	if b.d.checks == nil {
+		return nil
+	}
+	return lagging(b.d.checks.Stats())
+}
+
+// refusing warns of the VIPs whose clients are turned away.
+func refusing(configs []api.Config) (out []string) {
+	for _, c := range configs {
+		if len(c.Refusing) == 0 {
+			continue
+		}
+		what := "no node takes new flows there"
+		if len(c.Nodes) == 0 {
+			what = "it has no nodes"
+		}
+		out = append(out, fmt.Sprintf("%s: new flows to %s are turned away: %s", c.Name, strings.Join(c.Refusing, " and "), what))
+	}
+	return out
+}
+
+// edited warns when the file on the disk is not the one that was read.
+func (f *file) edited() []string {
+	info, err := os.Stat(f.path)
+	switch {
+	case err != nil:
+		return []string{fmt.Sprintf("%s cannot be read any more, what runs stays: %v", f.path, err)}
+	case !info.ModTime().Equal(f.modified):
+		return []string{fmt.Sprintf("%s was changed after it was read, and does not run as it is now: `headgate validate %[1]s`, then send the daemon SIGHUP", f.path)}
+	}
+	return nil
+}
+
+// modified is when a file was changed last, as far as that can be told.
+func modified(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{} // whoever reads it says so
+	}
+	return info.ModTime()
+}
