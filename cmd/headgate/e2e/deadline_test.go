@@ -144,8 +144,8 @@ func TestE11DeadlineOutlivesTheDaemon(t *testing.T) {
 	s.must(s.gate.Stop())
 	// The file says it, so that it holds for the next daemon too.
 	s.configure(strings.ReplaceAll(s.endingYAML(2), "b, address", "b, mode: drain, address"))
-	begin := time.Now()
 	s.start()
+	begin := time.Now() // the mode was set a little earlier
 	s.must(s.gate.Kill())
 	s.start()
 	s.checkBefore(t, held)
