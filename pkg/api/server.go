@@ -35,7 +35,18 @@ type Server struct {
 // NewServer makes a server of that backend. It listens nowhere until Serve.
 func NewServer(b Backend, log *slog.Logger) *Server {
 	s := &Server{backend: b, log: log, mux: http.NewServeMux()}
-	for path, methods := range map[string]map[string]handler{
+	for path, methods := range s.routes() {
+		s.handle(path, methods)
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, NotFound("Not found"))
+	})
+	return s
+}
+
+// routes are what each path below Prefix does for each method.
+func (s *Server) routes() map[string]map[string]handler {
+	return map[string]map[string]handler{
 		"/status":            {"GET": s.status},
 		"/balancers":         {"GET": s.balancers},
 		"/balancers/{name}":  s.noun(KindBalancer, s.balancer),
@@ -55,13 +66,8 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 		"/health":            {"GET": s.health},
 		"/maps":              {"GET": s.maps},
 		"/maps/{name}":       {"GET": s.dumpMap},
-	} {
-		s.handle(path, methods)
+		"/openapi.json":      {"GET": s.openapi},
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, NotFound("Not found"))
-	})
-	return s
 }
 
 // noun is what can be done with one thing by its name.

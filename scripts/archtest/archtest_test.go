@@ -47,6 +47,7 @@ var doors = map[string][]string{
 	"google.golang.org/grpc":              {"pkg/health"},
 	"github.com/google/go-cmp":            nil,         // tests only
 	"github.com/linode/linodego":          nil,         // tests only
+	"github.com/getkin/kin-openapi":       nil,         // tests only
 	"pgregory.net/rapid":                  nil,         // tests only
 	module + "scripts":                    {"scripts"}, // helpers of tests and demo, never part of the product
 }

@@ -49,7 +49,7 @@ func shapeOf[S any](f *lb.Field[S]) shape {
 	case lb.Number:
 		return shape{kind: "integer", nullable: optional(f)}
 	case lb.Duration:
-		return shape{kind: "number"}
+		return shape{} // seconds, or a word such as none
 	case lb.Truth:
 		return shape{kind: "boolean"}
 	}

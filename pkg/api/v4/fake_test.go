@@ -114,6 +114,9 @@ func (b *bed) call(method, path, body string, headers ...string) (int, string, h
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
 		b.Errorf("%s %s: Content-Type %q", method, path, got)
 	}
+	if method != http.MethodHead {
+		b.described(method, path, w.Code, w.Body.String())
+	}
 	return w.Code, strings.TrimSuffix(w.Body.String(), "\n"), w.Header()
 }
 

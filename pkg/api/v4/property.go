@@ -34,7 +34,7 @@ type property[T any] struct {
 
 // shape is what a value may be, as OpenAPI describes it.
 type shape struct {
-	kind     string // string, integer, number, boolean, array (of strings), object; empty: anything
+	kind     string // string, integer, number, boolean, array (of strings), object; empty: a number or a text
 	nullable bool
 	words    []string // that it may be, the default first
 	limit    lb.Limit // of an integer; zero: none
