@@ -31,6 +31,7 @@ var valueSources = map[string]source{
 	"fragment":       words("first", "later"),
 	"hex":            anything,
 	"interface":      interfaceNames,
+	"interval":       anything,
 	"kind":           words(events.Kinds...),
 	"limit":          anything,
 	"node":           nodeNames,

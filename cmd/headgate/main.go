@@ -128,6 +128,7 @@ func newApp(e env) *cli.App {
 			applyCommand(e),
 			exportCommand(e),
 			statusCommand(e),
+			topCommand(e),
 			balancerCommand(e),
 			configCommand(e),
 			nodeCommand(e),

@@ -54,11 +54,12 @@ func dashes(name string) string {
 
 // values says what the values of those flags must be that are not texts; the others take none.
 var values = map[string]string{
-	"limit":   "must be a number from 0",
-	"ttl":     "must be a number from 0 to 255",
-	"payload": "must be a number from 0 to 3000",
-	"number":  "must be a number from 1",
-	"timeout": "must be a duration such as 30s or 10m",
+	"limit":    "must be a number from 0",
+	"ttl":      "must be a number from 0 to 255",
+	"payload":  "must be a number from 0 to 3000",
+	"number":   "must be a number from 1",
+	"interval": "must be a duration such as 500ms or 2s",
+	"timeout":  "must be a duration such as 30s or 10m",
 }
 
 // plainer says in our words what the library says about a flag's value.

@@ -38,6 +38,7 @@ var doors = map[string][]string{
 	"github.com/safchain/ethtool":         {"pkg/netdev", "scripts/lab"},
 	"github.com/mdlayher/packet":          {"pkg/netdev"},
 	"github.com/urfave/cli":               {"cmd/headgate"},
+	"github.com/gdamore/tcell":            {"cmd/headgate"},
 	"github.com/prometheus/client_golang": {"pkg/metrics"},
 	"github.com/prometheus/client_model":  {"pkg/metrics"},
 	"github.com/coreos/go-systemd":        {"pkg/daemon"},
