@@ -14,6 +14,9 @@ var (
 	tableUsed = gauge("flow_table_used_entries",
 		"Entries in use by the class of their flow; half-open, closing and UDP flows give way when there is no room.",
 		"class", "family")
+	clientSize = gauge("client_table_entries", "Clients that can be remembered: where they stick, and how fast they open flows.", "table")
+	clientUsed = gauge("client_table_used_entries",
+		"Clients that are remembered; when there is no room for another, the one that was seen least recently goes.", "table")
 	mapMemory = gauge("map_memory_bytes", "Memory of a BPF map, all CPUs together.", "map")
 	programs  = gauge("interface_attached", "1 if the program is attached to the interface, in this XDP mode.", "interface", "mode")
 )
@@ -23,7 +26,7 @@ type dataPathCollector struct{ Sources }
 
 // Describe implements prometheus.Collector.
 func (c *dataPathCollector) Describe(to chan<- *prometheus.Desc) {
-	describe(to, packets, tableSize, tableUsed, mapMemory, programs)
+	describe(to, packets, tableSize, tableUsed, clientSize, clientUsed, mapMemory, programs)
 }
 
 // Collect implements prometheus.Collector.
@@ -36,6 +39,7 @@ func (c *dataPathCollector) Collect(to chan<- prometheus.Metric) {
 			to <- tableUsed.of(float64(n), class.String(), family)
 		}
 	}
+	c.clients(to)
 	c.memory(to)
 	for _, i := range c.Interfaces() {
 		mode := i.Mode
@@ -54,6 +58,18 @@ func (c *dataPathCollector) reasons(to chan<- prometheus.Metric) {
 	}
 	for _, r := range counts {
 		to <- packets.of(float64(r.Packets), r.Fate, r.Name)
+	}
+}
+
+func (c *dataPathCollector) clients(to chan<- prometheus.Metric) {
+	fill, err := c.Maps.Clients()
+	if err != nil {
+		fail(to, err, clientSize, clientUsed)
+		return
+	}
+	for _, f := range fill {
+		to <- clientSize.of(float64(f.Entries), f.Table)
+		to <- clientUsed.of(float64(f.Used), f.Table)
 	}
 }
 
