@@ -8,7 +8,7 @@ ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
 KERNELS ?= 6.1
 
-.PHONY: help build generate check deps test test-kernels demo bench package clean
+.PHONY: help build generate check deps test test-kernels demo bench bench-api package clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ demo: ## the whole thing at work, in less than a minute (needs root)
 
 bench: ## packets per second and ratios to the floor (needs root)
 	@$(GO) run ./scripts/bench
+
+bench-api: ## 200 changes a second for a minute among 1,000 configs and 10,000 nodes, under traffic (needs root)
+	@HEADGATE_BENCH_API=1m $(GO) test ./cmd/headgate/e2e -run TestManyChangesAmongMany -v -count=1 | grep -v '^ok'
 
 package: ## the Debian package, build/headgate_VERSION_ARCH.deb (VERSION=1.2.3; needs only Go)
 	@scripts/package/build.sh $(VERSION)
