@@ -366,7 +366,7 @@ enum reason {
 	REASON_TRUNCATED,      /* a header is cut short or contradicts itself */
 	REASON_NOT_OURS,       /* neither VIP nor SNAT address */
 	REASON_NOT_TCP_UDP,    /* to one of our addresses, but another protocol */
-	REASON_FRAGMENT,       /* to one of our addresses, but a fragment */
+	REASON_FRAGMENT,       /* a later fragment of what went to the kernel, or may be for the host */
 	REASON_NO_CONFIG,      /* to one of our addresses, but no flow and no config */
 	REASON_TTL_EXPIRED,    /* the kernel answers with time exceeded */
 	REASON_ICMP_UNKNOWN,   /* an ICMP error about no flow of ours */
@@ -378,6 +378,7 @@ enum reason {
 	REASON_FORWARDED, /* client to node */
 	REASON_REPLIED,   /* node to client */
 	REASON_RESET_CLIENT, /* node to client, turned into an RST: the flow is over, and only the node speaks */
+	REASON_FRAGMENT_FOLLOWED, /* a later fragment, the way of its first */
 	REASON_ICMP_TRANSLATED, /* an ICMP error, to the client or the node that it is about */
 	/* answered, back the way it came: first is REASON_ECHO_ANSWERED */
 	REASON_ECHO_ANSWERED, /* a ping to a VIP */
@@ -398,7 +399,48 @@ enum reason {
 	REASON_TABLE_BUSY,         /* a bucket stayed locked; the sender will repeat */
 	REASON_BAD_SERVICE,        /* an index that user space wrote points nowhere */
 	REASON_THROTTLED,          /* its client opens flows faster than its balancer allows */
+	REASON_FRAGMENT_EARLY,     /* to a VIP, and its datagram's first fragment has not come, or long ago */
+	REASON_FRAGMENT_LOST,      /* its datagram's first fragment was not sent on, or its flow has gone */
+	REASON_FRAGMENT_OVERLAP,   /* of what has passed already */
 	REASON_MAX,
+};
+
+/* ------------------------------------------------------------------ fragments */
+
+/* Key of fragments: a datagram. Addresses as they lie in struct tuple. */
+struct fragment_key {
+	__be32 src[4], dst[4];
+	__be32 id;
+	__u8 proto;  /* IPv4 only: over IPv6 it may differ from fragment to fragment */
+	__u8 family; /* 4 or 6 */
+	__u16 unused;
+};
+
+/* What becomes of the later fragments. */
+enum fragment_fate {
+	FRAGMENTS_FOLLOW = 1, /* the flow of the first */
+	FRAGMENTS_PASS = 2,   /* to the kernel, as the first did */
+	FRAGMENTS_END = 3,    /* the first was refused or dropped */
+};
+
+/*
+ * Which parts of a datagram have passed, in units of eight bytes: all before `done`, an island beyond it,
+ * and how long it is once the last fragment has come; 0: not known, no island. Replaced as one word.
+ */
+struct fragment_parts {
+	__u16 done, island, island_end, total;
+};
+
+struct fragment {
+	struct fragment_parts parts;
+	__be16 sport, dport; /* of the first fragment */
+	__be32 id;           /* that they leave with */
+	__u32 first;         /* jiffies of the first fragment */
+	__u32 node;          /* that it went to, or came from */
+	__u8 proto;          /* upper */
+	__u8 fate;           /* enum fragment_fate */
+	__u16 unused;
+	__u32 reserved;
 };
 
 /* Per CPU, the only entry of refusals: the token bucket that limits answers of our own. */
@@ -456,4 +498,6 @@ _Static_assert(sizeof(struct table_meta) == 64, "table_meta");
 _Static_assert(sizeof(struct sweep_frame) == 24, "sweep_frame");
 _Static_assert(NODES_MAX <= 1 << (64 / SLOT_NODES), "a slot holds any node id");
 _Static_assert(POOL_WORDS <= 1LL << SERVICE_OFFSET_BITS, "an offset names any word of slots");
+_Static_assert(sizeof(struct fragment_key) == 40, "fragment_key");
+_Static_assert(sizeof(struct fragment) == 32, "fragment");
 _Static_assert(REASON_MAX <= 64, "reason_counters holds every reason");

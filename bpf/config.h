@@ -19,6 +19,12 @@ const volatile __u32 flows6_mask = 0;
 const volatile __u32 half_open_idle = 10;
 const volatile __u32 closing_idle = 10;
 
+/*
+ * How long a fragment may come after the first, in seconds: less than receivers wait (30 or 60), because
+ * after a loss an id may come again with another datagram.
+ */
+const volatile __u32 fragments_idle = 10;
+
 /* Refusals that one CPU answers a second, and at once after a pause. */
 const volatile __u32 refuse_rate = 10000;
 const volatile __u32 refuse_burst = 10000;

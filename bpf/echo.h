@@ -44,7 +44,7 @@ static __always_inline int answer_echo(struct xdp_md *ctx, __u32 l4, const bool 
 	struct icmp_header *icmp;
 	struct packet p;
 
-	if (l4 != ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) || !look_again(ctx, &p, l4, v6))
+	if (l4 != ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) || !look_again(ctx, &p, l4, sizeof(*icmp), v6))
 		return REASON_NOT_TCP_UDP;
 	icmp = p.l4;
 	if (icmp->type != (v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) || icmp->code || !is_vip(&p.key, v6) ||

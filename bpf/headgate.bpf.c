@@ -27,9 +27,12 @@ static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int
 	return verdict;
 }
 
-static __always_inline bool is_refusal(int reason)
+/* Makes what somebody is told of a packet that ends here. */
+static __always_inline int answer(struct xdp_md *ctx, const struct packet *p, int reason)
 {
-	return reason >= REASON_NO_BACKEND && reason < REASON_NO_BACKEND_DROPPED;
+	if (reason >= REASON_NO_BACKEND && reason < REASON_NO_BACKEND_DROPPED)
+		return refuse(ctx, p, reason);
+	return reason == REASON_RESET_CLIENT ? cut_to_rst(ctx, p) : reason;
 }
 
 SEC("xdp")
@@ -37,18 +40,17 @@ int headgate(struct xdp_md *ctx)
 {
 	struct run run;
 	int reason = parse(ctx, &run.p);
+	__u32 first = 0; /* not 0: the packet is the first fragment of a datagram */
 
-	if (reason <= CONTROL) {
-		reason = take_turn(ctx, &run.p, reason);
-		run.link = reason >> TURN_LINK_SHIFT;
-		reason &= TURN_REASON;
-	}
+	if (reason < MISS)
+		reason = take_turn(ctx, &run.p, reason, &first, &run.link);
 	if (reason == MISS) {
 		reason = run.p.v6 ? balance(ctx, &run, true) : balance(ctx, &run, false);
-		if (is_refusal(reason))
-			reason = refuse(ctx, &run.p, reason);
-		else if (reason == REASON_RESET_CLIENT)
-			reason = cut_to_rst(ctx, &run.p);
+		if (first)
+			leave_behind(ctx, &run.p, first, reason);
+		reason = answer(ctx, &run.p, reason);
+	} else if (first) {
+		leave_behind(ctx, &run.p, first, reason); /* it is the kernel's, and so are the others */
 	}
 	return finish(ctx, &run, reason);
 }

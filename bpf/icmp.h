@@ -8,6 +8,7 @@
 #pragma once
 
 #include "answer.h"
+#include "parts.h"
 #include "turn.h"
 
 /* A packet that an error quotes: its IP header, and the first eight bytes of what follows at least. */
@@ -48,6 +49,8 @@ static __always_inline __u8 quoted_ipv6(struct xdp_md *ctx, const struct packet 
 	__builtin_memcpy(q->key.src, &ip->daddr, 16);
 	__builtin_memcpy(q->key.dst, &ip->saddr, 16);
 	upper = skip_extensions(ctx, q->l3 - data + sizeof(*ip), ip->nexthdr);
+	if (upper >= 0 && (__u8)upper == IPPROTO_FRAGMENT)
+		upper = skip_fragment(ctx, upper >> 8);
 	if (upper < 0)
 		return 0;
 	q->l4 = data + (upper >> 8 & 0x1ff);
@@ -146,18 +149,6 @@ static __always_inline bool translate_error(const struct packet *p, const struct
 	return unchanged(at, v6);
 }
 
-/* The next hop of packets that a half delivers. */
-static __always_inline __u64 hop_of_half(const struct place *at, const bool v6)
-{
-	__u32 node_id = at->half->node;
-	struct node *node;
-
-	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_REPLY)
-		return at->half->own.hop;
-	node = bpf_map_lookup_elem(&nodes, &node_id);
-	return node ? READ_ONCE(node->hop) : 0;
-}
-
 static __always_inline bool same_address(const __be32 *a, const __be32 *b, const bool v6)
 {
 	return a[0] == b[0] && (!v6 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]));
@@ -171,7 +162,7 @@ static __always_inline int pass_error(struct xdp_md *ctx, __u32 l4, const bool v
 	struct quote q;
 	__u64 hop;
 
-	if (!look_again(ctx, &p, l4, v6))
+	if (!look_again(ctx, &p, l4, sizeof(struct icmp_header), v6))
 		return REASON_TRUNCATED;
 	if (!find_quote(ctx, &p, &q, v6) || !find_half(&at, &q.key, hash_tuple(&q.key, v6), v6) || !unchanged(&at, v6))
 		return REASON_ICMP_UNKNOWN;

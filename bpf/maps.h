@@ -172,6 +172,23 @@ struct {
 	__type(value, struct announcement);
 } announced SEC(".maps");
 
+/* Datagram → what becomes of its later fragments. Written by the program; the least recently used leaves. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+} fragments SEC(".maps");
+
+/* How many datagrams were sent on in fragments; their ids are made of it. Written by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} datagrams SEC(".maps");
+
 /* Packets by reason. Written by the program, per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

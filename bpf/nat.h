@@ -26,25 +26,20 @@ static __always_inline void rewrite_transport(struct packet *p, __u32 ports, __u
 /* TTL − 1 changes a checksum's inverse by this (the TTL is the first byte of its word). */
 #define TTL_DELTA ((__u16)~bpf_htons(0x0100))
 
-static __always_inline void rewrite_ipv4(struct packet *p, const struct flow4 *f)
+/* The IP header alone, as in a packet without ports. */
+static __always_inline void rewrite_ipv4(struct iphdr *ip, const struct flow4 *f)
 {
-	struct iphdr *ip = p->l3;
-
 	ip->saddr = f->nat_src;
 	ip->daddr = f->nat_dst;
 	ip->ttl--;
 	ip->check = checksum_apply(ip->check, (__u32)f->l3_delta + TTL_DELTA);
-	rewrite_transport(p, *(const __u32 *)&f->nat_sport, f->l4_delta);
 }
 
-static __always_inline void rewrite_ipv6(struct packet *p, const struct flow6 *f)
+static __always_inline void rewrite_ipv6(struct ipv6hdr *ip, const struct flow6 *f)
 {
-	struct ipv6hdr *ip = p->l3;
-
 	__builtin_memcpy(&ip->saddr, f->nat_src, 16);
 	__builtin_memcpy(&ip->daddr, f->nat_dst, 16);
 	ip->hop_limit--;
-	rewrite_transport(p, *(const __u32 *)&f->nat_sport, f->l4_delta);
 }
 
 /* Rewrites a packet. False: the half changed hands meanwhile, and the packet is spoilt. */
@@ -52,9 +47,16 @@ static __always_inline bool rewrite_packet(struct packet *p, const struct place 
 {
 	__u32 slot = at->ref & SLOT_MASK;
 
-	if (v6)
-		rewrite_ipv6(p, flow6_at(at->head, slot));
-	else
-		rewrite_ipv4(p, flow4_at(at->head, slot));
+	if (v6) {
+		const struct flow6 *f = flow6_at(at->head, slot);
+
+		rewrite_ipv6(p->l3, f);
+		rewrite_transport(p, *(const __u32 *)&f->nat_sport, f->l4_delta);
+	} else {
+		const struct flow4 *f = flow4_at(at->head, slot);
+
+		rewrite_ipv4(p->l3, f);
+		rewrite_transport(p, *(const __u32 *)&f->nat_sport, f->l4_delta);
+	}
 	return unchanged(at, v6);
 }

@@ -150,7 +150,7 @@ __attribute__((noinline)) int answer_solicitation(struct xdp_md *ctx, __u32 l4)
 	struct packet p;
 	void *data;
 
-	if (l4 != ETH_HLEN + sizeof(struct ipv6hdr) || !look_again(ctx, &p, l4, true) || !is_sound(&p))
+	if (l4 != ETH_HLEN + sizeof(struct ipv6hdr) || !look_again(ctx, &p, l4, sizeof(struct icmp_header), true) || !is_sound(&p))
 		return REASON_NOT_TCP_UDP;
 	__builtin_memcpy(key.addr, ((struct nd_message *)p.l4)->target, 16);
 	found = find_announced(ctx, &key, 6);

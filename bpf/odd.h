@@ -3,14 +3,20 @@
 #pragma once
 
 #include "echo.h"
+#include "fragment.h"
 #include "icmp.h"
 #include "neighbour.h"
 
-/* What becomes of an ICMP message. */
+static __always_inline __u32 offset_of_l4(struct xdp_md *ctx, const struct packet *p)
+{
+	return p->l4 - (void *)(long)ctx->data;
+}
+
+/* An ICMP message. */
 static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
 {
 	const struct icmp_header *icmp = p->l4;
-	__u32 l4 = p->l4 - (void *)(long)ctx->data;
+	__u32 l4 = offset_of_l4(ctx, p);
 
 	if ((void *)(icmp + 1) > p->end || (void *)(icmp + 1) - p->l3 > p->l3_bytes)
 		return REASON_TRUNCATED;
@@ -21,8 +27,74 @@ static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
 	return p->v6 ? answer_echo6(ctx, l4) : answer_echo4(ctx, l4);
 }
 
-/* What becomes of a packet that parse() found to be none of the ordinary ones. */
-static __always_inline int take_turn(struct xdp_md *ctx, const struct packet *p, int parsed)
+/* The first fragment of a datagram: an ordinary packet, if its transport header is there whole. */
+static __always_inline int parse_first4(struct packet *p)
 {
-	return parsed == ARP ? answer_arp(ctx) : control(ctx, p);
+	const struct iphdr *ip = p->l3;
+
+	if ((void *)(ip + 1) > p->end)
+		return REASON_TRUNCATED;
+	return parse_transport(p, p->end, ip->protocol, p->l3_bytes - (int)(p->l4 - p->l3), false);
+}
+
+static __always_inline int parse_first6(struct xdp_md *ctx, struct packet *p)
+{
+	int upper = skip_fragment(ctx, offset_of_l4(ctx, p));
+
+	if (upper < 0)
+		return -upper;
+	p->l4 = p->l3 - ETH_HLEN + (upper >> 8 & L4_OFFSET);
+	return parse_transport(p, p->end, upper, p->l3_bytes - (int)(p->l4 - p->l3), true);
+}
+
+static __always_inline bool is_first(const struct packet *p)
+{
+	if (p->v6) {
+		const struct fragment_header *header = p->l4;
+
+		return (void *)(header + 1) <= p->end && !(header->offset & bpf_htons(~7));
+	}
+	const struct iphdr *ip = p->l3;
+
+	return (void *)(ip + 1) <= p->end && !(ip->frag_off & bpf_htons(IP_OFFSET));
+}
+
+/* A fragment. `first` becomes the offset of what note_first() is to read if it is one. */
+static __always_inline int fragment(struct xdp_md *ctx, struct packet *p, __u32 *first)
+{
+	__u32 l4 = offset_of_l4(ctx, p);
+	int parsed;
+
+	if (!is_first(p))
+		return p->v6 ? later_fragment6(ctx, l4) : later_fragment4(ctx, l4);
+	*first = l4;
+	parsed = p->v6 ? parse_first6(ctx, p) : parse_first4(p);
+	return parsed < MISS ? REASON_NOT_TCP_UDP : parsed; /* of ICMP nobody sees the whole */
+}
+
+/*
+ * A packet that takes its own turn. Answers a reason, and its link if it is sent on; or MISS, and it goes on as
+ * an ordinary packet.
+ */
+static __always_inline int take_turn(struct xdp_md *ctx, struct packet *p, int kind, __u32 *first, __u32 *link)
+{
+	int turn;
+
+	if (kind == ARP)
+		turn = answer_arp(ctx);
+	else
+		turn = kind == CONTROL ? control(ctx, p) : fragment(ctx, p, first);
+	if (turn < 0)
+		return turn;
+	*link = turn >> TURN_LINK_SHIFT;
+	return turn & TURN_REASON;
+}
+
+/* What the first fragment of a datagram leaves behind, whatever became of it. */
+static __always_inline void leave_behind(struct xdp_md *ctx, const struct packet *p, __u32 l4, int reason)
+{
+	if (p->v6)
+		note_first6(ctx, &p->key, l4, reason);
+	else
+		note_first4(ctx, &p->key, l4, reason);
 }

@@ -13,12 +13,15 @@
 
 /* What parse() answers when there is no reason yet. */
 enum parsed {
-	MISS = -1,    /* an ordinary packet: the next stage decides */
-	CONTROL = -2, /* ICMP: this takes its own turn, see odd.h */
-	ARP = -3,     /* so does this */
+	MISS = -1,       /* an ordinary packet: the next stage decides */
+	CONTROL = -2,    /* ICMP: this takes its own turn, see odd.h */
+	ARP = -3,        /* so does this */
+	FRAGMENTED = -4, /* and this; l4 is what follows the IPv4 header, or the IPv6 fragment header */
 };
 
 #define IP_DF 0x4000
+#define IP_MF 0x2000
+#define IP_OFFSET 0x1fff
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -50,6 +53,17 @@ static __always_inline struct tcphdr *tcp_of(const struct packet *p)
 	return (void *)(tcp + 1) > p->end ? NULL : tcp;
 }
 
+static __always_inline void copy_addr(__be32 *to, const void *from, const bool v6)
+{
+	__builtin_memcpy(to, from, v6 ? 16 : 4);
+}
+
+/* Whether routers may cut a packet, whose fixed header has been looked at. */
+static __always_inline bool may_be_fragmented(const struct packet *p, const bool v6)
+{
+	return !v6 && !(((const struct iphdr *)p->l3)->frag_off & bpf_htons(IP_DF));
+}
+
 /* Whether the hash of an address has its bit in `ours`. x: see ours in maps.h. */
 static __always_inline bool has_bit(__u64 x)
 {
@@ -77,6 +91,8 @@ static __always_inline int parse_transport(struct packet *p, void *end, __u8 pro
 		p->tcp_flags = 0;
 	} else {
 		p->key.word.proto = proto;
+		if (v6 && proto == IPPROTO_FRAGMENT)
+			return FRAGMENTED;
 		return proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) ? CONTROL : REASON_NOT_TCP_UDP;
 	}
 	/* One load of both ports; the rest of the word is the protocol alone. */
@@ -97,13 +113,13 @@ static __always_inline int parse_ipv4(struct packet *p, void *end)
 	p->l3_bytes = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip) || p->l3 + p->l3_bytes > end)
 		return REASON_TRUNCATED;
-	if (ip->frag_off & bpf_htons(0x3fff))
-		return REASON_FRAGMENT;
 	p->v6 = false;
 	p->ttl = ip->ttl;
 	p->key.src[0] = ip->saddr;
 	p->key.dst[0] = ip->daddr;
 	p->l4 = p->l3 + header;
+	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET))
+		return FRAGMENTED;
 	return parse_transport(p, end, ip->protocol, p->l3_bytes - header, false);
 }
 
@@ -111,9 +127,9 @@ static __always_inline int parse_ipv4(struct packet *p, void *end)
 #define IPV6_EXTENSIONS_BYTES 256
 
 /*
- * Walks the extension headers behind the fixed header at `offset`. Returns offset << 8 | protocol
- * of the upper layer, or the negative of a reason. A function of its own, verified once, so that
- * the loop costs the ordinary packet nothing.
+ * Walks the extension headers at `offset`, of which the first is a `next`. Returns offset << 8 | protocol
+ * of what is no such header, which may be a fragment's; or the negative of a reason. A function of its
+ * own, verified once, so that the loop costs the ordinary packet nothing.
  */
 __attribute__((noinline)) int skip_extensions(struct xdp_md *ctx, __u32 offset, __u32 next)
 {
@@ -123,12 +139,12 @@ __attribute__((noinline)) int skip_extensions(struct xdp_md *ctx, __u32 offset, 
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		__u8 *header = data + offset;
 
-		if (next == IPPROTO_FRAGMENT)
-			return -REASON_FRAGMENT;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
 			return offset << 8 | (next & 0xff);
-		if ((void *)(header + 2) > end)
+		if ((void *)(header + 8) > end)
 			return -REASON_TRUNCATED;
+		if (next == IPPROTO_ROUTING && header[3])
+			return -REASON_NOT_TCP_UDP; /* segments left: our address is not where it ends */
 		next = header[0];
 		offset += (header[1] + 1) * 8;
 		if (offset > IPV6_EXTENSIONS_BYTES)

@@ -47,11 +47,6 @@ static __always_inline void follow(struct run *run, const struct place *at, cons
 		follow_tcp4(at->ref, flags_version, seq, ack, run->now);
 }
 
-static __always_inline bool may_be_fragmented(const struct packet *p, const bool v6)
-{
-	return !v6 && !(((const struct iphdr *)p->l3)->frag_off & bpf_htons(IP_DF));
-}
-
 /* A packet that its link does not take. Nothing counts it but its reason; a flow that it has opened is one. */
 static __always_inline int exceeds(struct run *run, const struct place *at, const struct link_entry *link, int reason)
 {

@@ -40,11 +40,6 @@ struct {
 	__type(value, struct creation);
 } creations SEC(".maps");
 
-static __always_inline void copy_addr(__be32 *to, const void *from, const bool v6)
-{
-	__builtin_memcpy(to, from, v6 ? 16 : 4);
-}
-
 /*
  * Whether the flow that holds a source port may lose it: an expired or half-open one. The counter
  * of a node runs in a circle, so what it meets is the oldest. 2: only for want of better (closing).

@@ -16,10 +16,10 @@
 #define L4_OFFSET 0x1ff /* offsets of transport headers are less than 512 */
 
 /*
- * Fills a packet again from the frame, whose headers parse() has looked at; ports are not among them. False:
- * for the verifier, which does not know that.
+ * Fills a packet again from the frame, whose headers parse() has looked at, with `bytes` of what follows
+ * them; ports are not filled in. False: for the verifier, which does not know that they are there.
  */
-static __always_inline bool look_again(struct xdp_md *ctx, struct packet *p, __u32 l4, const bool v6)
+static __always_inline bool look_again(struct xdp_md *ctx, struct packet *p, __u32 l4, const int bytes, const bool v6)
 {
 	void *data = (void *)(long)ctx->data;
 
@@ -45,7 +45,19 @@ static __always_inline bool look_again(struct xdp_md *ctx, struct packet *p, __u
 		p->key.src[0] = ip->saddr;
 		p->key.dst[0] = ip->daddr;
 	}
-	return p->l4 + sizeof(__u64) <= p->end;
+	return p->l4 + bytes <= p->end;
+}
+
+/* The next hop of packets that a half delivers. */
+static __always_inline __u64 hop_of_half(const struct place *at, const bool v6)
+{
+	__u32 node_id = at->half->node;
+	struct node *node;
+
+	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_REPLY)
+		return at->half->own.hop;
+	node = bpf_map_lookup_elem(&nodes, &node_id);
+	return node ? READ_ONCE(node->hop) : 0;
 }
 
 /* Sends a packet on that is as it is to be but for its MACs. */

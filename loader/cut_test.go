@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/headgate/headgate/loader/dptest"
@@ -26,12 +27,17 @@ var whole = map[string]string{
 		"\nipv4 " + snat4 + " > " + node4 + "\ntcp 1536 > 8080 S seq 1",
 	"error6": router + "ipv6 2001:db8:c::1 > " + vip6 + "\nicmp6 too-big rest 0x00000500" +
 		"\nipv6 " + vip6 + " > 2001:db8:c::7\nhop-by-hop bytes 0x010400000000\nudp 53 > 5000\ndata \"answer\"",
+	"first4": router + "ipv4 198.51.100.7 > " + vip4 + " mf id 9\nudp 5000 > 53 length 40 sum 1\ndata 16*61",
+	"first6": router + "ipv6 2001:db8:c::7 > " + vip6 + "\nfragment id 9 more" +
+		"\ndestination-options bytes 0x010400000000\nudp 5000 > 53 length 40 sum 1",
+	"later4": router + "ipv4 198.51.100.7 > " + vip4 + " id 10 offset 3 protocol 17\ndata 3*61",
+	"later6": router + "ipv6 2001:db8:c::7 > " + vip6 + "\nfragment id 10 offset 3 next 17\ndata 3*61",
 	"reply4": backend + "ipv4 " + node4 + " > " + snat4 + "\ntcp 8080 > 1536 SA seq 5000 ack 2",
 	"reply6": backend + "ipv6 " + node6 + " > " + snat6 + "\nudp 5353 > 1536\ndata \"answer\"",
 }
 
 // sent are the reasons that whole frames end with.
-var sent = []string{"new_flow", "forwarded", "replied", "echo_answered", "icmp_translated"}
+var sent = []string{"new_flow", "forwarded", "replied", "echo_answered", "icmp_translated", "fragment_followed"}
 
 // openFlows gives the replies among the whole frames a flow to belong to.
 func openFlows(t *testing.T, bed *dptest.Bed) {
@@ -41,6 +47,9 @@ func openFlows(t *testing.T, bed *dptest.Bed) {
 		if reason, _ := run(t, bed, dptest.Front, packet.MustEncode(whole[name])); reason != "new_flow" {
 			t.Fatalf("%s: %s", name, reason)
 		}
+	}
+	for _, name := range []string{"first4", "first6"} { // of the datagrams of which later ones are cut
+		run(t, bed, dptest.Front, packet.MustEncode(strings.Replace(whole[name], "id 9", "id 10", 1)))
 	}
 }
 
@@ -105,6 +114,8 @@ func headersEnd(p packet.Packet) int {
 			end += 20 + len(l.Options)
 		case *packet.IPv6:
 			end += 40
+		case *packet.Fragment:
+			end += 8
 		case *packet.Extension:
 			end += 2 + len(l.Data)
 		case *packet.TCP:

@@ -17,6 +17,7 @@ const (
 	protoICMP, protoTCP, protoUDP       = 1, 6, 17
 	protoICMPv6                         = 58
 	protoHop, protoRouting, protoOption = 0, 43, 60
+	protoFragment                       = 44
 )
 
 // frameKeys are the keys that the program may look for on behalf of a frame: of its own ports, and of an ICMP
@@ -71,7 +72,19 @@ func packetKey(b []byte, v6 bool) (key flowKey, rest []byte, ok bool) {
 	return key, rest, true
 }
 
+// skipExtensions skips a fragment header, too: of a first fragment it leads to the ports.
 func skipExtensions(next uint8, b []byte) (proto uint8, rest []byte) {
+	if next, b = skipOptions(next, b); next != protoFragment {
+		return next, b
+	}
+	if len(b) < 8 {
+		return next, nil
+	}
+	return skipOptions(b[0], b[8:])
+}
+
+// skipOptions skips the extension headers that any packet may have.
+func skipOptions(next uint8, b []byte) (proto uint8, rest []byte) {
 	for next == protoHop || next == protoRouting || next == protoOption {
 		if len(b) < 8 {
 			return next, nil

@@ -141,6 +141,36 @@ type headgateFlowWord struct {
 	Unused  uint8
 }
 
+type headgateFragment struct {
+	_     structs.HostLayout
+	Parts struct {
+		_         structs.HostLayout
+		Done      uint16
+		Island    uint16
+		IslandEnd uint16
+		Total     uint16
+	}
+	Sport    uint16
+	Dport    uint16
+	Id       uint32
+	First    uint32
+	Node     uint32
+	Proto    uint8
+	Fate     uint8
+	Unused   uint16
+	Reserved uint32
+}
+
+type headgateFragmentKey struct {
+	_      structs.HostLayout
+	Src    [4]uint32
+	Dst    [4]uint32
+	Id     uint32
+	Proto  uint8
+	Family uint8
+	Unused uint16
+}
+
 type headgateHalf struct {
 	_       structs.HostLayout
 	Peer    uint32
@@ -258,24 +288,28 @@ const (
 	headgateReasonREASON_FORWARDED          headgateReason = 12
 	headgateReasonREASON_REPLIED            headgateReason = 13
 	headgateReasonREASON_RESET_CLIENT       headgateReason = 14
-	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 15
-	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 16
-	headgateReasonREASON_NEIGHBOUR_ANSWERED headgateReason = 17
-	headgateReasonREASON_NO_BACKEND         headgateReason = 18
-	headgateReasonREASON_NODES_FULL         headgateReason = 19
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 20
-	headgateReasonREASON_NODE_DOWN          headgateReason = 21
-	headgateReasonREASON_TABLE_FULL         headgateReason = 22
-	headgateReasonREASON_NO_PORT            headgateReason = 23
-	headgateReasonREASON_DEADLINE           headgateReason = 24
-	headgateReasonREASON_TOO_BIG            headgateReason = 25
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 26
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 27
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 28
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 29
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 30
-	headgateReasonREASON_THROTTLED          headgateReason = 31
-	headgateReasonREASON_MAX                headgateReason = 32
+	headgateReasonREASON_FRAGMENT_FOLLOWED  headgateReason = 15
+	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 16
+	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 17
+	headgateReasonREASON_NEIGHBOUR_ANSWERED headgateReason = 18
+	headgateReasonREASON_NO_BACKEND         headgateReason = 19
+	headgateReasonREASON_NODES_FULL         headgateReason = 20
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 21
+	headgateReasonREASON_NODE_DOWN          headgateReason = 22
+	headgateReasonREASON_TABLE_FULL         headgateReason = 23
+	headgateReasonREASON_NO_PORT            headgateReason = 24
+	headgateReasonREASON_DEADLINE           headgateReason = 25
+	headgateReasonREASON_TOO_BIG            headgateReason = 26
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 27
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 28
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 29
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 30
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 31
+	headgateReasonREASON_THROTTLED          headgateReason = 32
+	headgateReasonREASON_FRAGMENT_EARLY     headgateReason = 33
+	headgateReasonREASON_FRAGMENT_LOST      headgateReason = 34
+	headgateReasonREASON_FRAGMENT_OVERLAP   headgateReason = 35
+	headgateReasonREASON_MAX                headgateReason = 36
 )
 
 type headgateReasonCounters struct {
@@ -385,40 +419,43 @@ type headgateVipKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	headgateMapAnnounced    = "announced"
-	headgateMapCreations    = "creations"
-	headgateMapFlows4       = "flows4"
-	headgateMapFlows6       = "flows6"
-	headgateMapLinks        = "links"
-	headgateMapMeta         = "meta"
-	headgateMapNodes        = "nodes"
-	headgateMapNodesInfo    = "nodes_info"
-	headgateMapNodesLive    = "nodes_live"
-	headgateMapNodesStats   = "nodes_stats"
-	headgateMapOurs         = "ours"
-	headgateMapReasons      = "reasons"
-	headgateMapRefusals     = "refusals"
-	headgateMapServices     = "services"
-	headgateMapServicesInfo = "services_info"
-	headgateMapServicesLive = "services_live"
-	headgateMapSlots        = "slots"
-	headgateMapSnats        = "snats"
-	headgateMapSticks       = "sticks"
-	headgateMapThrottles    = "throttles"
-	headgateMapTxPorts      = "tx_ports"
-	headgateMapVips         = "vips"
-	headgateProgHeadgate    = "headgate"
-	headgateProgSweep       = "sweep"
-	headgateVarClosingIdle  = "closing_idle"
-	headgateVarFlows4Mask   = "flows4_mask"
-	headgateVarFlows6Mask   = "flows6_mask"
-	headgateVarHalfOpenIdle = "half_open_idle"
-	headgateVarHz           = "hz"
-	headgateVarRefuseBurst  = "refuse_burst"
-	headgateVarRefuseRate   = "refuse_rate"
-	headgateVarSecret0      = "secret0"
-	headgateVarSecret1      = "secret1"
-	headgateVarSecret2      = "secret2"
+	headgateMapAnnounced     = "announced"
+	headgateMapCreations     = "creations"
+	headgateMapDatagrams     = "datagrams"
+	headgateMapFlows4        = "flows4"
+	headgateMapFlows6        = "flows6"
+	headgateMapFragments     = "fragments"
+	headgateMapLinks         = "links"
+	headgateMapMeta          = "meta"
+	headgateMapNodes         = "nodes"
+	headgateMapNodesInfo     = "nodes_info"
+	headgateMapNodesLive     = "nodes_live"
+	headgateMapNodesStats    = "nodes_stats"
+	headgateMapOurs          = "ours"
+	headgateMapReasons       = "reasons"
+	headgateMapRefusals      = "refusals"
+	headgateMapServices      = "services"
+	headgateMapServicesInfo  = "services_info"
+	headgateMapServicesLive  = "services_live"
+	headgateMapSlots         = "slots"
+	headgateMapSnats         = "snats"
+	headgateMapSticks        = "sticks"
+	headgateMapThrottles     = "throttles"
+	headgateMapTxPorts       = "tx_ports"
+	headgateMapVips          = "vips"
+	headgateProgHeadgate     = "headgate"
+	headgateProgSweep        = "sweep"
+	headgateVarClosingIdle   = "closing_idle"
+	headgateVarFlows4Mask    = "flows4_mask"
+	headgateVarFlows6Mask    = "flows6_mask"
+	headgateVarFragmentsIdle = "fragments_idle"
+	headgateVarHalfOpenIdle  = "half_open_idle"
+	headgateVarHz            = "hz"
+	headgateVarRefuseBurst   = "refuse_burst"
+	headgateVarRefuseRate    = "refuse_rate"
+	headgateVarSecret0       = "secret0"
+	headgateVarSecret1       = "secret1"
+	headgateVarSecret2       = "secret2"
 )
 
 // loadHeadgate returns the embedded CollectionSpec for headgate.
@@ -473,8 +510,10 @@ type headgateProgramSpecs struct {
 type headgateMapSpecs struct {
 	Announced    *ebpf.MapSpec `ebpf:"announced"`
 	Creations    *ebpf.MapSpec `ebpf:"creations"`
+	Datagrams    *ebpf.MapSpec `ebpf:"datagrams"`
 	Flows4       *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	Links        *ebpf.MapSpec `ebpf:"links"`
 	Meta         *ebpf.MapSpec `ebpf:"meta"`
 	Nodes        *ebpf.MapSpec `ebpf:"nodes"`
@@ -499,16 +538,17 @@ type headgateMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type headgateVariableSpecs struct {
-	ClosingIdle  *ebpf.VariableSpec `ebpf:"closing_idle"`
-	Flows4Mask   *ebpf.VariableSpec `ebpf:"flows4_mask"`
-	Flows6Mask   *ebpf.VariableSpec `ebpf:"flows6_mask"`
-	HalfOpenIdle *ebpf.VariableSpec `ebpf:"half_open_idle"`
-	Hz           *ebpf.VariableSpec `ebpf:"hz"`
-	RefuseBurst  *ebpf.VariableSpec `ebpf:"refuse_burst"`
-	RefuseRate   *ebpf.VariableSpec `ebpf:"refuse_rate"`
-	Secret0      *ebpf.VariableSpec `ebpf:"secret0"`
-	Secret1      *ebpf.VariableSpec `ebpf:"secret1"`
-	Secret2      *ebpf.VariableSpec `ebpf:"secret2"`
+	ClosingIdle   *ebpf.VariableSpec `ebpf:"closing_idle"`
+	Flows4Mask    *ebpf.VariableSpec `ebpf:"flows4_mask"`
+	Flows6Mask    *ebpf.VariableSpec `ebpf:"flows6_mask"`
+	FragmentsIdle *ebpf.VariableSpec `ebpf:"fragments_idle"`
+	HalfOpenIdle  *ebpf.VariableSpec `ebpf:"half_open_idle"`
+	Hz            *ebpf.VariableSpec `ebpf:"hz"`
+	RefuseBurst   *ebpf.VariableSpec `ebpf:"refuse_burst"`
+	RefuseRate    *ebpf.VariableSpec `ebpf:"refuse_rate"`
+	Secret0       *ebpf.VariableSpec `ebpf:"secret0"`
+	Secret1       *ebpf.VariableSpec `ebpf:"secret1"`
+	Secret2       *ebpf.VariableSpec `ebpf:"secret2"`
 }
 
 // headgateObjects contains all objects after they have been loaded into the kernel.
@@ -533,8 +573,10 @@ func (o *headgateObjects) Close() error {
 type headgateMaps struct {
 	Announced    *ebpf.Map `ebpf:"announced"`
 	Creations    *ebpf.Map `ebpf:"creations"`
+	Datagrams    *ebpf.Map `ebpf:"datagrams"`
 	Flows4       *ebpf.Map `ebpf:"flows4"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
 	Links        *ebpf.Map `ebpf:"links"`
 	Meta         *ebpf.Map `ebpf:"meta"`
 	Nodes        *ebpf.Map `ebpf:"nodes"`
@@ -559,8 +601,10 @@ func (m *headgateMaps) Close() error {
 	return _HeadgateClose(
 		m.Announced,
 		m.Creations,
+		m.Datagrams,
 		m.Flows4,
 		m.Flows6,
+		m.Fragments,
 		m.Links,
 		m.Meta,
 		m.Nodes,
@@ -586,16 +630,17 @@ func (m *headgateMaps) Close() error {
 //
 // It can be passed to loadHeadgateObjects or ebpf.CollectionSpec.LoadAndAssign.
 type headgateVariables struct {
-	ClosingIdle  *ebpf.Variable `ebpf:"closing_idle"`
-	Flows4Mask   *ebpf.Variable `ebpf:"flows4_mask"`
-	Flows6Mask   *ebpf.Variable `ebpf:"flows6_mask"`
-	HalfOpenIdle *ebpf.Variable `ebpf:"half_open_idle"`
-	Hz           *ebpf.Variable `ebpf:"hz"`
-	RefuseBurst  *ebpf.Variable `ebpf:"refuse_burst"`
-	RefuseRate   *ebpf.Variable `ebpf:"refuse_rate"`
-	Secret0      *ebpf.Variable `ebpf:"secret0"`
-	Secret1      *ebpf.Variable `ebpf:"secret1"`
-	Secret2      *ebpf.Variable `ebpf:"secret2"`
+	ClosingIdle   *ebpf.Variable `ebpf:"closing_idle"`
+	Flows4Mask    *ebpf.Variable `ebpf:"flows4_mask"`
+	Flows6Mask    *ebpf.Variable `ebpf:"flows6_mask"`
+	FragmentsIdle *ebpf.Variable `ebpf:"fragments_idle"`
+	HalfOpenIdle  *ebpf.Variable `ebpf:"half_open_idle"`
+	Hz            *ebpf.Variable `ebpf:"hz"`
+	RefuseBurst   *ebpf.Variable `ebpf:"refuse_burst"`
+	RefuseRate    *ebpf.Variable `ebpf:"refuse_rate"`
+	Secret0       *ebpf.Variable `ebpf:"secret0"`
+	Secret1       *ebpf.Variable `ebpf:"secret1"`
+	Secret2       *ebpf.Variable `ebpf:"secret2"`
 }
 
 // headgatePrograms contains all programs after they have been loaded into the kernel.

@@ -45,6 +45,7 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 		"not_ip", "vlan", "truncated", "not_ours", "not_tcp_udp", "fragment", "no_config", "ttl_expired", "hop_unresolved",
 		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent", "nodes_full",
 		"throttled", "echo_answered", "icmp_unknown", "icmp_translated", "too_big", "left_to_fragment",
+		"fragment_followed", "fragment_early", "fragment_lost", "fragment_overlap",
 		"deadline", "reset_client", "bad_service")
 }
 
@@ -194,11 +195,19 @@ func (w *world) setService(s dptest.Service) {
 
 func pick[T any](rnd *rand.Rand, from []T) T { return from[rnd.IntN(len(from))] }
 
-// step makes one change or runs one packet. It says whether both still agree.
+// step makes one change, runs one packet or the fragments of one. It says whether both still agree.
 func (w *world) step() bool {
-	if w.rnd.IntN(10) < 8 {
+	switch n := w.rnd.IntN(40); {
+	case n < 30:
 		return w.runPacket(w.frame(), pick(w.rnd, []int{dptest.Front, dptest.Back}))
+	case n < 32:
+		return w.runDatagram()
 	}
+	return w.change()
+}
+
+// change makes a change.
+func (w *world) change() bool {
 	node := pick(w.rnd, w.nodes)
 	switch w.rnd.IntN(10) {
 	case 0, 1:

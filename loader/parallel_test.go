@@ -73,7 +73,7 @@ func TestStormLeavesATableWithoutFaults(t *testing.T) {
 	})
 	check(t, bed)
 	reasons := bed.Counters().Reasons
-	for _, reason := range []string{"new_flow", "forwarded", "replied", "flow_unknown"} {
+	for _, reason := range []string{"new_flow", "forwarded", "replied", "flow_unknown", "fragment_followed"} {
 		if reasons[reason] == before.Reasons[reason] {
 			t.Errorf("not one packet was %s", reason)
 		}
@@ -100,6 +100,10 @@ func stormFrames(rnd *rand.Rand) (frames [][]byte) {
 			packet.MustEncode(fmt.Sprintf("%sipv4 198.51.100.7 > %s\nudp %d > 53", router, vip4, client)),
 			packet.MustEncode(fmt.Sprintf("%sipv4 %s > %s\ntcp 8080 > %d SA seq 5000", backend, node4, snat4, nat)),
 			packet.MustEncode(fmt.Sprintf("%sipv6 %s > %s\ntcp 8080 > %d FA seq 5000", backend, node6, snat6, nat)),
+			packet.MustEncode(fmt.Sprintf("%sipv4 198.51.100.7 > %s mf id %d\nudp %d > 53 length 40 sum 1\ndata 16*61", router, vip4, client, client)),
+			packet.MustEncode(fmt.Sprintf("%sipv4 198.51.100.7 > %s id %d offset 3 protocol 17\ndata 16*61", router, vip4, client)),
+			packet.MustEncode(fmt.Sprintf("%sipv6 2001:db8:c::7 > %s\nfragment id %d more\nudp %d > 53 length 40 sum 1\ndata 16*61", router, vip6, client, client)),
+			packet.MustEncode(fmt.Sprintf("%sipv6 2001:db8:c::7 > %s\nfragment id %d offset 3 next 17\ndata 16*61", router, vip6, client)),
 		)
 	}
 	return frames

@@ -34,8 +34,8 @@ const (
 var rehearsalMaps = map[string]int{
 	"vips": shared, "services": shared, "services_info": shared, "slots": shared, "nodes": shared, "nodes_info": shared,
 	"snats": shared, "ours": shared, "links": shared, "tx_ports": shared, "meta": shared, "announced": shared,
-	"nodes_live": copied, "services_live": copied, "refusals": copied,
-	"flows4": ofPacket, "flows6": ofPacket, "sticks": ofPacket, "throttles": ofPacket,
+	"nodes_live": copied, "services_live": copied, "refusals": copied, "datagrams": copied,
+	"flows4": ofPacket, "flows6": ofPacket, "sticks": ofPacket, "throttles": ofPacket, "fragments": ofPacket,
 	"nodes_stats": empty, "reasons": empty, "creations": empty,
 }
 
@@ -108,7 +108,11 @@ const rehearsals = 20
 func (r *Rehearsal) Run(frame []byte, ifindex int) (Outcome, error) {
 	var hashes []uint64
 	v6 := false
-	for _, k := range frameKeys(frame) {
+	keys, err := r.keys(frame)
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, k := range keys {
 		v6 = k.src.Addr().Is6()
 		hashes = append(hashes, r.meta.Hash(k.src, k.dst, k.proto))
 	}

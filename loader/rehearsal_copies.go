@@ -17,7 +17,8 @@ func (r *Rehearsal) prepare(frame []byte) error {
 		copyCPUs[refusalBucket](r.own.Refusals, r.real.Refusals),
 		clearCPUs[Reasons](r.own.Reasons), clearCPUs[headgateCreation](r.own.Creations),
 		forget[uint32](r.own.Flows4), forget[uint32](r.own.Flows6), forget[StickKey](r.own.Sticks), forget[ThrottleKey](r.own.Throttles),
-		r.copyClient(frame),
+		forget[FragmentKey](r.own.Fragments), copyArray(r.own.Datagrams, r.real.Datagrams),
+		r.copyClient(frame), r.copyDatagram(frame),
 	)
 }
 

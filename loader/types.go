@@ -13,6 +13,8 @@ type (
 	Flow6          = headgateFlow6
 	FlowWord       = headgateFlowWord
 	Half           = headgateHalf
+	Fragment       = headgateFragment
+	FragmentKey    = headgateFragmentKey
 	LinkEntry      = headgateLinkEntry
 	Node           = headgateNode
 	NodeInfo       = headgateNodeInfo

@@ -197,6 +197,7 @@ func bytes16(v [4]uint32) (b []byte) {
 func (b *Bed) Age(d time.Duration) {
 	jiffies := (jiffiesOf(d) + 7) &^ 7
 	b.ageClients(uint64(jiffies))
+	b.ageFragments(jiffies)
 	nodes := readAll[loader.Node](b, "nodes")
 	for i := range nodes {
 		nodes[i].Deadline -= jiffies

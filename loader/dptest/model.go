@@ -29,6 +29,9 @@ type Model struct {
 	budgets   map[budgetKey]time.Duration // until when a client's flows last at its rate
 	announced map[announcedKey]packet.MAC
 	now       time.Duration
+
+	datagrams     map[datagramKey]*modelDatagram
+	datagramCount uint32 // sent on, in fragments
 }
 
 type modelLink struct {
@@ -55,7 +58,7 @@ func NewModel(b *Bed) *Model {
 		Admits: b.Admits,
 		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
 		nodes: map[uint32]*Node{}, deadline: map[uint32]time.Duration{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
-		sticks: map[clientKey]*modelStick{}, announced: map[announcedKey]packet.MAC{}, budgets: map[budgetKey]time.Duration{},
+		datagrams: map[datagramKey]*modelDatagram{}, sticks: map[clientKey]*modelStick{}, announced: map[announcedKey]packet.MAC{}, budgets: map[budgetKey]time.Duration{},
 	}
 }
 
@@ -190,9 +193,17 @@ func (m *Model) Run(ifindex int, frame []byte) Outcome {
 		return Outcome{Pass, reason, frame}
 	}
 	p.ifindex = ifindex
-	if p.icmp() {
+	switch {
+	case p.part != nil:
+		return m.fragment(p)
+	case p.icmp():
 		return m.control(p)
 	}
+	return m.ordinary(p)
+}
+
+// ordinary decides about a packet that has ports.
+func (m *Model) ordinary(p *modelPacket) Outcome {
 	admitted := false
 	if f := m.flows[p.tuple]; f != nil {
 		if outcome, done := m.forward(p, f); done {

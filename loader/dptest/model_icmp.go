@@ -30,12 +30,18 @@ func (p *modelPacket) quote() (q modelQuote, ok bool) {
 		if len(ip) < 40 || ip[0]>>4 != 6 {
 			return q, false
 		}
-		next, header, reason := skipExtensions(ip, q.l3)
+		next, l4, reason := skipExtensions(p.frame, q.l3+40, ip[6])
+		if reason == "" && next == packet.ProtoFragment {
+			if len(p.frame) < l4+8 || binary.BigEndian.Uint16(p.frame[l4+2:])&^7 != 0 {
+				return q, false
+			}
+			next, l4, reason = skipExtensions(p.frame, l4+8, p.frame[l4])
+		}
 		if reason != "" {
 			return q, false
 		}
 		src, dst, proto = netip.AddrFrom16([16]byte(ip[8:])), netip.AddrFrom16([16]byte(ip[24:])), next
-		q.l4 = q.l3 + header
+		q.l4 = l4
 	}
 	if proto != packet.ProtoTCP && proto != packet.ProtoUDP || q.l4+8 > q.end {
 		return q, false

@@ -13,7 +13,10 @@ import (
 type modelPacket struct {
 	frame   []byte
 	ifindex int
-	l4      int // offset of the transport header
+	src     netip.Addr
+	dst     netip.Addr
+	part    *modelPart // nil: not a fragment
+	l4      int        // offset of the transport header; 0 in a later fragment
 	ttl     uint8
 	bytes   uint64 // of the IP packet
 	tuple   Tuple
@@ -68,19 +71,20 @@ func (m *Model) parseIPv4(p *modelPacket) string {
 	if len(ip) < 20 {
 		return "truncated"
 	}
-	src, dst := netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:]))
-	if !m.Admits(dst) {
+	p.src, p.dst = netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:]))
+	if !m.Admits(p.dst) {
 		return "not_ours"
 	}
 	header, length := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:]))
-	switch {
-	case ip[0]>>4 != 4 || header < 20 || length > len(ip):
+	if ip[0]>>4 != 4 || header < 20 || length > len(ip) {
 		return "truncated"
-	case binary.BigEndian.Uint16(ip[6:])&0x3fff != 0:
-		return "fragment"
 	}
 	p.ttl, p.bytes = ip[8], uint64(length)
-	return p.parseTransport(ip[9], 14+header, 14+length, src, dst)
+	if binary.BigEndian.Uint16(ip[6:])&0x3fff != 0 {
+		p.part = p.partOf4(header)
+		return ""
+	}
+	return p.parseTransport(ip[9], 14+header)
 }
 
 func (m *Model) parseIPv6(p *modelPacket) string {
@@ -88,47 +92,57 @@ func (m *Model) parseIPv6(p *modelPacket) string {
 	if len(ip) < 40 {
 		return "truncated"
 	}
-	src, dst := netip.AddrFrom16([16]byte(ip[8:])), netip.AddrFrom16([16]byte(ip[24:]))
-	if !m.Admits(dst) {
+	p.src, p.dst = netip.AddrFrom16([16]byte(ip[8:])), netip.AddrFrom16([16]byte(ip[24:]))
+	if !m.Admits(p.dst) {
 		return "not_ours"
 	}
 	length := 40 + int(binary.BigEndian.Uint16(ip[4:]))
 	if ip[0]>>4 != 6 || length > len(ip) {
 		return "truncated"
 	}
-	next, header, reason := skipExtensions(ip, 14)
+	next, l4, reason := skipExtensions(p.frame, 14+40, ip[6])
 	if reason != "" {
 		return reason
 	}
 	p.ttl, p.bytes = ip[7], uint64(length)
-	return p.parseTransport(next, 14+header, 14+length, src, dst)
+	if next == packet.ProtoFragment {
+		if len(p.frame) < l4+8 {
+			return "truncated"
+		}
+		p.part = p.partOf6(l4 - 14)
+		return ""
+	}
+	return p.parseTransport(next, l4)
 }
 
-// skipExtensions walks up to six extension headers, which end within the first 256 bytes of a frame.
-func skipExtensions(ip []byte, at int) (next uint8, header int, reason string) {
-	next, header = ip[6], 40
+// skipExtensions walks up to six extension headers, which end within the first 256 bytes of a frame. It
+// returns what is behind them and where; that may be a fragment header.
+func skipExtensions(frame []byte, at int, first uint8) (next uint8, end int, reason string) {
+	next = first
 	for range 6 {
 		switch next {
-		case packet.ProtoFragment:
-			return 0, 0, "fragment"
 		case packet.HopByHop, packet.Routing, packet.DestinationOptions:
 		default:
-			return next, header, ""
+			return next, at, ""
 		}
-		if len(ip) < header+2 {
+		if len(frame) < at+8 {
 			return 0, 0, "truncated"
 		}
-		next, header = ip[header], header+(int(ip[header+1])+1)*8
-		if at+header > 256 {
+		if next == packet.Routing && frame[at+3] != 0 {
+			return 0, 0, "not_tcp_udp"
+		}
+		next, at = frame[at], at+(int(frame[at+1])+1)*8
+		if at > 256 {
 			return 0, 0, "not_tcp_udp"
 		}
 	}
 	return 0, 0, "not_tcp_udp"
 }
 
-// parseTransport reads the header at offset l4 of a packet that ends at end.
-func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Addr) string {
-	least := map[uint8]int{packet.ProtoTCP: 20, packet.ProtoUDP: 8, controlProtocol(src): 8}[proto]
+// parseTransport reads the header at offset l4.
+func (p *modelPacket) parseTransport(proto uint8, l4 int) string {
+	least := map[uint8]int{packet.ProtoTCP: 20, packet.ProtoUDP: 8, controlProtocol(p.src): 8}[proto]
+	end := 14 + int(p.bytes)
 	if least == 0 {
 		return "not_tcp_udp"
 	}
@@ -137,12 +151,12 @@ func (p *modelPacket) parseTransport(proto uint8, l4, end int, src, dst netip.Ad
 	}
 	b := p.frame[l4:]
 	p.l4 = l4
-	if proto == controlProtocol(src) {
-		p.tuple = Tuple{proto, netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)}
+	if proto == controlProtocol(p.src) {
+		p.tuple = Tuple{proto, netip.AddrPortFrom(p.src, 0), netip.AddrPortFrom(p.dst, 0)}
 		return ""
 	}
 	p.tuple = Tuple{
-		proto, netip.AddrPortFrom(src, binary.BigEndian.Uint16(b)), netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:])),
+		proto, netip.AddrPortFrom(p.src, binary.BigEndian.Uint16(b)), netip.AddrPortFrom(p.dst, binary.BigEndian.Uint16(b[2:])),
 	}
 	if proto == packet.ProtoTCP {
 		p.flags = packet.Flags(b[13])
@@ -166,6 +180,14 @@ func controlProtocol(a netip.Addr) uint8 {
 // rewritten is the frame with other addresses and ports and a TTL less by one. Its checksums are
 // those that came in.
 func (p *modelPacket) rewritten(to Tuple) []byte {
+	out := p.readdressed(to)
+	binary.BigEndian.PutUint16(out[p.l4:], to.Src.Port())
+	binary.BigEndian.PutUint16(out[p.l4+2:], to.Dst.Port())
+	return out
+}
+
+// readdressed is rewritten without the ports.
+func (p *modelPacket) readdressed(to Tuple) []byte {
 	out := bytes.Clone(p.frame)
 	if to.Src.Addr().Is4() {
 		copy(out[14+12:], to.Src.Addr().AsSlice())
@@ -176,8 +198,6 @@ func (p *modelPacket) rewritten(to Tuple) []byte {
 		copy(out[14+24:], to.Dst.Addr().AsSlice())
 		out[14+7]--
 	}
-	binary.BigEndian.PutUint16(out[p.l4:], to.Src.Port())
-	binary.BigEndian.PutUint16(out[p.l4+2:], to.Dst.Port())
 	return out
 }
 
@@ -201,6 +221,9 @@ func (m *Model) SameButChecksums(in []byte, want Outcome, got []byte) bool {
 	p, reason := m.parse(in)
 	if reason != "" || slices.Equal(want.Frame, got) || len(want.Frame) != len(got) {
 		return slices.Equal(want.Frame, got)
+	}
+	if p.part != nil && p.part.start == 0 && p.parseFirst() != "" {
+		return false // it is sent on only if it has ports
 	}
 	fields := p.checksumFields()
 	if want.Reason == "reset_client" {
@@ -231,6 +254,13 @@ type summed struct {
 
 func (p *modelPacket) checksumFields() []summed {
 	end := 14 + int(p.bytes)
+	header := summed{offset: 14 + 10, start: 14, end: 14 + int(p.frame[14]&15)*4}
+	if p.l4 == 0 {
+		if p.src.Is4() {
+			return []summed{header}
+		}
+		return nil
+	}
 	field := summed{offset: p.l4 + 16, start: p.l4, end: end}
 	switch {
 	case p.icmp():
@@ -243,7 +273,7 @@ func (p *modelPacket) checksumFields() []summed {
 		if !p.icmp() {
 			fields[0].pseudo = []int{14 + 12, 14 + 20}
 		}
-		fields = append(fields, summed{offset: 14 + 10, start: 14, end: 14 + int(p.frame[14]&15)*4})
+		fields = append(fields, header)
 	} else {
 		fields[0].pseudo = []int{14 + 8, 14 + 40}
 	}

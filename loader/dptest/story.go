@@ -100,16 +100,17 @@ func (t *Storyteller) Tell(text string) (told string, wrong []string, err error)
 // telling is a story being told.
 type telling struct {
 	*Storyteller
-	bed      *Bed
-	told     strings.Builder
-	wrong    []string
-	names    map[string]string // of let
-	services map[uint32]Service
-	locks    map[string]bool
-	table    map[Tuple]string // as it was told last
-	sticks   map[string]string
-	budgets  map[string]uint64 // by what they are of
-	silent   bool              // in an included story
+	bed       *Bed
+	told      strings.Builder
+	wrong     []string
+	names     map[string]string // of let
+	services  map[uint32]Service
+	locks     map[string]bool
+	table     map[Tuple]string // as it was told last
+	sticks    map[string]string
+	budgets   map[string]uint64 // by what they are of
+	datagrams []string          // as they were told last
+	silent    bool              // in an included story
 }
 
 func (t *telling) say(format string, args ...any) {
@@ -209,6 +210,7 @@ func (t *telling) packet(args []string, layers []string) error {
 	}
 	t.tellTable()
 	t.tellClients()
+	t.tellFragments()
 	return nil
 }
 

@@ -39,6 +39,20 @@ func (t *telling) changedSticks() (lines []string) {
 	return lines
 }
 
+// tellFragments tells which datagrams are known, when that has changed.
+func (t *telling) tellFragments() {
+	var datagrams []string
+	for _, d := range t.bed.Datagrams() {
+		datagrams = append(datagrams, d.String())
+	}
+	for _, text := range datagrams {
+		if !slices.Contains(t.datagrams, text) {
+			t.say("datagram %s", text)
+		}
+	}
+	t.datagrams = datagrams
+}
+
 // noteBudgets returns those that have changed since it was last called.
 func (t *telling) noteBudgets() (changed []Budget) {
 	budgets := map[string]uint64{}

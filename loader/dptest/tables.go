@@ -90,6 +90,8 @@ func (b *Bed) Reset() {
 	clearHash[loader.StickKey, loader.StickEntry](b, "sticks")
 	clearHash[loader.ThrottleKey, loader.ThrottleEntry](b, "throttles")
 	clearHash[loader.AnnouncedKey, loader.Announcement](b, "announced")
+	clearHash[loader.FragmentKey, loader.Fragment](b, "fragments")
+	b.update("datagrams", uint32(0), uint64(0))
 	b.families = map[uint32]uint8{}
 	for i, word := range b.ours {
 		if word != 0 {

@@ -7,7 +7,7 @@ var reasonTexts = map[string]string{
 	"truncated":          "one of its headers is cut short or contradicts itself",
 	"not_ours":           "its destination is neither a VIP nor an address that NAT sends from",
 	"not_tcp_udp":        "it is neither TCP nor UDP, nor anything else that is balanced",
-	"fragment":           "it is a fragment",
+	"fragment":           "it is a later fragment of what the kernel has got, or may be the host's own",
 	"no_config":          "it belongs to no flow, and no config serves its destination",
 	"ttl_expired":        "its TTL ends here: the kernel answers that it does",
 	"icmp_unknown":       "it is an ICMP message about no flow of ours",
@@ -17,6 +17,7 @@ var reasonTexts = map[string]string{
 	"forwarded":          "it belongs to a flow",
 	"replied":            "it is a node's answer in a flow",
 	"reset_client":       "its flow is over, and only the node still speaks: the client gets an RST",
+	"fragment_followed":  "it is a later fragment, and goes the way of the first",
 	"icmp_translated":    "it is an ICMP error about a flow, and goes to whom it concerns",
 	"echo_answered":      "it is a ping to a VIP",
 	"neighbour_answered": "it asks for the MAC of a VIP that is announced here",
@@ -34,6 +35,9 @@ var reasonTexts = map[string]string{
 	"table_busy":         "a part of the flow table stayed locked: the sender will repeat it",
 	"bad_service":        "the tables contradict each other: see the warnings of status, and the log",
 	"throttled":          "its client opens flows faster than its balancer allows",
+	"fragment_early":     "it is a fragment, and the first of its datagram has not come, or long ago",
+	"fragment_lost":      "it is a fragment, and the first of its datagram was not sent on, or its flow has ended",
+	"fragment_overlap":   "it is a fragment of what has passed already",
 }
 
 // why says it of any reason: one that is not known here goes by its name.

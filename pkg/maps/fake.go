@@ -174,3 +174,8 @@ var _ Tables = (*Fake)(nil)
 
 // NextPort returns how many source ports a node has handed out, counted from where it started.
 func (f *Fake) NextPort(id uint32) uint64 { return f.nodesLive[id].NextPort }
+
+func (o *fakeOutside) fragmentsMax() uint32       { return fakeClients }
+func (o *fakeOutside) datagrams() (uint64, error) { return 0, nil }
+
+func (o *fakeOutside) eachFragment(func(loader.FragmentKey, loader.Fragment) bool) error { return nil }

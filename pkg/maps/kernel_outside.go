@@ -108,6 +108,17 @@ func (o *kernelOutside) eachThrottle(do func(loader.ThrottleKey, loader.Throttle
 	return eachOf(o.maps.Throttles, "throttles", do)
 }
 
+func (o *kernelOutside) fragmentsMax() uint32 { return o.maps.Fragments.MaxEntries() }
+
+func (o *kernelOutside) datagrams() (n uint64, err error) {
+	err = o.maps.Datagrams.Lookup(uint32(0), &n)
+	return n, err
+}
+
+func (o *kernelOutside) eachFragment(do func(loader.FragmentKey, loader.Fragment) bool) error {
+	return eachOf(o.maps.Fragments, "fragments", do)
+}
+
 // batch is how many entries one system call reads of a hash map: more than a bucket of it ever holds.
 const batch = 4096
 
@@ -166,7 +177,7 @@ func (o *kernelOutside) sizes() (map[string]uint64, error) {
 		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "services": m.Services,
 		"services_live": m.ServicesLive, "services_info": m.ServicesInfo, "slots": m.Slots,
 		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
-		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "reasons": m.Reasons,
+		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "fragments": m.Fragments, "datagrams": m.Datagrams, "reasons": m.Reasons,
 		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta,
 	} {
 		info, err := one.Info()

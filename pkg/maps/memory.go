@@ -50,6 +50,10 @@ type outside interface {
 	// eachThrottle does the same with what clients have used of their rates.
 	eachThrottle(do func(loader.ThrottleKey, loader.ThrottleEntry) bool) error
 	throttlesMax() uint32
+	// eachFragment does the same with datagrams of which fragments came.
+	eachFragment(do func(loader.FragmentKey, loader.Fragment) bool) error
+	fragmentsMax() uint32
+	datagrams() (uint64, error)
 
 	reasons() ([]uint64, error)
 	refusalTokens() ([]uint64, error)

@@ -32,6 +32,8 @@ func (r *Reader) tables() []table {
 		of("links", "interfaces that packets may leave by; the daemon writes", r.links, r.dumpLinks),
 		sized("tx_ports", "the same interfaces for redirection; the daemon writes", uint64(len(r.links)), 8, r.dumpTxPorts),
 		sized("announced", "VIP and interface → the MAC by which it is announced there; the daemon writes", uint64(r.announcedMax()), 32, r.dumpAnnounced),
+		sized("fragments", "datagram → what becomes of its later fragments; the program writes", uint64(r.fragmentsMax()), fragmentBytes, r.dumpFragments),
+		sized("datagrams", "how many datagrams were sent on in fragments; the program writes", 1, 8, r.dumpDatagrams),
 		sized("reasons", "packets by reason, per CPU; the program writes", 1, uint64(unsafe.Sizeof(loader.Reasons{})), r.dumpReasons),
 		sized("refusals", "tokens for refusals, per CPU; the program writes", 1, 16, r.dumpRefusals),
 		sized("creations", "the program's own scratch, per CPU; nothing to show", 1, 128, func(emit) {}),
