@@ -26,6 +26,8 @@ type Store struct {
 	now     func() time.Time
 	current atomic.Pointer[Desired] // never changed once it is stored
 
+	waiting jobs // changes that are not taken up yet
+
 	mu       sync.Mutex // held while changing: one change at a time
 	db       *bolt.DB   // nil once closed
 	watchers []chan struct{}
@@ -73,31 +75,20 @@ func (s *Store) Get() Desired { return *s.current.Load() }
 // Change lets fn make a draft of what there is into what there shall be. The change is whole or not at all, and
 // on the disk when Change returns. One that changes nothing keeps the revision. When fn fails its error is
 // returned as it is; what is not valid is refused with lb.Faults. fn may call Get, but nothing else of the store.
+//
+// Changes that come while others are written are written together, which takes the disk no longer than one.
 func (s *Store) Change(fn func(*Draft) error) (Desired, error) {
+	j := &job{fn: fn}
+	s.waiting.add(j)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db == nil {
-		return Desired{}, fmt.Errorf("update store: %w", ErrClosed)
+	if !j.done { // nobody did it with its own
+		s.together(s.waiting.take())
 	}
-	d := NewDraft(s.Get(), s.now())
-	if err := fn(d); err != nil {
-		return Desired{}, err
+	if !j.done {
+		return Desired{}, fmt.Errorf("update store %s: another change went wrong", s.path)
 	}
-	next, err := d.Finish()
-	if err != nil {
-		return Desired{}, fmt.Errorf("update store: %w", err)
-	}
-	if next.Revision == d.base.Revision {
-		return next, nil
-	}
-	if err := write(s.db, d, &next); errors.Is(err, syscall.ENOSPC) {
-		return Desired{}, fmt.Errorf("update store %s: %w; nothing was changed", s.path, err)
-	} else if err != nil {
-		return Desired{}, fmt.Errorf("update store %s: %w", s.path, err)
-	}
-	s.current.Store(&next)
-	s.notify()
-	return next, nil
+	return j.next, j.err
 }
 
 // Update is Change for those who declare the whole list anew, as Draft.Replace takes it; fn gets a copy that

@@ -17,15 +17,20 @@ func create(db *bolt.DB) error {
 	})
 }
 
-// write puts a finished draft into the database in one transaction, which is on the disk when it returns.
-func write(db *bolt.DB, d *Draft, next *Desired) error {
+// write puts finished drafts into the database in one transaction, which is on the disk when it returns.
+func write(db *bolt.DB, drafts []*job) error {
 	return guard(func() error {
 		return db.Update(func(tx *bolt.Tx) error {
 			w, err := newWriter(tx)
 			if err != nil {
 				return err
 			}
-			return w.draft(d, next)
+			for _, j := range drafts {
+				if err := w.draft(j.draft, &j.next); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	})
 }
