@@ -97,6 +97,7 @@ type Announcer struct {
 	frames  chan incoming
 
 	mu       sync.Mutex
+	running  bool
 	wanted   []Address
 	own      [][6]byte
 	held     map[Key]bool
@@ -116,7 +117,8 @@ func New(o Options) *Announcer {
 	return &Announcer{o: o, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), frames: make(chan incoming), held: map[Key]bool{}}
 }
 
-// Set replaces the addresses that are to be held. own are the MACs of this host, which are in no conflict.
+// Set replaces the addresses that are to be held; before Run, those that are answered for already count as held.
+// own are the MACs of this host, which are in no conflict.
 func (a *Announcer) Set(wanted []Address, own [][6]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,6 +127,15 @@ func (a *Announcer) Set(wanted []Address, own [][6]byte) {
 	}
 	a.wanted, a.own = slices.Clone(wanted), slices.Clone(own)
 	poke(a.wake)
+	if a.running {
+		return
+	}
+	clear(a.held)
+	for _, w := range wanted {
+		if w.Answer {
+			a.held[w.key()] = true
+		}
+	}
 }
 
 // Held returns the addresses that may be answered for.
@@ -159,6 +170,9 @@ func poke(c chan struct{}) {
 func (a *Announcer) Run(ctx context.Context) error {
 	w := &work{Announcer: a, claims: map[Key]*claim{}, ports: map[int]*port{}, ctx: ctx}
 	defer w.close()
+	a.mu.Lock()
+	a.running = true
+	a.mu.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -63,7 +63,7 @@ const (
 	BalancerEmpty  = "EMPTY"
 )
 
-// Settings is what was declared of a thing, with defaults, by the keys of the file: texts, and numbers.
+// Settings is what was declared of a thing, with defaults, by the keys of the file: texts, numbers and truth values.
 type Settings map[string]any
 
 // SettingsOf gives what t declares.

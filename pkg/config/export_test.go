@@ -106,6 +106,7 @@ func drawBalancers(t *rapid.T) []lb.Balancer {
 		if families&2 != 0 {
 			b.IPv6 = ipv6(203, uint32(i))
 		}
+		b.Announce = rapid.Bool().Draw(t, "announce")
 		for port := range rapid.SampledFrom([]int{0, 1, 2, 5}).Draw(t, "configs") {
 			b.Configs = append(b.Configs, drawConfig(t, &b, uint16(port+1)))
 		}

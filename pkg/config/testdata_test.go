@@ -159,7 +159,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 		Region:  "eu-west", Domain: "lb.example.com",
 		Metrics: Metrics{"[::1]:9100"},
 		Balancers: []lb.Balancer{
-			{Label: "web", Tags: []string{"production", "no"}, IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), ConnThrottle: 20, SessionThrottle: 1, Configs: []lb.Config{web}},
+			{Label: "web", Tags: []string{"production", "no"}, IPv4: addr("203.0.113.10"), IPv6: addr("2001:db8::10"), ConnThrottle: 20, SessionThrottle: 1, Announce: true, Configs: []lb.Config{web}},
 			{Label: "dns", IPv4: addr("203.0.113.53"), Configs: []lb.Config{udp, dns}},
 		},
 	}

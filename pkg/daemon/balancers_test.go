@@ -15,7 +15,7 @@ func TestBalancersSayWhatIsDeclaredAndHowItIs(t *testing.T) {
 	}
 	configs := []api.Config{config("web/80", "web", configUp, 3), config("web/443", "web", configDown, 4), config("gone/80", "gone", configDown, 5)}
 	settings := func(label, ipv4 string) api.Settings {
-		return api.Settings{"label": label, "ipv4": ipv4, "client_conn_throttle": json.Number("0"), "client_udp_sess_throttle": json.Number("0")}
+		return api.Settings{"label": label, "ipv4": ipv4, "client_conn_throttle": json.Number("0"), "client_udp_sess_throttle": json.Number("0"), "announce": false}
 	}
 	want := []api.Balancer{
 		{Name: "web", Addresses: []string{"203.0.113.10"}, Settings: settings("web", "203.0.113.10"),

@@ -83,6 +83,7 @@ type engine struct {
 	notify   notifier
 	says     *chronicle
 	herald   herald
+	vips     *announcing
 
 	targeted  uint64 // what the checks were told last
 	checksSet time.Time
@@ -134,6 +135,8 @@ func (e *engine) run(ctx context.Context) error {
 			e.state.SetHealth(e.checks.Snapshot())
 		case <-e.network.Changes():
 			e.takeNetwork()
+		case <-e.vips.Changes():
+			e.state.SetAnnounced(e.vips.answers())
 		case <-e.reload:
 			e.rereadFile()
 		case <-e.retry:
@@ -170,6 +173,7 @@ func (e *engine) takeDesired() {
 	d := e.store.Get()
 	e.progress.desired(d.Revision)
 	e.state.SetDesired(d.Revision, d.Balancers)
+	e.announce()
 	e.retargetChecks()
 	fresh := e.addTargets()
 	switch {
@@ -198,7 +202,14 @@ func (e *engine) retargetChecks() {
 // takeNetwork follows links, routes and neighbours.
 func (e *engine) takeNetwork() {
 	e.ports.update(e.network.Links())
+	e.announce()
 	e.state.SetHops(e.network.Hops())
+}
+
+// announce has those VIPs announced that are to be, on the networks that there are.
+func (e *engine) announce() {
+	e.vips.update(e.store.Get().Balancers, e.network.Links(), e.ports.wanted)
+	e.state.SetAnnounced(e.vips.answers())
 }
 
 // addTargets keeps next hops for the nodes that are new, too, and returns their addresses. Targets only grow
@@ -369,7 +380,7 @@ func (e *engine) publish(v *state.View) {
 }
 
 func (e *engine) allWarnings() []string {
-	out := slices.Concat(e.file.warnings(), e.ports.warnings(), foreign(e.file.start.SNAT, e.network.Links()), e.warnings)
+	out := slices.Concat(e.file.warnings(), e.ports.warnings(), foreign(e.file.start.SNAT, e.network.Links()), e.vips.warnings(), e.warnings)
 	if e.failure != nil {
 		g := e.progress.now()
 		out = append(out, fmt.Sprintf("the data path runs generation %d, %d is wanted: %s", g.Applied, g.Desired, oneLine(e.failure)))

@@ -235,6 +235,7 @@ type rig struct {
 	network  *fakeNetwork
 	tables   *maps.Fake
 	broken   *brokenTables
+	claims   *fakeAnnouncer
 	attacher *fakeAttacher
 	reload   chan os.Signal
 	path     string
@@ -249,7 +250,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 	t.Helper()
 	r := &rig{
 		store: newMemoryStore(), checks: newFakeChecks(), network: newFakeNetwork("eth0", "eth1"),
-		tables: maps.NewFake(sizes), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
+		tables: maps.NewFake(sizes), claims: newFakeAnnouncer(), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
 		path: filepath.Join(t.TempDir(), "headgate.yaml"),
 	}
 	r.write(t, content)
@@ -264,7 +265,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now, modified: modified(r.path)},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
-		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}},
+		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, vips: newAnnouncing(r.claims, nil, quiet()),
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

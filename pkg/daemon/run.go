@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/announce"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/api/v4"
 	"github.com/headgate/headgate/pkg/config"
@@ -58,30 +59,31 @@ func Run(ctx context.Context, o Options) error {
 // daemon is all the parts of a running daemon.
 type daemon struct {
 	Options
-	started  time.Time
-	notify   notifier
-	group    *group
-	ready    bool
-	config   *config.File
-	modified time.Time // when the file was changed last that was read
-	datapath *loader.Datapath
-	tables   *maps.Kernel
-	reader   *maps.Reader
-	stage    *stage
-	warnings []string // of the data path, from its start
-	store    desiredStore
-	says     *chronicle
-	keeper   *keeper
-	listener net.Listener
-	door     *api.Door // for the API on TCP; nil: there is none
-	traffic  *traffic
-	scrapes  net.Listener // for metrics; nil: nobody asks
-	network  *netdev.Resolver
-	checks   *health.Manager
-	progress *progress
-	rates    *rates
-	engine   *engine
-	closers  []func() error // in the order of opening
+	started   time.Time
+	notify    notifier
+	group     *group
+	ready     bool
+	config    *config.File
+	modified  time.Time // when the file was changed last that was read
+	datapath  *loader.Datapath
+	tables    *maps.Kernel
+	reader    *maps.Reader
+	stage     *stage
+	warnings  []string // of the data path, from its start
+	store     desiredStore
+	says      *chronicle
+	keeper    *keeper
+	listener  net.Listener
+	door      *api.Door // for the API on TCP; nil: there is none
+	traffic   *traffic
+	scrapes   net.Listener // for metrics; nil: nobody asks
+	network   *netdev.Resolver
+	checks    *health.Manager
+	announcer *announce.Announcer
+	progress  *progress
+	rates     *rates
+	engine    *engine
+	closers   []func() error // in the order of opening
 }
 
 // start is the order in which the parts start. What can be refused comes first, what traffic sees
@@ -295,6 +297,14 @@ func (d *daemon) assemble(context.Context) error {
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks
+	d.announcer = announce.New(announce.Options{
+		Open:   func(link int) (announce.Port, error) { return netdev.OpenFrames(link) },
+		Join:   netdev.JoinGroup,
+		Leave:  netdev.LeaveGroup,
+		Report: reported(d.says),
+		Log:    d.Log,
+	})
+	d.engine.vips = newAnnouncing(d.announcer, reconciler.Announced(), d.Log)
 	return nil
 }
 
@@ -370,6 +380,7 @@ func (d *daemon) runParts(context.Context) error {
 		{family: 6, buckets: d.datapath.Maps().Flows6.MaxEntries()},
 	}}
 	d.group.run("health checks", d.checks.Run)
+	d.group.run("announcements", d.announcer.Run)
 	d.group.run("engine", d.engine.run)
 	d.group.run("sweep", sweep.run)
 	d.group.run("events", d.keeper.run)

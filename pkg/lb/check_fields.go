@@ -46,7 +46,7 @@ func line(judge func(string) string) kind[string] {
 	}))
 }
 
-// truth is a setting that is on or off.
+// truth is a setting that is on or off, of which the default is not always the same.
 func truth() kind[Switch] {
 	const must = "true or false"
 	words := map[Switch]string{On: "true", Off: "false"}

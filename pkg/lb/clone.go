@@ -35,7 +35,7 @@ func (b Balancer) Equal(a Balancer) bool {
 // EqualButConfigs says whether a and b declare the same, whatever their configs.
 func (b Balancer) EqualButConfigs(a Balancer) bool {
 	return b.ID == a.ID && b.Label == a.Label && slices.Equal(b.Tags, a.Tags) && b.IPv4 == a.IPv4 && b.IPv6 == a.IPv6 &&
-		b.ConnThrottle == a.ConnThrottle && b.SessionThrottle == a.SessionThrottle
+		b.ConnThrottle == a.ConnThrottle && b.SessionThrottle == a.SessionThrottle && b.Announce == a.Announce
 }
 
 // Equal says whether a and c declare the same, down to the order of nodes.

@@ -14,6 +14,7 @@ var BalancerFields = []Field[Balancer]{
 	of("ipv6", "`ADDRESS` that IPv6 clients connect to", or(vip(netip.Addr.Is6, "IPv6", netip.IPv6Unspecified())), func(b *Balancer) *netip.Addr { return &b.IPv6 }),
 	of("client_conn_throttle", "`N` TCP connections a second that a client may open; 0: any number", number[int](ThrottleLimit), func(b *Balancer) *int { return &b.ConnThrottle }),
 	of("client_udp_sess_throttle", "`N` UDP sessions a second that a client may open; 0: any number", number[int](ThrottleLimit), func(b *Balancer) *int { return &b.SessionThrottle }),
+	of("announce", "`WHETHER` the host's networks are told of the addresses, and answered", flag(), func(b *Balancer) *bool { return &b.Announce }),
 }
 
 // ConfigFields are the keys of a config, beside its nodes. The first two are its name.

@@ -19,7 +19,9 @@ type Balancer struct {
 	// protocol together; 0: any number. A client is an IPv4 address or an IPv6 network of 64 bits.
 	ConnThrottle    int
 	SessionThrottle int
-	Configs         []Config
+	// Announce has the host say on its networks that the VIPs are here, and answer who asks for their MAC.
+	Announce bool
+	Configs  []Config
 }
 
 // Throttle is how many new flows of a protocol a client may open a second; 0: any number.

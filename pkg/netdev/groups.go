@@ -22,11 +22,19 @@ func JoinGroup(ifindex int, group netip.Addr) error {
 	return nil
 }
 
-// LeaveGroup ends what JoinGroup began; where it did not, or the link is gone, it does nothing.
+// LeaveGroup ends what JoinGroup began on a link, or on the one that it is a part of. Where there is nothing to end,
+// it does nothing.
 func LeaveGroup(ifindex int, group netip.Addr) error {
-	err := groupAddress(ifindex, group, netlink.AddrDel)
-	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("leave %s on interface %d: %w", group, ifindex, err)
+	for ifindex != 0 {
+		err := groupAddress(ifindex, group, netlink.AddrDel)
+		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("leave %s on interface %d: %w", group, ifindex, err)
+		}
+		link, err := netlink.LinkByIndex(ifindex)
+		if err != nil {
+			return nil // it is gone, and its groups with it
+		}
+		ifindex = link.Attrs().MasterIndex
 	}
 	return nil
 }

@@ -370,7 +370,7 @@ func balancer(id, nodes int) lb.Balancer {
 func full() []lb.Balancer {
 	return []lb.Balancer{{
 		Label: "web", Tags: []string{"a", "b"}, IPv4: netip.MustParseAddr("203.0.113.10"), IPv6: netip.MustParseAddr("2001:db8::10"),
-		ConnThrottle: 20, SessionThrottle: 5,
+		ConnThrottle: 20, SessionThrottle: 5, Announce: true,
 		Configs: []lb.Config{{
 			Port: 53, Protocol: lb.UDP, Algorithm: lb.RingHash, OnNoBackend: lb.NoBackendOpen, OnDown: lb.DownReset,
 			MinEligible: lb.MinEligible{N: 30, Percent: true}, FailbackDelay: time.Minute, SlowStart: 20 * time.Second,

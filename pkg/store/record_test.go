@@ -22,7 +22,7 @@ func TestTheRecordsOnDiskAreThese(t *testing.T) {
 	}
 	want := map[string]string{
 		"meta state": `{"schema":2,"revision":2,"last_id":4,"order":[1]}`,
-		"balancers 1": `{"fields":{"client_conn_throttle":"20","client_udp_sess_throttle":"5","ipv4":"203.0.113.10","ipv6":"2001:db8::10","label":"web"},"tags":["a","b"],"type":"premium",` +
+		"balancers 1": `{"fields":{"announce":"true","client_conn_throttle":"20","client_udp_sess_throttle":"5","ipv4":"203.0.113.10","ipv6":"2001:db8::10","label":"web"},"tags":["a","b"],"type":"premium",` +
 			`"created":"2026-01-02T03:04:05Z","updated":"2026-01-02T03:04:05Z","configs":[2]}`,
 		"configs 2": fmt.Sprintf(`{"fields":%s,"http":true,"cipher_suite":"legacy","nodes":[3,4]}`, fields),
 		"nodes 3":   `{"fields":{"address":"192.0.2.11:53","label":"ns-1","max_conns":"9","mode":"drain","override":"down","weight":"100"}}`,
