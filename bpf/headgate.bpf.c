@@ -35,7 +35,8 @@ static __always_inline int answer(struct xdp_md *ctx, const struct packet *p, in
 	return reason == REASON_RESET_CLIENT ? cut_to_rst(ctx, p) : reason;
 }
 
-SEC("xdp")
+/* With frags: jumbo frames come in several buffers, of which the first has all headers. */
+SEC("xdp.frags")
 int headgate(struct xdp_md *ctx)
 {
 	struct run run;

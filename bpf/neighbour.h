@@ -156,7 +156,7 @@ __attribute__((noinline)) int answer_solicitation(struct xdp_md *ctx, __u32 l4)
 	found = find_announced(ctx, &key, 6);
 	if (!found || same_address(p.key.src, target, true))
 		return REASON_NOT_TCP_UDP;
-	if (bpf_xdp_adjust_tail(ctx, size - (int)(ctx->data_end - ctx->data)))
+	if (bpf_xdp_adjust_tail(ctx, size - (int)bpf_xdp_get_buff_len(ctx)))
 		return REASON_NOT_TCP_UDP;
 	data = (void *)(long)ctx->data;
 	if (data + size > (void *)(long)ctx->data_end)

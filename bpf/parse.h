@@ -100,7 +100,13 @@ static __always_inline int parse_transport(struct packet *p, void *end, __u8 pro
 	return MISS;
 }
 
-static __always_inline int parse_ipv4(struct packet *p, void *end)
+/* Whether a packet says that it ends behind its frame, of which this buffer may be only the first. */
+static __always_inline bool beyond_frame(struct xdp_md *ctx, const struct packet *p)
+{
+	return ETH_HLEN + (__u64)p->l3_bytes > bpf_xdp_get_buff_len(ctx);
+}
+
+static __always_inline int parse_ipv4(struct xdp_md *ctx, struct packet *p, void *end)
 {
 	struct iphdr *ip = p->l3;
 	__u32 header;
@@ -111,7 +117,7 @@ static __always_inline int parse_ipv4(struct packet *p, void *end)
 		return REASON_NOT_OURS;
 	header = ip->ihl * 4;
 	p->l3_bytes = bpf_ntohs(ip->tot_len);
-	if (ip->version != 4 || header < sizeof(*ip) || p->l3 + p->l3_bytes > end)
+	if (ip->version != 4 || header < sizeof(*ip) || (p->l3 + p->l3_bytes > end && beyond_frame(ctx, p)))
 		return REASON_TRUNCATED;
 	p->v6 = false;
 	p->ttl = ip->ttl;
@@ -165,7 +171,7 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, void
 	if (!has_bit(dst[0] ^ dst[1]))
 		return REASON_NOT_OURS;
 	p->l3_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	if (ip->version != 6 || p->l3 + p->l3_bytes > end)
+	if (ip->version != 6 || (p->l3 + p->l3_bytes > end && beyond_frame(ctx, p)))
 		return REASON_TRUNCATED;
 	proto = ip->nexthdr;
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP) {
@@ -195,7 +201,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 	p->end = end;
 	p->l3 = eth + 1;
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return parse_ipv4(p, end);
+		return parse_ipv4(ctx, p, end);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(ctx, p, end);
 	if (eth->h_proto == bpf_htons(ETH_P_ARP))

@@ -64,7 +64,7 @@ static __always_inline bool reset_tcp(struct xdp_md *ctx, const struct packet *p
 	seq = tcp->seq;
 	ack = tcp->ack_seq;
 	payload = p->l3_bytes - (__u32)(p->l4 - p->l3) - tcp->doff * 4;
-	if (bpf_xdp_adjust_tail(ctx, size - (int)(ctx->data_end - ctx->data)))
+	if (bpf_xdp_adjust_tail(ctx, size - (int)bpf_xdp_get_buff_len(ctx)))
 		return false;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
@@ -108,7 +108,7 @@ static __always_inline bool complain(struct xdp_md *ctx, const struct packet *p,
 	__builtin_memcpy(&eth, data, ETH_HLEN);
 	if (bpf_xdp_adjust_head(ctx, -(header + (int)sizeof(struct icmp_header))))
 		return false;
-	if (bpf_xdp_adjust_tail(ctx, size - (int)(ctx->data_end - ctx->data)))
+	if (bpf_xdp_adjust_tail(ctx, size - (int)bpf_xdp_get_buff_len(ctx)))
 		return false;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;

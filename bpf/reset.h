@@ -47,7 +47,7 @@ static __always_inline bool cut_segment(struct xdp_md *ctx, const struct packet 
 
 	if (!tcp || p->l3 + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) > p->end)
 		return false;
-	surplus = (int)(p->end - (void *)(tcp + 1));
+	surplus = (int)bpf_xdp_get_buff_len(ctx) - (int)((void *)(tcp + 1) - (void *)(long)ctx->data);
 	cut_ip(p, p->l4 - p->l3, sizeof(*tcp), v6);
 	write_reset(tcp, sum_addresses(p, v6));
 	return !surplus || !bpf_xdp_adjust_tail(ctx, -surplus);

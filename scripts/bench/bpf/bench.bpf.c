@@ -49,7 +49,7 @@ struct {
 	__type(value, __u32);
 } under_test SEC(".maps");
 
-SEC("xdp")
+SEC("xdp.frags")
 int harness(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -129,7 +129,7 @@ static __always_inline int swap_and_send(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int least(struct xdp_md *ctx)
 {
 	return swap_and_send(ctx);
@@ -139,7 +139,7 @@ int least(struct xdp_md *ctx)
  * The same, and a read of one line of a table as large as the flow table, chosen by the source
  * address: what the memory of this machine makes any table of this size cost.
  */
-SEC("xdp")
+SEC("xdp.frags")
 int one_line(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
