@@ -11,7 +11,7 @@ import (
 // Target is a node that wants to be checked.
 type Target struct {
 	Key   lb.NodeKey
-	Check lb.Check
+	Check *lb.Check // shared by the nodes of a config; never changed
 	// Initial is what was known before a restart, at InitialAt. It holds until the first results,
 	// unless it is older than two intervals. It counts only when the target is new to the Manager.
 	Initial   lb.Health

@@ -117,7 +117,7 @@ func TestE14KnownHealthOutlivesARestartForTwoIntervals(t *testing.T) {
 		{"nothing", "", 0, lb.Unknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := begin(Target{Check: check, Initial: c.initial, InitialAt: noon.Add(-c.age)}, noon)
+			m := begin(Target{Check: &check, Initial: c.initial, InitialAt: noon.Add(-c.age)}, noon)
 			if m.health != c.want {
 				t.Errorf("begins %s, want %s", m.health, c.want)
 			}
@@ -126,7 +126,7 @@ func TestE14KnownHealthOutlivesARestartForTwoIntervals(t *testing.T) {
 			}
 		})
 	}
-	if m := begin(Target{Check: check, Initial: lb.Up}, noon); m.health != lb.Unknown {
+	if m := begin(Target{Check: &check, Initial: lb.Up}, noon); m.health != lb.Unknown {
 		t.Errorf("begins %s though nobody knows since when", m.health)
 	}
 }

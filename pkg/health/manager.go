@@ -32,7 +32,7 @@ type Manager struct {
 	max     int
 
 	mu     sync.Mutex
-	wanted []Target // what Set said last
+	wanted []Target // what Set said last, until Run has taken it
 
 	kick    chan struct{} // wanted is new
 	changes chan struct{}
@@ -93,10 +93,14 @@ func (m *Manager) Set(targets []Target) {
 	signal(m.kick)
 }
 
-func (m *Manager) targets() []Target {
+// takeWanted gives what Set said last, once; false when that was taken already: two calls of Set may be taken
+// with the first one's signal, and the second one's still comes.
+func (m *Manager) takeWanted() ([]Target, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.wanted
+	targets := m.wanted
+	m.wanted = nil
+	return targets, targets != nil
 }
 
 // Changes has an element when the Health or the Reason of a target is not what it was when the last one

@@ -263,3 +263,19 @@ func TestNodeThatWasAwayForAMomentIsCheckedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Run may take what Set said before Set has signalled it.
+func TestSignalAfterItsTargetsWereTakenChangesNothing(t *testing.T) {
+	story(t, Options{}, func(w *world, m *Manager) {
+		m.Set([]Target{target(1, fiveSec)})
+		pass(time.Minute)
+		signal(m.kick)
+		pass(time.Second)
+		m.expect(t, node(1), lb.Up)
+		m.Set(nil)
+		pass(time.Second)
+		if n := len(m.Snapshot()); n != 0 {
+			t.Errorf("%d targets, and none is wanted", n)
+		}
+	})
+}

@@ -17,31 +17,31 @@ const fastest = time.Second
 // minInterval keeps a Check that nobody validated from using up a CPU; people may say 100 ms and more.
 const minInterval = 10 * time.Millisecond
 
-// probeKey tells probes apart. Nodes of several configs that are checked in the same way share one.
-type probeKey struct {
-	addr  netip.AddrPort // where to connect
-	check lb.Check       // its essence: the port is in addr
+// method is a way to check, prepared. Probes that check alike share one.
+type method struct {
+	lb.Check // its essence
+	probe    prober
 }
 
-// newKey is the key of a target's probe, with numbers that can be worked with whatever was asked for.
-func newKey(t Target) probeKey {
-	k := probeKey{addr: t.Key.Address, check: essence(t.Check)}
-	if t.Check.Port != 0 {
-		k.addr = netip.AddrPortFrom(k.addr.Addr(), t.Check.Port)
-	}
-	c := &k.check
+// probeKey tells probes apart. Nodes of several configs that are checked in the same way share one.
+type probeKey struct {
+	addr netip.AddrPort // where to connect
+	how  *method        // the loop's only one of that check
+}
+
+// bounded is a check with numbers that can be worked with, whatever was asked for.
+func bounded(c lb.Check) lb.Check {
 	c.Interval = max(c.Interval, minInterval)
 	if c.Timeout <= 0 || c.Timeout > c.Interval {
 		c.Timeout = c.Interval
 	}
 	c.Attempts, c.Rise = max(c.Attempts, 1), max(c.Rise, 1)
-	return k
+	return c
 }
 
 // probe is the checking of one key. The Manager's goroutine owns it, but for what others may read.
 type probe struct {
 	key     probeKey
-	check   prober
 	machine machine
 	due     time.Time // of the next check
 	started time.Time // of the running check, or the last one
@@ -66,7 +66,7 @@ func (p *probe) publish() {
 // ±5 % around its mean. It is never longer than the interval, so that a node that fails is known DOWN
 // within that.
 func (p *probe) wait() time.Duration {
-	d := p.key.check.Interval
+	d := p.key.how.Interval
 	if p.machine.inTransition() {
 		d = min(d, fastest)
 	} else if !p.spread {

@@ -3,6 +3,7 @@ package health
 import (
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -20,7 +21,7 @@ func (l *loop) retarget(targets []Target) {
 	fresh := map[*probe]bool{}
 	hurried := 0
 	for _, t := range targets {
-		key := newKey(t)
+		key := l.key(t)
 		p := l.probes[key]
 		switch {
 		case p == nil:
@@ -39,7 +40,7 @@ func (l *loop) retarget(targets []Target) {
 		nodes[t.Key] = p
 	}
 	l.stopAllBut(nodes)
-	l.dropProbers()
+	l.dropMethods()
 	for p := range fresh {
 		p.publish()
 		l.queue.put(p)
@@ -61,11 +62,11 @@ func (l *loop) hurry(p *probe, due time.Time) {
 // newProbe makes the probe of a target that is new, or checked in a new way: then what former knows holds
 // on. Its first check is due after delay, unless there is no hurry.
 func (l *loop) newProbe(key probeKey, t Target, former *probe, now time.Time, delay time.Duration) *probe {
-	p := &probe{key: key, check: l.prober(key.check), place: noPlace, due: now.Add(delay)}
+	p := &probe{key: key, place: noPlace, due: now.Add(delay)}
 	if former == nil {
 		p.machine = begin(t, now)
 		if p.machine.health != lb.Unknown { // as after a restart: spread over the interval
-			p.due = now.Add(time.Duration(rand.Int64N(int64(key.check.Interval))))
+			p.due = now.Add(time.Duration(rand.Int64N(int64(key.how.Interval))))
 			p.spread = true
 		}
 		return p
@@ -78,23 +79,31 @@ func (l *loop) newProbe(key probeKey, t Target, former *probe, now time.Time, de
 	return p
 }
 
-// prober is shared by all probes with the same check.
-func (l *loop) prober(c lb.Check) prober {
-	p := l.probers[c]
-	if p == nil {
-		p = l.prepare(c)
-		l.probers[c] = p
+// key is that of a target's probe.
+func (l *loop) key(t Target) probeKey {
+	addr := t.Key.Address
+	if t.Check.Port != 0 {
+		addr = netip.AddrPortFrom(addr.Addr(), t.Check.Port)
 	}
-	return p
+	check := bounded(essence(*t.Check))
+	how := l.methods[check]
+	if how == nil {
+		how = &method{check, l.prepare(check)}
+		l.methods[check] = how
+	}
+	return probeKey{addr, how}
 }
 
-// dropProbers forgets those that no probe uses any more.
-func (l *loop) dropProbers() {
-	used := make(map[lb.Check]bool, len(l.probers))
+// dropMethods forgets those that no probe uses any more, nor the check of one that was stopped.
+func (l *loop) dropMethods() {
+	used := make(map[*method]bool, len(l.methods))
 	for key := range l.probes {
-		used[key.check] = true
+		used[key.how] = true
 	}
-	maps.DeleteFunc(l.probers, func(c lb.Check, _ prober) bool { return !used[c] })
+	for key := range l.busy {
+		used[key.how] = true
+	}
+	maps.DeleteFunc(l.methods, func(_ lb.Check, how *method) bool { return !used[how] })
 }
 
 func (l *loop) stopAllBut(nodes map[lb.NodeKey]*probe) {

@@ -17,7 +17,7 @@ type loop struct {
 	ctx     context.Context
 	probes  map[probeKey]*probe
 	busy    map[probeKey]int // running checks, also of probes that are stopped
-	probers map[lb.Check]prober
+	methods map[lb.Check]*method
 	queue   queue
 	results chan outcome
 	flying  int // sum of busy
@@ -40,7 +40,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		ctx:     ctx,
 		probes:  map[probeKey]*probe{},
 		busy:    map[probeKey]int{},
-		probers: map[lb.Check]prober{},
+		methods: map[lb.Check]*method{},
 		results: make(chan outcome, 256),
 	}
 	timer := time.NewTimer(0)
@@ -54,7 +54,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-m.kick:
-			l.retarget(m.targets())
+			if targets, ok := m.takeWanted(); ok {
+				l.retarget(targets)
+			}
 		case <-timer.C:
 		case o := <-l.results:
 			l.take(o)
@@ -100,14 +102,14 @@ func (l *loop) startDue() {
 }
 
 func (l *loop) start(p *probe, now time.Time) {
-	ctx, cancel := context.WithTimeout(l.ctx, p.key.check.Timeout)
+	ctx, cancel := context.WithTimeout(l.ctx, p.key.how.Timeout)
 	p.started, p.running, p.cancel = now, true, cancel
 	l.busy[p.key]++
 	l.flying++
 	l.meter.started(now, now.Sub(p.due))
 	go func() {
 		defer cancel()
-		err := p.check(ctx, p.key.addr)
+		err := p.key.how.probe(ctx, p.key.addr)
 		l.results <- outcome{p, err, time.Now()}
 	}()
 }
@@ -155,22 +157,22 @@ const overslept = 500 * time.Millisecond
 
 // count feeds the machine and says how long after its start the next check is due.
 func (l *loop) count(p *probe, o outcome) time.Duration {
-	check, took := p.key.check, o.at.Sub(p.started)
-	if o.err != nil && took > check.Timeout+overslept {
-		o.err = fmt.Errorf("%w: this host was too busy, or asleep: a check of %v took %v", ErrInconclusive, check.Timeout, took)
+	how, took := p.key.how, o.at.Sub(p.started)
+	if o.err != nil && took > how.Timeout+overslept {
+		o.err = fmt.Errorf("%w: this host was too busy, or asleep: a check of %v took %v", ErrInconclusive, how.Timeout, took)
 	}
 	if errors.Is(o.err, ErrInconclusive) {
 		p.machine.undecided(brief(o.err.Error()))
 		l.meter.update(func(s *Stats) { s.Inconclusive++ })
 		l.warn(p, o)
-		return min(check.Interval, fastest)
+		return min(how.Interval, fastest)
 	}
 	reason := ""
 	if o.err == nil {
-		p.machine.succeed(o.at, took, check.Rise)
+		p.machine.succeed(o.at, took, how.Rise)
 	} else {
-		reason = failure(o.err, check)
-		p.machine.fail(o.at, took, reason, check.Attempts)
+		reason = failure(o.err, how)
+		p.machine.fail(o.at, took, reason, how.Attempts)
 	}
 	p.history.add(Attempt{At: o.at, Duration: took, Reason: reason})
 	l.meter.update(func(s *Stats) {
@@ -182,9 +184,9 @@ func (l *loop) count(p *probe, o outcome) time.Duration {
 	return p.wait()
 }
 
-func failure(err error, check lb.Check) string {
+func failure(err error, how *method) string {
 	if errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Sprintf("no answer within %v", check.Timeout)
+		return fmt.Sprintf("no answer within %v", how.Timeout)
 	}
 	return brief(err.Error())
 }

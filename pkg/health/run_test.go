@@ -261,3 +261,20 @@ func TestReasonIsOneLineWhateverANodeSays(t *testing.T) {
 		}
 	}
 }
+
+// The manager adds how long it was, whatever a check wraps its timeout in.
+func TestEveryTimeoutIsSaidAlike(t *testing.T) {
+	silent := deaf(t)
+	for _, c := range []lb.Check{
+		{Type: lb.CheckConnection}, httpGet("/"), httpBody("/", "x"), httpsGet(nil), {Type: lb.CheckGRPC}, {Type: lb.CheckUDP, Send: "x"},
+	} {
+		to := silent
+		if c.Type == lb.CheckUDP {
+			to, _ = answers(t, func([]byte) []byte { return nil })
+		}
+		err := probeOnce(t, to, c, 100*time.Millisecond)
+		if got := failure(err, &method{Check: lb.Check{Timeout: 100 * time.Millisecond}}); got != "no answer within 100ms" {
+			t.Errorf("%s: %q", c.Type, got)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func verdict(err error) error {
 	var timeout interface{ Timeout() bool }
 	var noTLS tls.RecordHeaderError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrInconclusive):
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, ErrInconclusive), errors.Is(err, errNoAnswer):
 		return err
 	case errors.As(err, &errno) && isLocal(errno):
 		return fmt.Errorf("%w: %w", ErrInconclusive, err)
@@ -40,7 +40,10 @@ func verdict(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errHungUp
 	}
-	return errors.New(strings.TrimPrefix(err.Error(), brokenHTTP))
+	if words, broken := strings.CutPrefix(err.Error(), brokenHTTP); broken {
+		return errors.New(words)
+	}
+	return err
 }
 
 // brokenHTTP is how net/http begins what says enough without.

@@ -23,6 +23,8 @@ type world struct {
 	most   map[netip.AddrPort]int // flying at a time
 	all    int                    // flying, all together
 	top    int
+	// forgetful keeps no account of starts.
+	forgetful bool
 }
 
 func newWorld() *world {
@@ -34,7 +36,9 @@ func newWorld() *world {
 
 func (w *world) check(ctx context.Context, to netip.AddrPort, _ lb.Check) error {
 	w.mu.Lock()
-	w.starts[to] = append(w.starts[to], time.Now())
+	if !w.forgetful {
+		w.starts[to] = append(w.starts[to], time.Now())
+	}
 	w.flying[to]++
 	w.most[to] = max(w.most[to], w.flying[to])
 	w.all++
@@ -106,30 +110,38 @@ func node(i int) lb.NodeKey {
 	return lb.NodeKey{Config: lb.ConfigKey{Balancer: "web", Port: 80, Protocol: lb.TCP}, Address: netip.AddrPortFrom(addr, 8080)}
 }
 
-func target(i int, check lb.Check) Target { return Target{Key: node(i), Check: check} }
+func target(i int, check lb.Check) Target { return Target{Key: node(i), Check: &check} }
 
 // story runs f beside a running Manager, in fake time.
 func story(t *testing.T, opts Options, f func(w *world, m *Manager)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		opts.Check = w.check
-		if opts.Log == nil {
-			opts.Log = slog.New(slog.DiscardHandler)
-		}
-		m := New(opts)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- m.Run(ctx) }()
+		m, stop := w.run(t, opts)
 		f(w, m)
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		stop()
 		if w.peak(); w.peak() != 0 {
 			t.Error("checks outlived Run")
 		}
 	})
+}
+
+// run starts a Manager that checks this world; stop ends it.
+func (w *world) run(t *testing.T, opts Options) (m *Manager, stop func()) {
+	opts.Check = w.check
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	m = New(opts)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- m.Run(ctx) }()
+	return m, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
 }
 
 // pass lets fake time pass, and everything come to rest.

@@ -131,7 +131,7 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 	}
 	out.ModeSince, out.Deadline = s.modes[key].since, s.deadline(key, c)
 	if isChecked(c, n) {
-		r := s.found(s.health, key, c.Check)
+		r := s.found(s.health, key, &c.Check)
 		out.Health, out.Reason, out.CheckedAt = r.Health, r.Reason, r.At
 	}
 	out.Effective = schedule.Effective(out.Health, out.Override)

@@ -15,18 +15,19 @@ func isChecked(c *lb.Config, n *lb.Node) bool {
 }
 
 // checked yields the nodes that are checked, with their checks as they are made.
-func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, lb.Check] {
-	return func(yield func(lb.NodeKey, lb.Check) bool) {
+func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, *lb.Check] {
+	return func(yield func(lb.NodeKey, *lb.Check) bool) {
 		for i := range balancers {
 			b := &balancers[i]
 			for j := range b.Configs {
 				c := &b.Configs[j]
+				probe := c.Probe()
 				for k := range c.Nodes {
 					n := &c.Nodes[k]
 					if !isChecked(c, n) {
 						continue
 					}
-					if !yield(lb.NodeKey{Config: c.Key(b.Label), Address: n.Address}, c.Probe()) {
+					if !yield(lb.NodeKey{Config: c.Key(b.Label), Address: n.Address}, &probe) {
 						return
 					}
 				}
@@ -72,7 +73,7 @@ func (s *State) followChecks(c change) {
 
 // found returns what is known of a checked node: the check's result, else what was known before a
 // restart while that is within two intervals (of the future too: clocks are set back), else Unknown.
-func (s *State) found(results map[lb.NodeKey]health.Result, key lb.NodeKey, c lb.Check) health.Result {
+func (s *State) found(results map[lb.NodeKey]health.Result, key lb.NodeKey, c *lb.Check) health.Result {
 	since, restarted := s.since[key]
 	if r, ok := results[key]; ok && (!restarted || r.At.After(since)) {
 		return r
