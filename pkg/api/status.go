@@ -24,10 +24,20 @@ type Status struct {
 	File        *FileStatus `json:"file,omitempty"`
 	Interfaces  []Interface `json:"interfaces"`
 	ActiveFlows uint64      `json:"active_flows"` // half-open, established and UDP, of all nodes
+	Checks      *CheckStats `json:"checks,omitempty"`
 	Balancers   []Balancer  `json:"balancers"`
 	Configs     []Config    `json:"configs"`
 	Refused     []Reason    `json:"refused"` // packets refused or dropped so far, by reason; zeros left out
 	Warnings    []string    `json:"warnings"`
+}
+
+// CheckStats says how the checks of nodes keep up; lags are those of the last minute.
+type CheckStats struct {
+	Nodes    int     `json:"nodes"`  // that are checked
+	Probes   int     `json:"probes"` // distinct ones: fewer where nodes of several configs are checked alike
+	InFlight int     `json:"in_flight"`
+	LagP99MS float64 `json:"lag_p99_ms"` // how late 99 in 100 started at most
+	LagMS    float64 `json:"lag_max_ms"`
 }
 
 // FileStatus says which file the daemon reads, and how the last reading went.

@@ -35,6 +35,7 @@ type (
 		Set(targets []health.Target)
 		Changes() <-chan struct{}
 		Snapshot() map[lb.NodeKey]health.Result
+		Stats() health.Stats
 	}
 	network interface {
 		SetTargets(targets []netip.Addr)

@@ -81,6 +81,7 @@ type fakeChecks struct {
 	mu      sync.Mutex
 	targets []health.Target
 	results map[lb.NodeKey]health.Result
+	stats   health.Stats
 	changed chan struct{}
 }
 
@@ -100,6 +101,8 @@ func (c *fakeChecks) Snapshot() map[lb.NodeKey]health.Result {
 	}
 	return out
 }
+
+func (c *fakeChecks) Stats() health.Stats { return c.stats }
 
 func (c *fakeChecks) result(key lb.NodeKey, h lb.Health, reason string) {
 	c.mu.Lock()

@@ -39,6 +39,12 @@ func (b *backend) Health(ctx context.Context, q api.HealthQuery) ([]api.NodeHeal
 	return out, nil
 }
 
+func checkStats(s health.Stats) *api.CheckStats {
+	return &api.CheckStats{
+		Nodes: s.Targets, Probes: s.Probes, InFlight: s.InFlight, LagP99MS: *milliseconds(s.LagP99), LagMS: *milliseconds(s.MaxLag),
+	}
+}
+
 func selected(st *api.Status, q api.HealthQuery) ([]api.Node, error) {
 	switch {
 	case q.Node != "":

@@ -104,3 +104,13 @@ func TestHealthOfANodeInRejectHasNoResults(t *testing.T) {
 		}
 	})
 }
+
+func TestStatusSaysHowChecksKeepUp(t *testing.T) {
+	running(t, twoNodes, func(t *testing.T, r *rig) {
+		r.checks.stats = health.Stats{Targets: 10, Probes: 9, InFlight: 8, LagP99: 1500 * time.Microsecond, MaxLag: time.Second}
+		st, err := backendOf(r).Status(t.Context())
+		if err != nil || *st.Checks != (api.CheckStats{Nodes: 10, Probes: 9, InFlight: 8, LagP99MS: 1.5, LagMS: 1000}) {
+			t.Errorf("%+v, %v", st.Checks, err)
+		}
+	})
+}

@@ -36,6 +36,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	}
 	low := b.detail(configs, states)
 	balancers := declare(configs, b.d.store.Get().Balancers)
+	checks := b.d.engine.checks.Stats()
 	started := b.d.started.UTC()
 	return api.Status{
 		Source: api.FromDaemon, Version: b.d.Version, PID: os.Getpid(), StartedAt: &started,
@@ -44,6 +45,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		File:        &s.file,
 		Interfaces:  s.interfaces,
 		ActiveFlows: activeFlows(states),
+		Checks:      checkStats(checks),
 		Balancers:   balancers,
 		Configs:     configs,
 		Refused:     refused,

@@ -33,11 +33,11 @@ const late = time.Second
 
 // lagging warns of checks that start late: health is then older than it says.
 func lagging(s health.Stats) []string {
-	if s.MaxLag < late {
+	if s.LagP99 < late { // one check that is late now and then is nothing
 		return nil
 	}
 	return []string{fmt.Sprintf("health checks start up to %s late: health is older than it says; is the host overloaded, or are its files too few for %d checks at a time?",
-		s.MaxLag.Round(100*time.Millisecond), s.InFlight)}
+		s.LagP99.Round(100*time.Millisecond), s.InFlight)}
 }
 
 func (b *backend) late() []string {

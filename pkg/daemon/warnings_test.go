@@ -117,10 +117,10 @@ func TestStatusSaysInWordsWhatIsWrong(t *testing.T) {
 }
 
 func TestLateChecksAreSaid(t *testing.T) {
-	if w := lagging(health.Stats{MaxLag: late - time.Millisecond}); w != nil {
+	if w := lagging(health.Stats{MaxLag: time.Hour, LagP99: late - time.Millisecond}); w != nil {
 		t.Errorf("%q", w)
 	}
-	w := lagging(health.Stats{MaxLag: 2500 * time.Millisecond, InFlight: 512})
+	w := lagging(health.Stats{LagP99: 2500 * time.Millisecond, InFlight: 512})
 	if len(w) != 1 || !strings.HasPrefix(w[0], "health checks start up to 2.5s late: health is older than it says") {
 		t.Errorf("%q", w)
 	}
