@@ -212,6 +212,14 @@ func (n *Namespace) AddRoute(dst netip.Prefix, via netip.Addr, ifname string) er
 	return n.route("add", dst, via, ifname, n.nl.RouteAdd)
 }
 
+// AddLocal makes all addresses of a prefix the namespace's own: it answers for each of them.
+func (n *Namespace) AddLocal(prefix netip.Prefix) error {
+	return n.route("add local", prefix, netip.Addr{}, "lo", func(r *netlink.Route) error {
+		r.Type, r.Table, r.Scope = unix.RTN_LOCAL, unix.RT_TABLE_LOCAL, netlink.SCOPE_HOST
+		return n.nl.RouteAdd(r)
+	})
+}
+
 // ReplaceRoute puts a route in the place of the one to the same destination.
 func (n *Namespace) ReplaceRoute(dst netip.Prefix, via netip.Addr, ifname string) error {
 	return n.route("replace", dst, via, ifname, n.nl.RouteReplace)
