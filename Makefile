@@ -8,7 +8,7 @@ ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
 KERNELS ?= 6.1
 
-.PHONY: help build generate check deps test test-kernels demo bench bench-api package clean
+.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-health package clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ bench-api: ## 200 changes a second for a minute among 1,000 configs and 10,000 n
 
 package: ## the Debian package, build/headgate_VERSION_ARCH.deb (VERSION=1.2.3; needs only Go)
 	@scripts/package/build.sh $(VERSION)
+
+bench-health: ## what the checks of 10,000 nodes cost, and how soon the dead are out (needs root and nftables)
+	@$(GO) run ./scripts/bench/health
 
 clean: ## what build and test made
 	rm -rf build
