@@ -14,32 +14,34 @@ import (
 	"github.com/headgate/headgate/scripts/lab/peer"
 )
 
-// sticky is a site with nodes a and b in a TCP and a UDP config whose clients stick, over both families.
-// Modes come with the file, and health is what the test wants it to be.
+// sticky is a site with a TCP and a UDP config whose clients stick, over both families. The nodes' modes come with
+// the file, and their health is what the test wants it to be.
 type sticky struct {
 	*site
 	clients   map[int][]netip.Addr // addresses of the client, by family
 	extra     string               // further keys of both configs
-	modes     [2]string            // of nodes a and b
-	listeners [2]*lab.Process      // on checkPort, by node; nil: closed
+	modes     []string             // by node
+	listeners []*lab.Process       // on checkPort, by node; nil: closed
 }
 
-func newSticky(t *testing.T, extra string) *sticky {
+func newSticky(t *testing.T, extra string, modes ...string) *sticky {
 	t.Helper()
-	s := &sticky{site: newSite(t, 2, smallTable), extra: extra, modes: [2]string{"accept", "accept"}}
+	n := len(modes)
+	s := &sticky{site: newSite(t, n, smallTable), extra: extra, modes: modes, listeners: make([]*lab.Process, n)}
 	v4, v6, err := s.star.AddClients(5)
 	s.must(err)
 	s.clients = map[int][]netip.Addr{4: v4, 6: v6}
 	s.servers()
-	s.health(0, true)
-	s.health(1, true)
+	for i := range n {
+		s.health(i, true)
+	}
 	s.site.run(s.file())
 	return s
 }
 
 func (s *sticky) file() string {
 	nodes := func(port int) []member {
-		all := members(2, port, both)
+		all := members(len(s.modes), port, both)
 		for i := range all {
 			all[i].mode = s.modes[all[i].i]
 		}
@@ -52,13 +54,13 @@ func (s *sticky) file() string {
 	)
 }
 
-// set gives both nodes their modes and waits until the data path runs them.
-func (s *sticky) set(a, b string) {
+// set gives the nodes their modes and waits until the data path runs them.
+func (s *sticky) set(modes ...string) {
 	s.t.Helper()
-	if s.modes == [2]string{a, b} {
+	if slices.Equal(s.modes, modes) {
 		return
 	}
-	s.modes = [2]string{a, b}
+	s.modes = modes
 	s.cli("apply", "-f", s.writeFile("modes.yaml", s.file()), "--wait")
 }
 
@@ -75,16 +77,12 @@ func (s *sticky) health(i int, up bool) {
 	s.must(err)
 }
 
-// await waits until both nodes have their health in all configs, applied.
-func (s *sticky) await(a, b string) {
+// await waits until the nodes have their health in all configs, applied.
+func (s *sticky) await(health ...string) {
 	s.t.Helper()
-	s.eventually(fmt.Sprintf("a is %s and b is %s", a, b), func(st api.Status) bool {
+	s.eventually(fmt.Sprintf("the nodes are %s", health), func(st api.Status) bool {
 		return st.Applied == st.Desired && !slices.ContainsFunc(st.Nodes(), func(n api.Node) bool {
-			want := a
-			if strings.HasSuffix(n.Label, "-b") {
-				want = b
-			}
-			return n.Health != want
+			return n.Health != health[n.Label[len(n.Label)-1]-'a']
 		})
 	})
 }
@@ -145,7 +143,7 @@ var stickyRows = []stickyRow{
 
 // The normative table for a new flow of a client with a stick entry, for TCP and UDP over IPv4 and IPv6.
 func TestModeMatrixOfClientsThatStick(t *testing.T) {
-	s := newSticky(t, "")
+	s := newSticky(t, "", "accept", "accept")
 	for _, r := range stickyRows {
 		t.Run(r.name, func(t *testing.T) {
 			s.baseline()
