@@ -23,6 +23,8 @@ var (
 	nodePorts = gauge("node_source_ports_used_ratio",
 		"Share of NAT's source ports towards the node's address that active flows hold; at 1 new flows are refused with no_port.",
 		"address", "config", "lifecycle", "node")
+	nodeSticks = gauge("node_stick_entries", "Clients whose new flows come to the node because they stick to it. No series: none of the config's do.",
+		"address", "config", "node")
 )
 
 // What people set on a node and what was found out about it.
@@ -42,7 +44,7 @@ var (
 )
 
 var (
-	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts}
+	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts, nodeSticks}
 	declaredOfNode = []*family{nodeWeight, nodeMode, nodeHealth, nodeOverride, nodeEligible, nodeResolved, nodeChecked, nodeDuration}
 )
 
@@ -68,8 +70,27 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 		fail(to, err, countedOfNode...)
 		return
 	}
-	for _, t := range counted(states) {
+	totals := counted(states)
+	for _, t := range totals {
 		t.collect(to)
+	}
+	c.sticks(to, totals)
+}
+
+// sticks tells how many clients stick to the nodes.
+func (c *nodeCollector) sticks(to chan<- prometheus.Metric, totals []*nodeTotal) {
+	entries, err := c.Maps.CountSticks()
+	if err != nil {
+		fail(to, err, nodeSticks)
+		return
+	}
+	for _, t := range totals {
+		if t.lifecycle != maps.Present.String() {
+			continue
+		}
+		if word, err := c.Maps.ReadService(t.service); err == nil && word.Stick {
+			to <- nodeSticks.of(float64(entries[t.id]), t.address, t.config, t.node)
+		}
 	}
 }
 
@@ -95,6 +116,7 @@ func (c *nodeCollector) declared(to chan<- prometheus.Metric, config string, n *
 // while it had flows.
 type nodeTotal struct {
 	config, node, address, lifecycle string
+	id, service                      uint32 // the first of its ids
 	active                           uint64
 	traffic                          maps.Traffic
 	ports                            float64 // share in use
@@ -117,7 +139,7 @@ func counted(states []maps.NodeState) []*nodeTotal {
 		if t == nil {
 			t = &nodeTotal{
 				config: lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}.String(),
-				node:   s.Label, address: s.Address.String(), lifecycle: s.Status.Lifecycle.String(),
+				id:     s.ID, service: s.Service, node: s.Label, address: s.Address.String(), lifecycle: s.Status.Lifecycle.String(),
 				ports: used[s.ID].Share(),
 			}
 			totals[k] = t

@@ -127,6 +127,7 @@ func someTables(t testing.TB) *maps.Fake {
 	record(3, 2, "ns-1", "[2001:db8:1::9]:53", maps.Present, lb.UDP)
 	record(4, 1, "web-1", "192.0.2.11:8080", maps.Removed, lb.TCP)
 	record(5, 1, "web-1", "192.0.2.11:8080", maps.Removed, lb.TCP)
+	stickTwo(t, f, 1)
 	f.SetTraffic(1, maps.Traffic{PacketsIn: 10, BytesIn: 1000, PacketsOut: 20, BytesOut: 30000, Flows: 3})
 	f.SetTraffic(4, maps.Traffic{PacketsIn: 1, Flows: 1})
 	f.SetTraffic(5, maps.Traffic{PacketsIn: 2, Flows: 2})
@@ -142,6 +143,24 @@ func someTables(t testing.TB) *maps.Fake {
 		}
 	}
 	return f
+}
+
+// stickTwo has two clients stick to a node, and the clients of no other service.
+func stickTwo(t testing.TB, f *maps.Fake, id uint32) {
+	t.Helper()
+	n, err := f.ReadNode(id)
+	n.Status.Actions |= maps.Sticks
+	for _, err := range []error{
+		err, f.WriteStatus(id, n.Status),
+		f.WriteStickPolicy(n.Service, maps.StickPolicy{TTL: time.Hour, Tier: 2}),
+		f.WriteService(n.Service, maps.ServiceWord{Stick: true}),
+		f.AddStick(n.Service, netip.MustParseAddr("198.51.100.7"), id, time.Minute, false),
+		f.AddStick(n.Service, netip.MustParseAddr("198.51.100.8"), id, time.Minute, false),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func someSources(t testing.TB) Sources {
