@@ -16,7 +16,14 @@ const (
 	natPortMin   = 1536
 	natPortCount = 64000
 	flowEntries  = 1 << 21 // of each table: room for half a million flows, two entries each, half full
+	clients      = 1 << 19 // that stick, or are throttled: twice as many as do
 	loopback     = 1       // the interface that test runs come from
+)
+
+// Flags of a service's word.
+const (
+	flagStick    = 8 << 56
+	flagThrottle = 16 << 56
 )
 
 var (
@@ -39,7 +46,7 @@ type bed struct {
 
 // openBed loads both. A table of few entries is full at once.
 func openBed(entries uint32) (*bed, error) {
-	program, err := loader.Unpinned(loader.Options{FlowsV4: entries, FlowsV6: entries})
+	program, err := loader.Unpinned(loader.Options{FlowsV4: entries, FlowsV6: entries, Sticks: clients, Throttles: clients})
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +132,21 @@ func (b *bed) fill() error {
 
 // useTable commits the sequence of a service.
 func (b *bed) useTable(service int) error {
-	return b.put("services", uint32(service), loader.Service{Word: uint64(nodes)<<32 | uint64(service)})
+	return b.putService(service, 0)
 }
 
 // putTable makes the sequence of a service: one word of slots, at the service's own number.
 func (b *bed) putTable(service int, first, second, third uint32) error {
 	return b.put("slots", uint32(service), packed(uint64(first), uint64(second), uint64(third)))
+}
+
+// putService writes a service's word with these flags, and what they mean: clients stick for very long, and open as
+// many flows as a throttle ever allows.
+func (b *bed) putService(service int, flags uint64) error {
+	return b.put("services", uint32(service), loader.Service{
+		Word:  flags | uint64(nodes)<<32 | uint64(service),
+		Stick: loader.StickPolicy{Ttl: 1 << 30, Tier: 2}, Throttle: loader.ThrottlePolicy{Group: 1, Rate: 20},
+	})
 }
 
 func family(a netip.Addr) uint8 {
@@ -150,7 +166,7 @@ func (b *bed) fillNode(id uint32, service int, address netip.Addr, proto uint8) 
 		Family: family(address), Proto: proto, Service: uint32(service),
 		TcpIdle: 1 << 30, UdpIdle: 1 << 30, Weight: 500, MaxConns: 1 << 30, SnatFirst: first, SnatCount: sources,
 	}
-	n.Status.Health, n.Status.Lifecycle, n.Status.Actions = 1, 1, 1 // UP, present, takes new flows
+	n.Status.Health, n.Status.Lifecycle, n.Status.Actions = 1, 1, 1|8 // UP, present, takes new flows and those of clients that stick
 	return b.put("nodes", id, n)
 }
 
@@ -193,6 +209,29 @@ func (b *bed) reset() error {
 		}
 	}
 	return b.useTable(0)
+}
+
+// forget empties the stick table.
+func (b *bed) forget() error {
+	var keys []loader.StickKey
+	var key loader.StickKey
+	var entry loader.StickEntry
+	sticks := b.program.Maps["sticks"]
+	each := sticks.Iterate()
+	for each.Next(&key, &entry) {
+		keys = append(keys, key)
+	}
+	if err := each.Err(); err != nil {
+		return fmt.Errorf("read sticks: %w", err)
+	}
+	for len(keys) > 0 {
+		n, err := sticks.BatchDelete(keys, nil)
+		if err != nil {
+			return fmt.Errorf("clear sticks: %w", err)
+		}
+		keys = keys[n:]
+	}
+	return nil
 }
 
 // counts is how many packets met each reason so far.

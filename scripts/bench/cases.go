@@ -13,6 +13,7 @@ type benchCase struct {
 	prepare func(b *bed, n uint32) error // before each round; nil: nothing
 	batch   uint32                       // packets between two preparations; 0: the whole round
 	first   uint64                       // client of the first measured packet
+	flags   uint64                       // of the service for TCP over IPv4
 }
 
 func cases() []benchCase {
@@ -30,6 +31,9 @@ func cases() []benchCase {
 		{name: "IPv4 SYN, new flow by hash", target: 10, stretch: 7, flows: 1 << 18, measure: syn4, reason: "new_flow", prepare: emptyFor(hash, false), batch: 1 << 18},
 		{name: "IPv4 SYN, new flow with max_conns", target: 10, stretch: 7, flows: 1 << 18, measure: syn4, reason: "new_flow", prepare: emptyFor(sequence, true), batch: 1 << 18},
 		{name: "IPv4 SYN, table full of half-open flows", target: 12, stretch: 8, flows: 1 << 24, measure: syn4, reason: "new_flow", prepare: fillUp, first: 8 << 20 /* clients that the flood has not used */},
+		{name: "IPv4 SYN, new flow with a stick entry", target: 14, stretch: 10, flows: 1 << 18, measure: syn4, reason: "new_flow", prepare: known, batch: 1 << 18, flags: flagStick},
+		{name: "IPv4 SYN, new flow and stick entry", target: 20, stretch: 15, flows: 1 << 18, measure: syn4, reason: "new_flow", prepare: unknown, batch: 1 << 18, flags: flagStick},
+		{name: "IPv4 SYN, new flow of a throttled client", target: 14, stretch: 10, flows: 1 << 18, measure: syn4, reason: "new_flow", prepare: known, batch: 1 << 18, flags: flagThrottle},
 		{name: "UDP established, 1 flow", target: 2.3, stretch: 1.8, flows: 1, measure: udp4, reason: "forwarded", prepare: openUDP},
 		{name: "UDP established, 8,192 flows", target: 3.3, stretch: 2.5, flows: 8192, measure: udp4, reason: "forwarded", prepare: openUDP},
 		{name: "UDP established, 524,288 flows", target: 8, stretch: 6, flows: 1 << 19, measure: udp4, reason: "forwarded", prepare: openUDP},
@@ -55,6 +59,22 @@ func (b *bed) open(p packet, n uint32) error {
 }
 
 func openUDP(b *bed, n uint32) error { return b.open(clientPacket(vip4, protoUDP, 0), n) }
+
+// known has the clients stick, or be throttled, since an earlier flow.
+func known(b *bed, n uint32) error {
+	if err := b.open(clientPacket(vip4, protoTCP, flagSYN), n); err != nil {
+		return err
+	}
+	return b.reset()
+}
+
+// unknown has no client stick.
+func unknown(b *bed, _ uint32) error {
+	if err := b.forget(); err != nil {
+		return err
+	}
+	return b.reset()
+}
 
 // establish makes n TCP flows with handshakes through the program itself. All go to the first node,
 // so that the source ports follow the clients' order and the harness can tell them.

@@ -85,6 +85,9 @@ func (b *bed) memoryRow(rounds int, packets uint32) error {
 // row measures one case beside the floor, round by round in turns, and prints it.
 func (c benchCase) row(b *bed, rounds int, packets uint32) (reached bool, err error) {
 	var floor, program samples
+	if err := b.putService(0, c.flags); err != nil {
+		return false, err
+	}
 	w := c.measure.workload(c.flows, false)
 	if c.batch != 0 {
 		w = c.measure.workload(c.flows, true)
