@@ -75,8 +75,7 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		}
 	}
 	for _, m := range res.Plan.Moves {
-		fmt.Fprintf(w, "%s: %.1f %% of clients get another node, or none, next time; established connections stay\n",
-			m.Config, 100*m.Share)
+		fmt.Fprintf(w, "%s: %.1f %% of %s get another node, or none; established connections stay\n", m.Config, 100*m.Share, whoMoves(m))
 	}
 	switch {
 	case res.Plan.Empty():
@@ -87,6 +86,15 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		fmt.Fprintf(w, "%s; generation %d, the data path runs %d\n", plural(len(rows), "step"), res.Desired, res.Applied)
 	}
 	return nil
+}
+
+// whoMoves is whom a share of is told: where the client's address chooses, clients have a node of their own; else
+// there are only more of some nodes' new connections and fewer of others'.
+func whoMoves(m api.ConfigMove) string {
+	if m.ByClient {
+		return "clients, with their next connection,"
+	}
+	return "new connections"
 }
 
 func exportCommand(e env) *cli.Command {

@@ -36,6 +36,8 @@ const (
 type ConfigMove struct {
 	Config string  `json:"config"`
 	Share  float64 `json:"share"` // 0 to 1
+	// ByClient says that the client's address chooses the node: then the share is of clients, else of new connections.
+	ByClient bool `json:"by_client"`
 }
 
 // Diff plans the way from one desired state to another.
@@ -86,7 +88,7 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 	default:
 		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
 		if share := moved(from, to); share > 0 {
-			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share})
+			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient()})
 		}
 	}
 	key := func(n lb.Node) string { return n.Address.String() }
