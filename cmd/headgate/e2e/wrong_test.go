@@ -187,7 +187,7 @@ func TestSecondDaemonIsRefusedAndNamesTheFirst(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1, smallTable)
 	s.server(0)
-	s.run(s.yaml(conf{port: 80, nodes: members(1, 8080, []int{4})}))
+	s.run(s.yaml(conf{port: 80, nodes: members(1, 8080, both)}))
 	lines := s.refusal(0, "run", "-c", s.gate.File)
 	wantLine(t, lines, s.pid())
 	wantLine(t, s.refusal(0, "detach", "--yes"), s.pid())
