@@ -7,7 +7,7 @@ set -eu
 
 series=${*:-6.1 6.12}
 tests='Golden|Second|Tables|Foreign|Attach|ModeChange|Another|Directory|Sweep|ZeroIsSent'
-limit=300 # seconds for one kernel, from its first message to power-off
+limit=420 # seconds for one kernel, from its first message to power-off
 
 cd "$(dirname "$0")/../.."
 here=scripts/kernels
