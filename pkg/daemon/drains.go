@@ -23,6 +23,7 @@ type ending struct {
 	mode     string // drain, reject, or removed
 	since    time.Time
 	deadline time.Time // zero: none
+	ready    bool      // it was watched when the look began that is taken next
 	old      bool      // from before the start: no news unless it has flows
 	started  bool      // it had flows when it was looked at
 	fell     bool      // the deadline, and that is written down
@@ -60,7 +61,14 @@ func (d *drains) watch(key lb.NodeKey, e *ending) {
 // watching says whether there is anything to look at.
 func (d *drains) watching() bool { return len(d.nodes) > 0 }
 
-// look compares with what the maps say now.
+// begin begins a look. What is watched from now on, the look may have come too early for.
+func (d *drains) begin() {
+	for _, e := range d.nodes {
+		e.ready = true
+	}
+}
+
+// look compares with what the maps said after begin.
 func (d *drains) look(now time.Time, states []maps.NodeState) {
 	active := map[lb.NodeKey]uint64{}
 	for i := range states {
@@ -78,6 +86,9 @@ func (d *drains) look(now time.Time, states []maps.NodeState) {
 		}
 	}
 	for key, e := range d.nodes {
+		if !e.ready {
+			continue
+		}
 		d.judge(now, key, e, active[key])
 		if e.done && e.mode == modeRemoved {
 			delete(d.nodes, key)

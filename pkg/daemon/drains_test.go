@@ -44,6 +44,7 @@ func (b *drainBed) lookAt(active uint64, lifecycle maps.Lifecycle, want ...strin
 	b.now = b.now.Add(time.Second)
 	s := maps.NodeState{ID: 1, Balancer: "web", VIP: maps.VIP{Addr: b.svc.VIP, Port: 80, Protocol: lb.TCP}, Active: active}
 	s.Address, s.Status.Lifecycle, s.Label = web1.Address, lifecycle, "web-1"
+	b.begin()
 	b.look(b.now, []maps.NodeState{s})
 	var got []string
 	for _, line := range b.j.take() {

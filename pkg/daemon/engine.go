@@ -40,7 +40,7 @@ type (
 	network interface {
 		SetTargets(targets []netip.Addr)
 		Changes() <-chan struct{}
-		Hops() map[netip.Addr]netdev.NextHop
+		Hops() netdev.Hops
 		Links() []netdev.Link
 	}
 	applier interface {
@@ -63,6 +63,9 @@ const (
 	wakeLeast = 100 * time.Millisecond
 	// How long whom to check is left as it is, at least: telling it takes a look at all nodes.
 	checksPause = 50 * time.Millisecond
+	// So many services are touched at once, and in at most so many parts.
+	touchAtOnce = 100
+	touchParts  = 10
 )
 
 // engine owns the view: it takes what is desired, what checks found and what the network looks
@@ -104,6 +107,11 @@ type engine struct {
 	wakeAt   time.Time // when wake was meant for
 	warnings []string  // of the last Apply
 	sampled  time.Time
+	looking  bool // at all nodes
+	looked   chan look
+
+	touchDue  <-chan time.Time
+	touchNext int // part
 
 	published atomic.Pointer[snapshot]
 }
@@ -129,6 +137,7 @@ func (e *engine) run(ctx context.Context) error {
 		force := false
 		select {
 		case <-ctx.Done():
+			e.endLook()
 			return nil
 		case <-changed:
 			e.takeDesired()
@@ -153,6 +162,11 @@ func (e *engine) run(ctx context.Context) error {
 		case now := <-tick.C:
 			e.everySecond(now)
 			force = e.retry == nil
+		case <-e.touchDue:
+			e.touch(e.touchNext)
+			force = e.retry == nil
+		case l := <-e.looked:
+			e.takeLook(l)
 		case <-watchdog:
 			e.notify.alive()
 		}
@@ -221,8 +235,12 @@ func (e *engine) addTargets() (fresh []netip.Addr) {
 		return nil
 	}
 	e.addresses, e.overdue = addresses, true
-	for _, a := range addresses {
-		if _, known := slices.BinarySearchFunc(e.targets, a, netip.Addr.Compare); !known {
+	known := e.targets
+	for _, a := range addresses { // both are sorted
+		for len(known) > 0 && known[0].Less(a) {
+			known = known[1:]
+		}
+		if len(known) == 0 || known[0] != a {
 			fresh = append(fresh, a)
 		}
 	}
@@ -275,9 +293,9 @@ func (e *engine) awaitHops(ctx context.Context) {
 }
 
 // allSettled says that of each target it is known how it is reached, or why it is not.
-func allSettled(targets []netip.Addr, hops map[netip.Addr]netdev.NextHop) bool {
+func allSettled(targets []netip.Addr, hops netdev.Hops) bool {
 	for _, t := range targets {
-		if hop, known := hops[t]; !known || hop.Pending {
+		if hop, known := hops.To(t); !known || hop.Pending {
 			return false
 		}
 	}
@@ -298,21 +316,19 @@ func (e *engine) rereadFile() {
 func (e *engine) everySecond(now time.Time) {
 	e.says.tick()
 	e.state.SetHealth(e.checks.Snapshot())
-	e.state.Touch()
+	e.touch(0)
 	e.ports.update(e.network.Links())
-	sample := now.Sub(e.sampled) >= sampleInterval
-	if !sample && !e.herald.drains.watching() {
-		return
-	}
-	nodes, err := e.reader.Nodes()
-	if err != nil {
-		return // Status will say it
-	}
-	e.herald.drains.look(now, nodes)
-	if sample {
-		e.sampled = now
-		e.rates.add(take(now, nodes))
-		e.traffic.take(now, nodes, e.store.Get().Balancers)
+	e.lookAtNodes(now)
+}
+
+// touch has a part of the configs say anew when they were checked last, and then, within the second, the others:
+// thousands at once would keep changes waiting.
+func (e *engine) touch(part int) {
+	parts := min(touchParts, 1+len(e.state.View().Services)/touchAtOnce)
+	e.state.Touch(part, parts)
+	e.touchDue, e.touchNext = nil, part+1
+	if e.touchNext < parts {
+		e.touchDue = time.After(tickInterval / time.Duration(parts))
 	}
 }
 

@@ -159,12 +159,12 @@ func (n *fakeNetwork) setLinks(links ...netdev.Link) {
 	n.tell()
 }
 
-func (n *fakeNetwork) Hops() map[netip.Addr]netdev.NextHop {
+func (n *fakeNetwork) Hops() netdev.Hops {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	hops := map[netip.Addr]netdev.NextHop{}
 	if n.silent {
-		return hops
+		return netdev.Hops{}
 	}
 	for _, t := range n.targets {
 		if n.unreachable != "" {
@@ -177,7 +177,7 @@ func (n *fakeNetwork) Hops() map[netip.Addr]netdev.NextHop {
 		}
 		hops[t] = netdev.NextHop{Resolved: true, IfIndex: 2, IfName: cmp.Or(n.ifName, "eth0"), SrcMAC: [6]byte{2}, DstMAC: [6]byte{2, 1}, Source: source, Via: t}
 	}
-	return hops
+	return netdev.HopsOf(hops)
 }
 
 // brokenTables applies, but for the first failures.
@@ -268,7 +268,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now, modified: modified(r.path)},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
-		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, vips: newAnnouncing(r.claims, nil, quiet()),
+		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, looked: make(chan look, 1), vips: newAnnouncing(r.claims, nil, quiet()),
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)
@@ -276,6 +276,14 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 	r.takeDesired()
 	r.settle(true)
 	return r
+}
+
+// everySecond is the engine's, and takes what it has read.
+func (r *rig) everySecond(now time.Time) {
+	r.engine.everySecond(now)
+	if r.looking {
+		r.takeLook(<-r.looked)
+	}
 }
 
 func (r *rig) write(t testing.TB, content string) {

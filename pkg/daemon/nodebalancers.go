@@ -4,13 +4,14 @@ import (
 	"github.com/headgate/headgate/pkg/api/v4"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/store"
 )
 
 // nodebalancers answers version 4 of the API for a running daemon.
 type nodebalancers struct {
 	*backend
-	directory *directory
+	directory *reconcile.Directory
 }
 
 // Get implements v4.Backend.
@@ -36,7 +37,7 @@ func (n *nodebalancers) Counts(b *lb.Balancer, c *lb.Config, node *lb.Node) (flo
 	if node.Address.Addr().Is6() {
 		vip = b.IPv6
 	}
-	id, ok := n.directory.find(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, node.Address)
+	id, ok := n.directory.Find(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, node.Address)
 	if !ok {
 		return 0, 0
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/store"
 	"github.com/headgate/headgate/pkg/usage"
 )
@@ -17,7 +18,7 @@ import (
 func version4Of(r *rig) *nodebalancers {
 	b := backendOf(r)
 	b.d.traffic = r.traffic
-	return &nodebalancers{b, &directory{reader: r.tables.Reader(), now: time.Now}}
+	return &nodebalancers{b, r.broken.applier.(*reconcile.Reconciler).Directory()}
 }
 
 func TestAChangeByIDIsAppliedAndNamesItsGeneration(t *testing.T) {
@@ -85,11 +86,10 @@ func TestFlowsByIDAreThoseOfTheMaps(t *testing.T) {
 		if count(0) != 1 || count(1) != 1 {
 			t.Errorf("%d, %d", count(0), count(1))
 		}
-		// A node that is new is found although the directory was just read; one that is gone is not.
+		// A node that is new is found at once; one that is gone is not.
 		r.add("192.0.2.13:8080")
 		r.network.tell()
 		synctest.Wait()
-		time.Sleep(directoryAge)
 		b = r.store.Get().Balancers[0]
 		if err := r.tables.AddFlow(maps.Flow{
 			NodeID: r.inMaps(t, "192.0.2.13:8080").ID, Node: netip.MustParseAddrPort("192.0.2.13:8080"), Class: maps.Established, Protocol: lb.TCP,

@@ -83,6 +83,7 @@ type daemon struct {
 	progress  *progress
 	rates     *rates
 	engine    *engine
+	directory *reconcile.Directory
 	closers   []func() error // in the order of opening
 }
 
@@ -288,12 +289,13 @@ func (d *daemon) assemble(context.Context) error {
 		d.tookOver()
 	}
 	d.progress, d.rates = newProgress(), &rates{}
+	d.directory = reconciler.Directory()
 	d.engine = &engine{
 		store: d.store, network: d.network, maps: reconciler, reader: d.reader,
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
 		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now, modified: d.modified},
 		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, traffic: d.traffic, rounds: metrics.NewRounds(), notify: d.notify,
-		says: d.says, herald: herald{chronicle: d.says, drains: &drains{chronicle: d.says}},
+		says: d.says, herald: herald{chronicle: d.says, drains: &drains{chronicle: d.says}}, looked: make(chan look, 1),
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks
@@ -396,7 +398,7 @@ func (d *daemon) runParts(context.Context) error {
 func (d *daemon) server() *api.Server {
 	b := &backend{looker: newLooker(d.reader), d: d}
 	server := api.NewServer(b, d.Log)
-	version4 := v4.New(&nodebalancers{b, &directory{reader: d.reader, now: time.Now}}, v4.Site{
+	version4 := v4.New(&nodebalancers{b, d.directory}, v4.Site{
 		Region: d.config.Region, Domain: d.config.Domain, Pool: d.config.VIPPool, Shunned: d.config.SNAT,
 	}, d.Log)
 	for _, prefix := range v4.Prefixes {

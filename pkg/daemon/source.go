@@ -14,7 +14,7 @@ func (e *engine) probeSource(dst netip.Addr) netip.Addr {
 	if s == nil {
 		return netip.Addr{}
 	}
-	hop := s.view.Hops[dst]
+	hop, _ := s.view.Hops.To(dst)
 	isVIP := func(a netip.Addr) bool {
 		for i := range s.view.Services {
 			if s.view.Services[i].VIP == a {

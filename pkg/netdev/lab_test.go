@@ -189,7 +189,7 @@ func await(t *testing.T, r *Resolver, target string, ok func(NextHop) bool) Next
 	t.Helper()
 	deadline := time.After(10 * time.Second)
 	for {
-		hop, known := r.Hops()[netip.MustParseAddr(target)]
+		hop, known := r.Hops().To(netip.MustParseAddr(target))
 		if known && ok(hop) {
 			return hop
 		}

@@ -57,7 +57,7 @@ func TestSilentNeighbourIsReportedOnce(t *testing.T) {
 				}
 			})
 		case <-r.Changes():
-			if h := r.Hops()[netip.MustParseAddr("10.7.0.50")]; h.Reason != "neighbour 10.7.0.50 on hg0 does not answer" {
+			if h, _ := r.Hops().To(netip.MustParseAddr("10.7.0.50")); h.Reason != "neighbour 10.7.0.50 on hg0 does not answer" {
 				t.Fatalf("the hop changed to %+v", h)
 			}
 		case <-quiet:
@@ -130,10 +130,10 @@ func TestNeighboursOfOthersAreNotTouched(t *testing.T) {
 			waiting = false
 		}
 	}
-	if h := r.Hops()[netip.MustParseAddr("10.7.0.60")]; !h.Resolved {
+	if h, _ := r.Hops().To(netip.MustParseAddr("10.7.0.60")); !h.Resolved {
 		t.Errorf("permanent neighbour: %+v", h)
 	}
-	if h := r.Hops()[netip.MustParseAddr("10.7.0.61")]; !h.Resolved {
+	if h, _ := r.Hops().To(netip.MustParseAddr("10.7.0.61")); !h.Resolved {
 		t.Errorf("neighbour of a routing daemon: %+v", h)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -51,7 +50,7 @@ type Resolver struct {
 
 // snapshot is what the outside sees. It is never changed once published.
 type snapshot struct {
-	hops  map[netip.Addr]NextHop
+	hops  Hops
 	links []Link
 }
 
@@ -88,7 +87,7 @@ func open(log *slog.Logger, t timing, buffer int) (_ *Resolver, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.published.Store(&snapshot{hops: map[netip.Addr]NextHop{}, links: sortedLinks(links)})
+	r.published.Store(&snapshot{links: sortedLinks(links)})
 	return r, nil
 }
 
@@ -123,8 +122,10 @@ func (r *Resolver) closeSockets() {
 
 // SetTargets replaces the set of addresses to keep resolved. It does not wait for them.
 func (r *Resolver) SetTargets(targets []netip.Addr) {
+	sorted := slices.Clone(targets)
+	slices.SortFunc(sorted, netip.Addr.Compare)
 	r.mu.Lock()
-	r.wanted = slices.Clone(targets)
+	r.wanted = slices.Compact(sorted)
 	r.mu.Unlock()
 	signal(r.kick)
 }
@@ -138,16 +139,15 @@ func (r *Resolver) targets() []netip.Addr {
 // Changes has an element when Hops or Links differ from what they were when the last one was taken.
 func (r *Resolver) Changes() <-chan struct{} { return r.changes }
 
-// Hops is the way to every target that has been looked at, resolved or not. The map is a snapshot
-// that belongs to everybody: do not change it.
-func (r *Resolver) Hops() map[netip.Addr]NextHop { return r.published.Load().hops }
+// Hops is the way to every target that has been looked at, resolved or not.
+func (r *Resolver) Hops() Hops { return r.published.Load().hops }
 
 // Links is all links of the namespace in the order of their index. The list is a snapshot that belongs
 // to everybody: do not change it.
 func (r *Resolver) Links() []Link { return r.published.Load().links }
 
-func (r *Resolver) publish(hops map[netip.Addr]NextHop, links []Link) {
-	r.published.Store(&snapshot{hops: maps.Clone(hops), links: links})
+func (r *Resolver) publish(hops Hops, links []Link) {
+	r.published.Store(&snapshot{hops: hops, links: links})
 	signal(r.changes)
 }
 

@@ -314,14 +314,14 @@ func TestTargetsAreReplaced(t *testing.T) {
 	before := r.Hops()
 	r.SetTargets(addrs("fd07::9", "fd07::9"))
 	await(t, r, "fd07::9", resolved)
-	if hops := r.Hops(); len(hops) != 1 {
+	if hops := r.Hops(); hops.Len() != 1 {
 		t.Errorf("hops after the targets were replaced: %v", hops)
 	}
-	if _, ok := before[netip.MustParseAddr("10.7.0.9")]; !ok || len(before) != 1 {
+	if _, ok := before.To(netip.MustParseAddr("10.7.0.9")); !ok || before.Len() != 1 {
 		t.Errorf("a snapshot changed under its holder: %v", before)
 	}
 	r.SetTargets(nil)
-	eventually(t, "no hops without targets", func() bool { return len(r.Hops()) == 0 })
+	eventually(t, "no hops without targets", func() bool { return r.Hops().Len() == 0 })
 }
 
 // With a buffer of a few messages, a burst overflows it. What was lost must be found nevertheless.

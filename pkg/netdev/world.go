@@ -17,16 +17,17 @@ type world struct {
 	links    map[int]link
 	neighs   map[neighKey]neighbour // both tables of the kernel, whole
 	targets  map[netip.Addr]*target
+	sorted   []netip.Addr // addresses of the targets
 	gateways map[neighKey]*gateway
 
 	stale    stale
-	hops     map[netip.Addr]NextHop // to be published
-	list     []Link                 // to be published
-	changed  bool                   // hops or list differ from what is published
-	aimed    bool                   // targets were set once
-	wake     *time.Timer            // for work that is put off
-	lookNext time.Time              // all routes are not looked up again before
-	showNext time.Time              // nothing is published before
+	hops     hopBook     // to be published
+	list     []Link      // to be published
+	relisted bool        // list differs from what is published
+	aimed    bool        // targets were set once
+	wake     *time.Timer // for work that is put off
+	lookNext time.Time   // all routes are not looked up again before
+	showNext time.Time   // nothing is published before
 }
 
 // target is one address to keep resolved.
@@ -72,7 +73,6 @@ func newWorld(r *Resolver) *world {
 		neighs:   map[neighKey]neighbour{},
 		targets:  map[netip.Addr]*target{},
 		gateways: map[neighKey]*gateway{},
-		hops:     map[netip.Addr]NextHop{},
 		list:     r.Links(),
 		wake:     time.NewTimer(time.Hour),
 	}
@@ -142,7 +142,7 @@ func (w *world) readLinks() bool {
 	w.links = links
 	list := sortedLinks(links)
 	if !slices.EqualFunc(list, w.list, equalLinks) {
-		w.list, w.changed = list, true
+		w.list, w.relisted = list, true
 	}
 	for _, g := range w.gateways {
 		if index := g.key.ifindex; links[index].Up && !former[index].Up {
@@ -183,7 +183,7 @@ func (w *world) lookUp() {
 
 // show publishes what changed, likewise not for more than a fifth of a CPU.
 func (w *world) show() {
-	if !w.changed {
+	if !w.hops.changed && !w.relisted {
 		return
 	}
 	start := time.Now()
@@ -191,8 +191,8 @@ func (w *world) show() {
 		w.wakeAt(w.showNext)
 		return
 	}
-	w.publish(w.hops, w.list)
-	w.changed = false
+	w.publish(w.hops.hops(), w.list)
+	w.relisted = false
 	end := time.Now()
 	w.showNext = end.Add(4 * end.Sub(start))
 }
@@ -202,23 +202,34 @@ func (w *world) wakeAt(t time.Time) { w.wake.Reset(time.Until(t)) }
 // retarget takes a new set of targets.
 func (w *world) retarget(wanted []netip.Addr) {
 	w.aimed = true
-	keep := make(map[netip.Addr]bool, len(wanted))
-	for _, addr := range wanted {
-		keep[addr] = true
-		if w.targets[addr] == nil {
-			t := &target{addr: addr}
-			w.targets[addr] = t
-			w.route(t)
+	came, gone := differ(w.sorted, wanted)
+	w.sorted = wanted
+	for _, addr := range came {
+		t := &target{addr: addr}
+		w.targets[addr] = t
+		w.route(t)
+	}
+	for _, addr := range gone {
+		w.via(w.targets[addr], neighKey{})
+		delete(w.targets, addr)
+		w.hops.drop(addr)
+	}
+}
+
+// differ says what is in one of two sorted lists only, in which each address is once. It looks at no more than
+// their order: of thousands of targets mostly a few come and go.
+func differ(was, is []netip.Addr) (came, gone []netip.Addr) {
+	for len(was) > 0 && len(is) > 0 {
+		switch c := was[0].Compare(is[0]); {
+		case c == 0:
+			was, is = was[1:], is[1:]
+		case c < 0:
+			gone, was = append(gone, was[0]), was[1:]
+		default:
+			came, is = append(came, is[0]), is[1:]
 		}
 	}
-	for addr, t := range w.targets {
-		if !keep[addr] {
-			w.via(t, neighKey{})
-			delete(w.targets, addr)
-			delete(w.hops, addr)
-			w.changed = true
-		}
-	}
+	return append(came, is...), append(gone, was...)
 }
 
 // route looks up the way to one target.
@@ -283,13 +294,7 @@ func (w *world) rehop(g *gateway) {
 	}
 }
 
-func (w *world) setHop(t *target) {
-	hop := w.hop(t)
-	if old, ok := w.hops[t.addr]; !ok || old != hop {
-		w.hops[t.addr] = hop
-		w.changed = true
-	}
-}
+func (w *world) setHop(t *target) { w.hops.set(t.addr, w.hop(t)) }
 
 // jitter is about d, ±20 %: neighbours found together are not validated together for ever.
 func jitter(d time.Duration) time.Duration {

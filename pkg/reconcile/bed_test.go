@@ -140,11 +140,7 @@ func (w *world) health(name string, h lb.Health) {
 }
 
 func (w *world) setHops() {
-	hops := map[netip.Addr]netdev.NextHop{}
-	for a, h := range w.hops {
-		hops[a] = h
-	}
-	w.state.SetHops(hops)
+	w.state.SetHops(netdev.HopsOf(w.hops))
 }
 
 // mode sets the mode of a node of the first balancer.

@@ -214,7 +214,7 @@ func TestWhatStandsIsNotLookedAtAgain(t *testing.T) {
 	if done := w.apply(); done.Writes == 0 || w.r.services[b.Service].nodes[b.Address].load.known {
 		t.Errorf("%d writes, and the other service was looked at, too: %v", done.Writes, w.r.services[b.Service].nodes[b.Address].load.known)
 	}
-	w.state.Touch()
+	w.state.Touch(0, 1)
 	if w.apply(); !w.r.services[b.Service].nodes[b.Address].load.known {
 		t.Error("it is not looked at ever again")
 	}

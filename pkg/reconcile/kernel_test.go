@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func kernelTables(t *testing.T) *maps.Kernel {
 // throughLo makes a View whose only interface is one that every namespace has.
 func throughLo(v *state.View) *state.View {
 	out := *v
-	out.Hops = map[netip.Addr]netdev.NextHop{}
+	out.Hops = netdev.Hops{}
 	out.Services = nil
 	for _, s := range v.Services {
 		nodes := make([]state.Node, len(s.Nodes))

@@ -79,7 +79,7 @@ func hopLinks(v *state.View) map[int][6]byte {
 			out[h.IfIndex] = h.SrcMAC
 		}
 	}
-	for _, h := range v.Hops {
+	for _, h := range v.Hops.All() {
 		add(h)
 	}
 	for i := range v.Services {

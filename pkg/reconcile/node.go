@@ -118,6 +118,7 @@ func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
 	if nd := svc.nodes[n.Key.Address]; nd != nil {
 		nd.gone, nd.ends = time.Time{}, 0
 		delete(r.departed, nd)
+		r.directory.enter(svc.vip, nd)
 		return nd, nil
 	}
 	id, ok := r.nodeIDs.take()
@@ -127,6 +128,7 @@ func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
 	}
 	nd := &node{id: id, address: n.Key.Address}
 	svc.nodes[n.Key.Address] = nd
+	r.directory.enter(svc.vip, nd)
 	return nd, nil
 }
 
@@ -187,10 +189,10 @@ func (r *Reconciler) setStatus(nd *node, s maps.Status) error {
 }
 
 // followHops keeps the hops of removed nodes up to date: their flows go on.
-func (r *Reconciler) followHops(hops map[netip.Addr]netdev.NextHop) error {
+func (r *Reconciler) followHops(hops netdev.Hops) error {
 	var errs []error
 	for n := range r.departed {
-		h, ok := hops[n.address.Addr()]
+		h, ok := hops.To(n.address.Addr())
 		if !ok || !n.written {
 			continue // nobody looks for it yet: the last known hop is the best there is
 		}

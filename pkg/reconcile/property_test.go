@@ -79,7 +79,7 @@ func (m *machine) announce(t *rapid.T) {
 	m.state.SetAnnounced(all)
 }
 
-func (m *machine) route(t *rapid.T) { m.state.SetHops(randomHops(t, false)) }
+func (m *machine) route(t *rapid.T) { m.state.SetHops(netdev.HopsOf(randomHops(t, false))) }
 
 func (m *machine) relink(t *rapid.T) {
 	m.links = nil
@@ -174,7 +174,7 @@ func TestAnyPastEndsInTheSameMaps(t *testing.T) {
 			"":        m.Check,
 		})
 		// A node without a route keeps the source address that it had, so let all have one.
-		m.state.SetHops(randomHops(t, true))
+		m.state.SetHops(netdev.HopsOf(randomHops(t, true)))
 		for id := range m.tables.Limits().Nodes {
 			m.tables.EndFlows(id)
 		}

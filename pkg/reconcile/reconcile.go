@@ -44,13 +44,14 @@ type Reconciler struct {
 	now  func() time.Time
 
 	books
-	restored bool
-	writes   int
-	warnings []string
-	round    uint64     // counts Applies
-	met      []*service // what there was of each service of the View when the round began; nil: nothing
-	leaving  bool       // services were taken back, and maybe not yet their addresses
-	tidied   time.Time  // when what was removed was looked after last, and nothing failed
+	directory Directory
+	restored  bool
+	writes    int
+	warnings  []string
+	round     uint64     // counts Applies
+	met       []*service // what there was of each service of the View when the round began; nil: nothing
+	leaving   bool       // services were taken back, and maybe not yet their addresses
+	tidied    time.Time  // when what was removed was looked after last, and nothing failed
 }
 
 // books is what the Reconciler knows of the maps, found by Restore.
@@ -92,6 +93,9 @@ func New(t maps.Tables, opts Options) *Reconciler {
 	}
 	return r
 }
+
+// Directory says which ids the nodes have, from the first Restore or Apply on.
+func (r *Reconciler) Directory() *Directory { return &r.directory }
 
 // Apply makes the maps say what the View says. It is idempotent, and cheap when there is nothing
 // to do: a service that was applied and that the View has not built anew costs a look. One service's failure

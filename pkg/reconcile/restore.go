@@ -60,6 +60,13 @@ func (r *Reconciler) restoreOnce() error {
 		}
 	}
 	r.books, r.restored, r.leaving = b, true, true
+	for _, svc := range r.services {
+		for _, n := range svc.nodes {
+			if n.gone.IsZero() {
+				r.directory.enter(svc.vip, n)
+			}
+		}
+	}
 	return nil
 }
 

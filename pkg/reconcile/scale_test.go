@@ -80,6 +80,6 @@ func largeOf(configs, nodes int, algorithm lb.Algorithm) (*state.State, map[lb.N
 	}
 	s.SetDesired(1, balancers)
 	s.SetHealth(results)
-	s.SetHops(hops)
+	s.SetHops(netdev.HopsOf(hops))
 	return s, results, first
 }

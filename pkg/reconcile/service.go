@@ -180,6 +180,7 @@ func (r *Reconciler) settleNodes(svc *service, s *state.Service, shares []share)
 		if wanted[address] {
 			continue
 		}
+		r.directory.leave(svc.vip, nd)
 		if err := r.removeNode(nd); err != nil {
 			return fmt.Errorf("node %s, removed: %w", address, err)
 		}
@@ -239,6 +240,7 @@ func (r *Reconciler) removeService(svc *service) error {
 		return err
 	}
 	for address, nd := range svc.nodes {
+		r.directory.leave(svc.vip, nd)
 		if err := r.removeNode(nd); err != nil {
 			return fmt.Errorf("node %s: %w", address, err)
 		}

@@ -12,6 +12,8 @@ import (
 type piece struct {
 	services []Service
 	memory   memory
+	number   int  // tells the parts of Touch
+	checked  bool // the config asks for checks, whose times are shown
 	good     bool // the services are as they would be if they were made now
 }
 
@@ -49,8 +51,9 @@ func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
 	key := c.Key(b.Label)
 	p := s.pieces[key]
 	if p == nil {
-		p = &piece{memory: newMemory()}
+		p = &piece{memory: newMemory(), number: s.numbered}
 		s.pieces[key] = p
+		s.numbered++
 	}
 	if due := p.memory.wake; p.good && (due.IsZero() || s.at.Before(due)) {
 		return p
@@ -63,7 +66,7 @@ func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
 		svc.Built = s.built
 		p.services = append(p.services, svc)
 	}
-	p.memory, p.good = next, true
+	p.memory, p.good, p.checked = next, true, c.Probe().Type != lb.CheckNone
 	return p
 }
 
@@ -139,7 +142,7 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 	if n.Mode == lb.Reject {
 		out.Shown, out.Reason = lb.Down, "admin"
 	}
-	hop, ok := s.hops[n.Address.Addr()]
+	hop, ok := s.hops.To(n.Address.Addr())
 	if !ok {
 		hop.Reason = "not looked up yet"
 	}

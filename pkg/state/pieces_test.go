@@ -139,9 +139,9 @@ func TestWhatIsPutTogetherIsWhatIsMadeAnew(t *testing.T) {
 			fresh.SetDesired(revision+1, lb.Clone(w.balancers))
 			kept.SetHealth(w.results)
 			fresh.SetHealth(w.results)
-			kept.SetHops(w.hops)
-			fresh.SetHops(w.hops)
-			fresh.Touch()
+			kept.SetHops(netdev.HopsOf(w.hops))
+			fresh.SetHops(netdev.HopsOf(w.hops))
+			fresh.Touch(0, 1)
 			opts := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Service{}, "Built")}
 			times := cmpopts.IgnoreFields(Node{}, "CheckedAt")
 			if diff := cmp.Diff(fresh.View(), kept.View(), opts, times); diff != "" {

@@ -2,7 +2,6 @@ package state
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -29,12 +28,13 @@ type State struct {
 	targeted   uint64 // counts the changes of what is to be checked
 	addresses  addresses
 	health     map[lb.NodeKey]health.Result
-	hops       map[netip.Addr]netdev.NextHop
+	hops       netdev.Hops
 	announced  []Announcement
 	hopped     uint64                  // counts the changes of hops
 	at         time.Time               // of the generation: a View is as it was then, whenever it is made
 	pieces     map[lb.ConfigKey]*piece // of the configs
 	built      uint64                  // services so far
+	numbered   int                     // pieces so far
 	wake       time.Time               // when the View changes by itself; zero: it does not
 	served     map[lb.NodeKey]bool     // what RememberServing took, until the first View with a desired state
 	view       *View                   // nil: to be put together anew
@@ -113,31 +113,24 @@ func (s *State) SetHealth(results map[lb.NodeKey]health.Result) {
 }
 
 // Touch makes the next View say when each check was made last, and what has become of what was known before
-// a restart. Nothing else takes notice of the time.
-func (s *State) Touch() {
+// a restart. Nothing else takes notice of the time. With thousands of configs one part of so many at a time costs
+// less at once: 0 of 1 is all of them.
+func (s *State) Touch(part, parts int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.pieces {
-		p.good = false
+		if p.checked && p.number%parts == part {
+			p.good = false
+			s.view = nil
+		}
 	}
-	s.view = nil
 }
 
-// SetHops replaces the known next hops. The map must not be changed afterwards.
-func (s *State) SetHops(hops map[netip.Addr]netdev.NextHop) {
+// SetHops replaces the known next hops.
+func (s *State) SetHops(hops netdev.Hops) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	moved := map[netip.Addr]bool{}
-	for a, h := range hops {
-		if was, ok := s.hops[a]; !ok || was != h {
-			moved[a] = true
-		}
-	}
-	for a := range s.hops {
-		if _, ok := hops[a]; !ok {
-			moved[a] = true
-		}
-	}
+	moved := hops.Moved(s.hops)
 	if len(moved) == 0 {
 		return
 	}

@@ -145,8 +145,8 @@ func TestGenerationGoesUpWithWhatChanges(t *testing.T) {
 		}
 		last = now
 	}
-	hops := func(mac byte) map[netip.Addr]netdev.NextHop {
-		return map[netip.Addr]netdev.NextHop{nodeA.Addr(): {Resolved: true, DstMAC: [6]byte{mac}}}
+	hops := func(mac byte) netdev.Hops {
+		return netdev.HopsOf(map[netip.Addr]netdev.NextHop{nodeA.Addr(): {Resolved: true, DstMAC: [6]byte{mac}}})
 	}
 	step("the first desired state", true, func() { f.desire() })
 	step("the same again", false, func() { f.SetDesired(f.revision, []lb.Balancer{f.balancer}) })
@@ -165,7 +165,7 @@ func TestTimesOfChecksPassWithoutAGeneration(t *testing.T) {
 	f.checked(nodeA, lb.Up)
 	before := f.View()
 	f.checked(nodeA, lb.Up)
-	f.Touch()
+	f.Touch(0, 1)
 	if n := f.node(nodeA); !n.CheckedAt.Equal(f.now) {
 		t.Errorf("checked at %s, want %s", n.CheckedAt, f.now)
 	}
@@ -308,7 +308,7 @@ func TestNodeSaysThatItsHopIsNotKnown(t *testing.T) {
 	if n := f.node(nodeA); n.Hop.Resolved || n.Hop.Reason == "" {
 		t.Errorf("hop %+v, want a reason", n.Hop)
 	}
-	f.SetHops(map[netip.Addr]netdev.NextHop{nodeA.Addr(): {Resolved: true, IfIndex: 7}})
+	f.SetHops(netdev.HopsOf(map[netip.Addr]netdev.NextHop{nodeA.Addr(): {Resolved: true, IfIndex: 7}}))
 	if n := f.node(nodeA); n.Hop.IfIndex != 7 {
 		t.Errorf("hop %+v, want that of interface 7", n.Hop)
 	}

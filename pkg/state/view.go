@@ -23,7 +23,7 @@ type View struct {
 	Announced []Announcement
 	// Hops are all next hops known, also of addresses that no node has any more: flows of a
 	// removed node still need the way to it.
-	Hops   map[netip.Addr]netdev.NextHop
+	Hops   netdev.Hops
 	Hopped uint64 // counts the changes of Hops
 }
 
