@@ -18,6 +18,7 @@ type herald struct {
 	generation uint64 // of the view that was seen last
 	revision   uint64 // of that
 	services   map[serviceKey]*followed
+	order      []*followed // as their services stood in that view
 	drains     *drains
 }
 
@@ -29,6 +30,7 @@ type serviceKey struct {
 
 // followed is what is followed of a service.
 type followed struct {
+	key        serviceKey
 	built      uint64 // as it was seen last
 	generation uint64 // of the last view that had it
 	tier       schedule.Tier
@@ -54,15 +56,10 @@ func (h *herald) follow(v *state.View) {
 		h.services = map[serviceKey]*followed{}
 	}
 	var all []events.Event
-	for i := range v.Services {
-		svc := &v.Services[i]
-		key := serviceKey{svc.Config, svc.VIP.Is4()}
-		f := h.services[key]
-		if f == nil {
-			f = &followed{tier: svc.Tier}
-			h.services[key] = f
-		}
-		f.generation = v.Generation
+	order := make([]*followed, len(v.Services))
+	for i, svc := range v.Services {
+		f := h.of(i, svc)
+		order[i], f.generation = f, v.Generation
 		if f.built != svc.Built {
 			news := f.follow(svc, h.drains, first)
 			if !first {
@@ -70,11 +67,26 @@ func (h *herald) follow(v *state.View) {
 			}
 		}
 	}
+	h.order = order
 	if v.Revision != h.revision {
 		all = append(all, h.forget(v.Generation)...)
 	}
 	h.generation, h.revision = v.Generation, v.Revision
 	h.chronicle.note(all...)
+}
+
+// of gives what is followed of the service that stands there in the view. Mostly that is where it stood before.
+func (h *herald) of(i int, svc *state.Service) *followed {
+	key := serviceKey{svc.Config, svc.VIP.Is4()}
+	if i < len(h.order) && h.order[i].key == key {
+		return h.order[i]
+	}
+	f := h.services[key]
+	if f == nil {
+		f = &followed{key: key, tier: svc.Tier}
+		h.services[key] = f
+	}
+	return f
 }
 
 // follow says what has become of a service.

@@ -82,7 +82,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 	}
 	configs, at := []api.Config{}, map[lb.ConfigKey]int{}
 	for i := range v.Services {
-		svc := &v.Services[i]
+		svc := v.Services[i]
 		c, ok := at[svc.Config]
 		if !ok {
 			c = len(configs)

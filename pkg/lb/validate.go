@@ -12,16 +12,17 @@ import (
 // Validate says all that is wrong with the balancers, in their order; nil when nothing is. It expects
 // defaults to be set. Where a field is wrong in itself, no fault that only follows from it is added.
 func Validate(balancers []Balancer) []Fault {
-	return ValidateChanged(balancers, func(int) bool { return true })
+	return ValidateChanged(balancers, func(int) *Balancer { return nil })
 }
 
-// ValidateChanged is Validate for balancers that were valid together before some of them changed; changed
-// says which, by their place. Of the others it looks only at what they may not share with those.
-func ValidateChanged(balancers []Balancer, changed func(i int) bool) []Fault {
+// ValidateChanged is Validate for balancers of which those were valid together that were there before. was says
+// what the one at a place was: itself when it did not change, nil when it was not there. Of what did not change it
+// looks only at what the others may not share with it.
+func ValidateChanged(balancers []Balancer, was func(i int) *Balancer) []Fault {
 	v := validator{labels: map[string]int{}, vips: map[netip.Addr]int{}, balancers: balancers}
-	v.collectVIPs(changed)
+	v.collectVIPs(was)
 	for i := range balancers {
-		if changed(i) {
+		if was(i) != &balancers[i] {
 			v.balancer(i)
 		} else {
 			v.kept(i)
@@ -31,11 +32,11 @@ func ValidateChanged(balancers []Balancer, changed func(i int) bool) []Fault {
 }
 
 type validator struct {
-	balancers   []Balancer
-	labels      map[string]int     // label → first balancer that has it
-	vips        map[netip.Addr]int // VIP → first balancer that has it
-	changedVIPs []netip.Addr
-	faults      []Fault
+	balancers []Balancer
+	labels    map[string]int     // label → first balancer that has it
+	vips      map[netip.Addr]int // VIP → first balancer that has it
+	freshVIPs []netip.Addr       // that their balancers did not have before
+	faults    []Fault
 }
 
 // add records a fault unless reason is empty.
@@ -46,7 +47,7 @@ func (v *validator) add(path, reason string) {
 }
 
 // collectVIPs notes every VIP first, because nodes are compared with those of all balancers.
-func (v *validator) collectVIPs(changed func(i int) bool) {
+func (v *validator) collectVIPs(was func(i int) *Balancer) {
 	for i := range v.balancers {
 		for _, vip := range v.balancers[i].VIPs() {
 			if AddressReason(vip) != "" {
@@ -55,8 +56,8 @@ func (v *validator) collectVIPs(changed func(i int) bool) {
 			if _, seen := v.vips[vip]; !seen {
 				v.vips[vip] = i
 			}
-			if changed(i) {
-				v.changedVIPs = append(v.changedVIPs, vip)
+			if before := was(i); before == nil || vip != before.IPv4 && vip != before.IPv6 {
+				v.freshVIPs = append(v.freshVIPs, vip)
 			}
 		}
 	}
@@ -73,9 +74,12 @@ func (v *validator) kept(i int) {
 		}
 		v.ownVIP(fmt.Sprintf("balancers[%d].%s", i, field), i, vip)
 	}
+	if len(v.freshVIPs) == 0 {
+		return
+	}
 	for j := range b.Configs {
 		for k := range b.Configs[j].Nodes {
-			if a := b.Configs[j].Nodes[k].Address.Addr(); slices.Contains(v.changedVIPs, a) {
+			if a := b.Configs[j].Nodes[k].Address.Addr(); slices.Contains(v.freshVIPs, a) {
 				v.add(fmt.Sprintf("balancers[%d].configs[%d].nodes[%d].address", i, j, k), v.nodeAddressReason(b, a))
 			}
 		}

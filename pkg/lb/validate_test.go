@@ -205,6 +205,7 @@ func TestValidateChangedFindsWhatValidateFinds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bs := many(5)
 		i := rapid.IntRange(0, len(bs)-1).Draw(t, "which")
+		before := bs[i].Clone()
 		b, other := &bs[i], &bs[rapid.IntRange(0, len(bs)-1).Draw(t, "other")]
 		switch rapid.SampledFrom([]string{"label", "vip", "vip of a node", "node of a vip", "weight", "nothing", "swap"}).Draw(t, "change") {
 		case "label":
@@ -222,7 +223,12 @@ func TestValidateChangedFindsWhatValidateFinds(t *testing.T) {
 			i = 0
 		}
 		want := Validate(bs)
-		got := ValidateChanged(bs, func(j int) bool { return i == j })
+		got := ValidateChanged(bs, func(j int) *Balancer {
+			if i == j {
+				return &before
+			}
+			return &bs[j]
+		})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)
 		}

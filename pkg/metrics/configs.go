@@ -24,9 +24,7 @@ func (c *configCollector) Describe(to chan<- *prometheus.Desc) { describe(to, de
 
 // Collect implements prometheus.Collector.
 func (c *configCollector) Collect(to chan<- prometheus.Metric) {
-	services := c.View().Services
-	for i := range services {
-		svc := &services[i]
+	for _, svc := range c.View().Services {
 		config, vip := svc.Config.String(), svc.VIP.String()
 		id := labelled(configNodes.labels, config, vip)
 		to <- configNodes.at(float64(len(svc.Nodes)), id)

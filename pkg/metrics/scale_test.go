@@ -42,7 +42,7 @@ func many(t testing.TB, k *maps.Kernel, configs int) Sources {
 				t.Fatal(err)
 			}
 		}
-		view.Services = append(view.Services, svc)
+		view.Services = append(view.Services, &svc)
 	}
 	s := someSources(t)
 	s.Maps, s.View, s.Checks = k.Reader(), func() *state.View { return view }, checks

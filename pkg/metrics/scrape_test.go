@@ -87,7 +87,7 @@ func node(config lb.ConfigKey, label, address string, mode lb.Mode, h lb.Health,
 func someView() *state.View {
 	over := node(web, "web-3", "192.0.2.13:8080", lb.Drain, lb.Down, false)
 	over.Override = lb.OverrideUp
-	return &state.View{Services: []state.Service{
+	return &state.View{Services: []*state.Service{
 		{Config: web, VIP: vip4, Port: 80, Protocol: lb.TCP, Tier: schedule.Primary, Nodes: []state.Node{
 			node(web, "web-1", "192.0.2.11:8080", lb.Accept, lb.Up, true),
 			node(web, "web-2", "192.0.2.12:8080", lb.Accept, lb.Down, false), over,

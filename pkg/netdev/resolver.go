@@ -120,14 +120,28 @@ func (r *Resolver) closeSockets() {
 	}
 }
 
-// SetTargets replaces the set of addresses to keep resolved. It does not wait for them.
+// SetTargets replaces the set of addresses to keep resolved, which nobody changes afterwards. It does not wait
+// for them.
 func (r *Resolver) SetTargets(targets []netip.Addr) {
-	sorted := slices.Clone(targets)
-	slices.SortFunc(sorted, netip.Addr.Compare)
+	if !ascending(targets) {
+		targets = slices.Clone(targets)
+		slices.SortFunc(targets, netip.Addr.Compare)
+		targets = slices.Compact(targets)
+	}
 	r.mu.Lock()
-	r.wanted = slices.Compact(sorted)
+	r.wanted = targets
 	r.mu.Unlock()
 	signal(r.kick)
+}
+
+// ascending says that a list is sorted, and each address in it once.
+func ascending(list []netip.Addr) bool {
+	for i := 1; i < len(list); i++ {
+		if !list[i-1].Less(list[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Resolver) targets() []netip.Addr {

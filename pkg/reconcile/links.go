@@ -16,8 +16,11 @@ type links struct {
 	byIndex map[int]uint16 // interface → entry
 	changed uint64         // counts the changes of either: hops are words with an entry's number
 
-	hops   map[int][6]byte // interfaces that next hops leave by, with their MACs
+	out    map[int][6]byte // interfaces that next hops leave by, with their MACs
+	hops   netdev.Hops     // that out is of
 	hopped uint64          // state.View.Hopped of that
+	outAt  time.Time       // when out was made of all hops
+	grown  bool            // it has what moved since, and maybe too much
 }
 
 type linkEntry struct {
@@ -39,10 +42,7 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 	}
 	wanted := map[int]bool{}
 	var errs []error
-	if v.Hopped == 0 || v.Hopped != r.links.hopped {
-		r.links.hops, r.links.hopped = hopLinks(v), v.Hopped
-	}
-	for ifindex, mac := range r.links.hops {
+	for ifindex, mac := range r.hopLinks(v) {
 		wanted[ifindex] = true
 		if err := r.applyLink(linkOf(ifindex, mac)); err != nil {
 			errs = append(errs, err)
@@ -71,23 +71,41 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 	return errors.Join(errs...)
 }
 
+// outPause is how long interfaces may stay in the table by which no next hop leaves any more: which these are is
+// seen only by a look at all hops.
+const outPause = time.Second
+
 // hopLinks returns the interfaces that next hops leave by, with their MACs.
-func hopLinks(v *state.View) map[int][6]byte {
-	out := map[int][6]byte{}
+func (r *Reconciler) hopLinks(v *state.View) map[int][6]byte {
+	l := &r.links
+	now := r.now()
+	all := l.out == nil || v.Hopped == 0 || now.Sub(l.outAt).Abs() >= outPause
+	if v.Hopped == l.hopped && !(all && (l.grown || v.Hopped == 0)) {
+		return l.out
+	}
 	add := func(h netdev.NextHop) {
 		if h.Resolved {
-			out[h.IfIndex] = h.SrcMAC
+			l.out[h.IfIndex] = h.SrcMAC
 		}
 	}
-	for _, h := range v.Hops.All() {
-		add(h)
-	}
-	for i := range v.Services {
-		for j := range v.Services[i].Nodes {
-			add(v.Services[i].Nodes[j].Hop)
+	if l.grown = !all; all {
+		l.out, l.outAt = map[int][6]byte{}, now
+		for _, h := range v.Hops.All() {
+			add(h)
+		}
+		for _, s := range v.Services {
+			for i := range s.Nodes {
+				add(s.Nodes[i].Hop)
+			}
+		}
+	} else {
+		for a := range v.Hops.Moved(l.hops) {
+			h, _ := v.Hops.To(a)
+			add(h)
 		}
 	}
-	return out
+	l.hops, l.hopped = v.Hops, v.Hopped
+	return l.out
 }
 
 // applyLink gives an interface its entry, or brings the one that it has up to date.

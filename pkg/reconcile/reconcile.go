@@ -131,7 +131,7 @@ func (r *Reconciler) meet(v *state.View) {
 	r.round++
 	r.met = r.met[:0]
 	for i := range v.Services {
-		svc := r.byVIP[vipOf(&v.Services[i])]
+		svc := r.byVIP[vipOf(v.Services[i])]
 		if svc != nil {
 			svc.wanted = r.round
 		}
@@ -142,7 +142,7 @@ func (r *Reconciler) meet(v *state.View) {
 func wantedVIPs(v *state.View) map[maps.VIP]bool {
 	wanted := make(map[maps.VIP]bool, len(v.Services))
 	for i := range v.Services {
-		wanted[vipOf(&v.Services[i])] = true
+		wanted[vipOf(v.Services[i])] = true
 	}
 	return wanted
 }

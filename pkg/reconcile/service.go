@@ -44,7 +44,7 @@ type service struct {
 func (r *Reconciler) applyServices(v *state.View) error {
 	var errs []error
 	for i := range v.Services {
-		s := &v.Services[i]
+		s := v.Services[i]
 		svc := r.met[i]
 		if svc == nil {
 			svc = r.byVIP[vipOf(s)] // another service of this View, if any

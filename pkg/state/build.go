@@ -10,7 +10,7 @@ import (
 
 // piece is what Views show of a config, and what the next one needs to know of it.
 type piece struct {
-	services []Service
+	services []*Service
 	memory   memory
 	number   int  // tells the parts of Touch
 	checked  bool // the config asks for checks, whose times are shown
@@ -28,7 +28,7 @@ func (s *State) spoil(key lb.ConfigKey) {
 // the next ones need to know. To build again changes neither.
 func (s *State) build() *View {
 	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops, Hopped: s.hopped, Announced: s.announced}
-	v.Services = make([]Service, 0, 2*len(s.pieces))
+	v.Services = make([]*Service, 0, 2*len(s.pieces))
 	s.wake = time.Time{}
 	for i := range s.balancers {
 		b := &s.balancers[i]
@@ -59,7 +59,7 @@ func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
 		return p
 	}
 	next := newMemory()
-	p.services = make([]Service, 0, 2)
+	p.services = make([]*Service, 0, 2)
 	for _, vip := range b.VIPs() {
 		s.built++
 		svc := s.service(&p.memory, &next, b, c, vip)
@@ -71,8 +71,8 @@ func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
 }
 
 // service makes one service: the config's nodes of the VIP's family, and who of them takes new flows.
-func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip netip.Addr) Service {
-	svc := Service{
+func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip netip.Addr) *Service {
+	svc := &Service{
 		Config:      c.Key(b.Label),
 		VIP:         vip,
 		Port:        c.Port,
@@ -109,8 +109,8 @@ func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip net
 		})
 	}
 	rules := schedule.Rules{OnNoBackend: c.OnNoBackend, MinEligible: c.MinEligible, FailbackDelay: c.FailbackDelay}
-	d := schedule.Decide(candidates, rules, s.turn(was, &svc), s.at)
-	next.remember(&svc, d.Turn, c.FailbackDelay)
+	d := schedule.Decide(candidates, rules, s.turn(was, svc), s.at)
+	next.remember(svc, d.Turn, c.FailbackDelay)
 	svc.Tier = d.Tier
 	for i := range svc.Nodes {
 		n := &svc.Nodes[i]

@@ -155,10 +155,10 @@ func TestWhatIsPutTogetherIsWhatIsMadeAnew(t *testing.T) {
 			}
 			for _, svc := range kept.View().Services {
 				name := svc.Config.String() + svc.VIP.String()
-				if built[name] == svc.Built && cmp.Diff(last[name], svc, opts) != "" {
+				if built[name] == svc.Built && cmp.Diff(last[name], *svc, opts) != "" {
 					t.Fatalf("%s is another, but says that it is the same", name)
 				}
-				built[name], last[name] = svc.Built, svc
+				built[name], last[name] = svc.Built, *svc
 			}
 		}
 	})

@@ -18,7 +18,7 @@ type View struct {
 	Generation uint64
 	// Revision is that of the desired state.
 	Revision uint64
-	Services []Service
+	Services []*Service
 	// Announced are the VIPs that the host answers for on networks that it is on, and by which MACs.
 	Announced []Announcement
 	// Hops are all next hops known, also of addresses that no node has any more: flows of a

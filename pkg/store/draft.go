@@ -140,7 +140,7 @@ func (d *Draft) Finish() (Desired, error) {
 		return Desired{}, err
 	}
 	next := Desired{Revision: d.base.Revision + 1, Balancers: d.Balancers(), lastID: d.lastID}
-	if faults := lb.ValidateChanged(next.Balancers, d.changed); len(faults) > 0 {
+	if faults := lb.ValidateChanged(next.Balancers, d.wasOf(next.Balancers)); len(faults) > 0 {
 		return Desired{}, lb.Faults(faults)
 	}
 	next.Notes = make([]Note, len(d.entries))
@@ -153,6 +153,20 @@ func (d *Draft) Finish() (Desired, error) {
 		}
 	}
 	return next, nil
+}
+
+// wasOf says what each of the balancers of the finished draft was: itself if it is as it was, nil if it is new.
+func (d *Draft) wasOf(next []lb.Balancer) func(i int) *lb.Balancer {
+	return func(i int) *lb.Balancer {
+		switch was := d.entries[i].was; {
+		case !d.changed(i):
+			return &next[i]
+		case was < 0:
+			return nil
+		default:
+			return &d.base.Balancers[was]
+		}
+	}
 }
 
 // changed says, once the draft is finished, whether a balancer is not as it was.
