@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -92,6 +93,18 @@ func (p *plain) ids(path string) (ids []int, labels []string) {
 	return ids, labels
 }
 
+// cpu is the time that the daemon has had on CPUs since it began.
+func (s *site) cpu() time.Duration {
+	s.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%s/stat", s.pid()))
+	s.must(err)
+	var user, system int64 // in hundredths of a second
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))
+	_, err = fmt.Sscan(fields[12]+" "+fields[13], &user, &system)
+	s.must(err)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
 // TestManyChangesAmongMany makes 200 changes a second among 1,000 configs and 10,000 nodes while clients are
 // served, some of the changes to the nodes that serve them. No request fails on either side.
 func TestManyChangesAmongMany(t *testing.T) {
@@ -171,6 +184,7 @@ func TestManyChangesAmongMany(t *testing.T) {
 	}
 	ticks := time.NewTicker(time.Second / changesPerSecond)
 	defer ticks.Stop()
+	used := s.cpu()
 	begin := time.Now()
 	made := 0
 	for ; time.Since(begin) < length; made++ {
@@ -188,6 +202,7 @@ func TestManyChangesAmongMany(t *testing.T) {
 	}
 	elapsed := time.Since(begin)
 	all.Wait()
+	used = s.cpu() - used
 	for _, c := range loads {
 		if r := s.finish(c); r.Failed != 0 || r.Done < 100 {
 			t.Errorf("clients: %+v", r)
@@ -199,8 +214,9 @@ func TestManyChangesAmongMany(t *testing.T) {
 	p99 := took[len(took)*99/100]
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%s/status", s.pid()))
 	s.must(err)
-	t.Logf("%.0f changes a second for %v; from request to applied: half %v, 99%% %v, all %v; memory: %s", float64(made)/elapsed.Seconds(),
-		elapsed.Round(time.Second), took[len(took)/2], p99, took[len(took)-1], regexp.MustCompile(`(VmHWM|VmRSS):\s+\d+ kB`).FindAll(status, -1))
+	t.Logf("%.0f changes a second for %v; from request to applied: half %v, 99%% %v, all %v; the daemon took %.0f%% of a CPU; memory: %s",
+		float64(made)/elapsed.Seconds(), elapsed.Round(time.Second), took[len(took)/2], p99, took[len(took)-1],
+		100*used.Seconds()/elapsed.Seconds(), regexp.MustCompile(`(VmHWM|VmRSS):\s+\d+ kB`).FindAll(status, -1))
 	if len(faults) > 0 {
 		t.Errorf("%d changes failed, one with %v", len(faults), faults[0])
 	}
