@@ -17,7 +17,7 @@ build: ## the binary: build/headgate
 	$(GO) build -trimpath -o build/headgate ./cmd/headgate
 
 generate: ## the BPF object and its Go side from bpf/ (needs clang-19, see scripts/deps.sh)
-	$(GO) generate ./loader ./scripts/bench
+	$(GO) generate ./loader ./loader/dptest ./scripts/bench
 
 check: ## formatting, vet, and all tests that need no clients and servers (needs root for those that load programs)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -281,11 +281,17 @@ struct throttle_entry {
 };
 #define THROTTLE_TIME_SHIFT 16
 
+#define FREED_PORTS 16 /* a power of two */
+
 /* Written by the program; user space sets next_port once, when it gives the id to a node. */
 struct node_live {
 	__u64 active;    /* flows that are half-open, established or UDP */
 	__u64 next_port; /* counts source ports handed out */
-	__u64 reserved[6];
+	__u32 freed;     /* counts flows that ended, but half-open ones; where the next one's port goes in freed_ports */
+	/* The last search that found every port taken: what freed was then, and when it was (jiffies; 0: never). */
+	__u32 full_freed, full_at;
+	__u32 reserved;
+	__u16 freed_ports[FREED_PORTS]; /* that ended flows held, the latest; host order; 0: none */
 };
 
 /* Per CPU, written by the program. */
@@ -301,7 +307,7 @@ struct node_info {
 	__u8 label[32]; /* NUL-padded */
 	__u32 weight;
 	__u32 remove_after;    /* milliseconds that its flows may go on when it is removed */
-	__s64 checked_at;      /* Unix nanoseconds of the last check's result, 0: none */
+	__s64 checked_at;      /* Unix nanoseconds of the last check's result; 0: none */
 	__s64 mode_since;      /* when the mode was set, nanoseconds of CLOCK_MONOTONIC, 0: not known */
 	__u64 reserved;
 };
@@ -389,7 +395,7 @@ enum reason {
 	REASON_FLOW_UNKNOWN, /* TCP without SYN and without a flow */
 	REASON_NODE_DOWN,    /* on_down: reset */
 	REASON_TABLE_FULL,   /* nothing in the flow's two buckets may leave */
-	REASON_NO_PORT,      /* no source port free within the tries */
+	REASON_NO_PORT,      /* no source port is free */
 	REASON_DEADLINE,     /* of drain, reject or removal: the flow is over */
 	REASON_TOO_BIG,      /* for the link that it would leave by, and not to be fragmented: answered with its MTU */
 	/* dropped: first is REASON_NO_BACKEND_DROPPED */

@@ -28,3 +28,6 @@ const volatile __u32 fragments_idle = 10;
 /* Refusals that one CPU answers a second, and at once after a pause. */
 const volatile __u32 refuse_rate = 10000;
 const volatile __u32 refuse_burst = 10000;
+
+/* Source ports that one flow has looked at when its node has next to none left; 0: no more than a few tries. */
+const volatile __u32 port_search_most = 4 * 64000;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
 /*
- * A new flow: a source port for it, a slot for each half, both written and published under the
+ * A new flow: a slot for each half, both written and published under the
  * locks of their buckets. The first bucket of a key is locked by whoever inserts that key, wherever
  * it ends up, so two CPUs that create the same flow end with one.
  */
@@ -36,6 +36,12 @@ static __always_inline bool remove_found(const struct place *at, struct locks *l
 	return v6 ? remove_pair6(at->ref, l) : remove_pair4(at->ref, l);
 }
 
+/* Whether the half that has the source port is the one that had it when the port was chosen: else another CPU took it. */
+static __always_inline bool is_holder(const struct reply_key *r, const struct place *at)
+{
+	return at->ref == r->holder && at->version == r->holder_version;
+}
+
 static __always_inline int reason_of_ref(__u32 ref)
 {
 	return ref == BUSY_REF ? REASON_TABLE_BUSY : REASON_TABLE_FULL;
@@ -62,7 +68,7 @@ static __always_inline int create_locked(struct creation *c, const bool v6)
 			return REASON_TABLE_BUSY;
 	}
 	if (find_half(&at, &r->key, r->hash, v6) &&
-	    (!may_take_over(&at, c->now, v6) || !remove_found(&at, l, 3, v6)))
+	    (!is_holder(r, &at) || !use_of_holder(&at, c->now, v6) || !remove_found(&at, l, 3, v6)))
 		return REASON_TABLE_BUSY;
 	fref = v6 ? reserve_slot6(c->hash, l, 2, c->now) : reserve_slot4(c->hash, l, 2, c->now);
 	if (!is_ref(fref))
@@ -78,16 +84,14 @@ static __always_inline int create_locked(struct creation *c, const bool v6)
 }
 
 /*
- * Creates a flow at c->node. Answers REASON_NEW_FLOW; MISS when another CPU has just made it; or
- * why there is none. With the first two, c->ref is the forward half.
+ * Creates a flow at c->node, from the source port in c->reply. Answers REASON_NEW_FLOW; MISS when
+ * another CPU has just made it; or why there is none. With the first two, c->ref is the forward half.
  */
 static __always_inline int create_flow(struct creation *c, const bool v6)
 {
 	__u32 first, second;
 	int reason;
 
-	if (!(v6 ? choose_port6(c) : choose_port4(c)))
-		return REASON_NO_PORT;
 	c->held = (struct locks){{NO_REF, NO_REF, NO_REF, NO_REF}};
 	first = first_bucket(c->hash, v6);
 	second = first_bucket(c->reply.hash, v6);

@@ -142,24 +142,49 @@ static __always_inline void clear_slot(const struct place *at, const bool v6)
 	barrier();
 }
 
+/* The source port that NAT gave the flow of a forward half. */
+static __always_inline __be16 source_port_of(const struct place *forward, const bool v6)
+{
+	__u32 slot = forward->ref & SLOT_MASK;
+
+	return v6 ? flow6_at(forward->head, slot)->nat_sport : flow4_at(forward->head, slot)->nat_sport;
+}
+
+/*
+ * Counts a flow of `class` out of its node, and leaves its source port for whoever needs one. Not that of
+ * a half-open flow: in a flood these end all the time, and a node that is full otherwise stays it.
+ */
+static __always_inline void count_ended(__u32 node_id, __u32 class, __be16 port)
+{
+	struct node_live *live = bpf_map_lookup_elem(&nodes_live, &node_id);
+	__u32 i;
+
+	if (!live)
+		return;
+	__sync_fetch_and_add(&live->active, -1);
+	if (class == FLOW_HALF_OPEN)
+		return;
+	/* Not in one step: what two CPUs write at the same time is a hint, and is looked at before it is used. */
+	i = READ_ONCE(live->freed);
+	WRITE_ONCE(live->freed_ports[i & (FREED_PORTS - 1)], bpf_ntohs(port));
+	WRITE_ONCE(live->freed, i + 1);
+}
+
 /*
  * Takes a flow of `class` out of the packet path's hands, and gives its count back exactly once. False
  * when it is of another class by now: by compare-and-swap, because the packet path moves the class
  * without a lock, and a flow that has just become established must stay.
  */
-static __always_inline bool end_flow(const struct place *forward, __u32 class)
+static __always_inline bool end_flow(const struct place *forward, __u32 class, const bool v6)
 {
 	__u32 *stamp = &forward->head->stamps[forward->ref & SLOT_MASK], old = READ_ONCE(*stamp);
+	__be16 port = source_port_of(forward, v6); /* before another flow has the slot */
 	__u32 node_id = forward->half->node;
-	struct node_live *live;
 
 	if ((old & FLOW_CLASS_MASK) != class || __sync_val_compare_and_swap(stamp, old, FLOW_FREE) != old)
 		return false;
-	if (class != FLOW_CLOSING) {
-		live = bpf_map_lookup_elem(&nodes_live, &node_id);
-		if (live)
-			__sync_fetch_and_add(&live->active, -1);
-	}
+	if (class != FLOW_CLOSING)
+		count_ended(node_id, class, port);
 	return true;
 }
 
@@ -186,7 +211,7 @@ static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const 
 	 * Not by a pointer to either: it would keep both places on the stack, and Linux 6.1, which rounds
 	 * each function's stack up to 32 bytes, allows the deepest chain of calls through here 512 in all.
 	 */
-	ended = is_forward ? end_flow(&at, class) : end_flow(&peer, class);
+	ended = is_forward ? end_flow(&at, class, v6) : end_flow(&peer, class, v6);
 	if (ended) {
 		clear_slot(&at, v6);
 		clear_slot(&peer, v6);

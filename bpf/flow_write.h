@@ -3,7 +3,7 @@
 #pragma once
 
 #include "checksum.h"
-#include "source_port.h"
+#include "port_search.h"
 
 /* ------------------------------------------------------------------ slots */
 

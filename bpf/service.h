@@ -209,9 +209,9 @@ static __always_inline int known_flow(struct run *run, struct place *at, const b
 }
 
 /*
- * Chooses the node of a new flow, c->node. Answers MISS, or why there is none. This and open_flow()
- * are functions of their own, verified once, and called one after the other: so neither's part of the
- * stack adds to the other's.
+ * Chooses the node of a new flow, c->node. Answers MISS, or why there is none. This, those of
+ * pick_port() and open_flow() are functions of their own, verified once, and called one after the
+ * other: so no one's part of the stack adds to another's.
  */
 static __always_inline int pick_node(struct creation *c, __u32 service_id, const bool v6)
 {
@@ -249,7 +249,13 @@ __attribute__((noinline)) int pick_node6(struct creation *c, __u32 service_id)
 	return pick_node(c, service_id, true);
 }
 
-/* Creates a flow to c->node. Answers as create_flow(). */
+/* Chooses the source port of a flow to c->node: c->reply. */
+static __always_inline bool pick_port(struct creation *c, const bool v6)
+{
+	return v6 ? choose_port6(c) || find_port6(c) : choose_port4(c) || find_port4(c);
+}
+
+/* Creates a flow to c->node, from the port in c->reply. Answers as create_flow(). */
 static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, const bool v6)
 {
 	if (!c)
@@ -295,9 +301,11 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	reason = v6 ? pick_node6(c, service) : pick_node4(c, service);
 	if (reason != MISS)
 		return reason;
-	reason = v6 ? open_flow6(ctx, c) : open_flow4(ctx, c);
-	if (reason == REASON_NO_PORT)
+	if (!pick_port(c, v6)) {
 		drop_stick(c, service, v6);
+		return REASON_NO_PORT;
+	}
+	reason = v6 ? open_flow6(ctx, c) : open_flow4(ctx, c);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
 		return reason;
 	if (!place_at(at, c->ref, v6) || !key_equals(at->head, at->ref & SLOT_MASK, &run->p.key, v6))

@@ -9,10 +9,12 @@
 
 #define PORT_TRIES 16
 
-/* The other direction's key, with the source port that NAT uses. */
+/* The other direction's key, with the source port that NAT uses, and the half that has that port already. */
 struct reply_key {
 	struct tuple key;
 	__u64 hash;
+	__u32 holder; /* a reference; NO_REF: nobody */
+	__u32 holder_version;
 };
 
 /* What the packet path asks for, and what it gets. */
@@ -28,6 +30,7 @@ struct creation {
 	__u32 node;
 	struct locks held;
 	struct reply_key reply;
+	__u64 opening; /* number of a port that one could have if there is no better; 0: none */
 	/* answer */
 	__u32 ref; /* forward half: the new one, or the one that another CPU has just made */
 };
@@ -40,17 +43,25 @@ struct {
 	__type(value, struct creation);
 } creations SEC(".maps");
 
-/*
- * Whether the flow that holds a source port may lose it: an expired or half-open one. The counter
- * of a node runs in a circle, so what it meets is the oldest. 2: only for want of better (closing).
- */
-static __always_inline int may_take_over(const struct place *at, __u32 now, const bool v6)
-{
-	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+/* What a source port of a node is good for; the smaller the better, but for the first. */
+enum port_use {
+	PORT_TAKEN = 0,
+	PORT_FREE,    /* or its flow has expired, or is half-open for a while: it may lose the port */
+	PORT_CLOSING, /* it may be had, but would better rest */
+	PORT_OPENING, /* a handshake goes on that would come to nothing */
+};
 
-	if (class == FLOW_HALF_OPEN || is_expired(at, now, v6))
-		return 1;
-	return class == FLOW_CLOSING ? 2 : 0;
+#define HANDSHAKE_SECONDS 2 /* a half-open flow is left alone for so long, unless it is the first that is met */
+
+static __always_inline int use_of_holder(const struct place *at, __u32 now, const bool v6)
+{
+	__u32 stamp = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]), class = stamp & FLOW_CLASS_MASK;
+
+	if (class == FLOW_HALF_OPEN)
+		return stamp_age(stamp, now) < HANDSHAKE_SECONDS * hz ? PORT_OPENING : PORT_FREE;
+	if (is_expired(at, now, v6))
+		return PORT_FREE;
+	return class == FLOW_CLOSING ? PORT_CLOSING : PORT_TAKEN;
 }
 
 /* Fills the reply key for the n-th source port of a node. */
@@ -71,50 +82,55 @@ static __always_inline bool set_source(struct reply_key *r, const struct node *n
 	return true;
 }
 
-/* 1: free or to be taken over, 2: in use by a closing flow, 0: in use. */
+/* Makes the n-th port of the node the flow's, and answers what it is good for. */
 static __always_inline int try_port(struct creation *c, const struct node *node, __u64 n, const bool v6)
 {
 	struct place at;
 
 	if (!set_source(&c->reply, node, n, c->key.word.proto, v6))
-		return 0;
+		return PORT_TAKEN;
+	c->reply.holder = NO_REF;
 	if (!find_half(&at, &c->reply.key, c->reply.hash, v6))
-		return 1;
-	return may_take_over(&at, c->now, v6);
+		return PORT_FREE;
+	c->reply.holder = at.ref;
+	c->reply.holder_version = at.version;
+	return use_of_holder(&at, c->now, v6);
 }
 
 /*
- * Chooses a source port: next-fit from the node's counter; for want of better the first that a
- * closing flow still holds. Each try skips twice as many ports as the one before: connections that
- * began together and stay hold a block of ports, and sixteen neighbours in it say nothing of the rest.
- * False: none free within the tries.
+ * Chooses a source port: next-fit from the node's counter, which runs in a circle, so that the half-open
+ * flow that it meets first is the oldest; for want of better one whose flow is closing. Each try skips
+ * twice as many ports as the one before: connections that began together and stay hold a block of
+ * ports, and sixteen neighbours in it say nothing of the rest. False: find_port() is to look further.
  */
 static __always_inline bool choose_port(struct creation *c, const bool v6)
 {
+	__u64 n, closing = 0;
 	struct node_live *live;
 	struct node *node;
-	__u64 n, resting = 0;
 	__u32 node_id;
 
 	if (!c)
 		return false;
+	c->opening = 0;
 	node_id = c->node;
 	live = bpf_map_lookup_elem(&nodes_live, &node_id);
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	if (!live || !node)
 		return false;
-	for (int i = 0; i <= PORT_TRIES; i++) {
-		bool last = i == PORT_TRIES;
-		int usable;
+	for (int i = 0; i < PORT_TRIES; i++) {
+		int use;
 
-		n = last ? resting : __sync_fetch_and_add(&live->next_port, 1ULL << i);
-		usable = try_port(c, node, n, v6);
-		if (usable == 1 || last)
-			return usable;
-		if (usable == 2 && !resting)
-			resting = n;
+		n = __sync_fetch_and_add(&live->next_port, 1ULL << i);
+		use = try_port(c, node, n, v6);
+		if (use == PORT_FREE || (use == PORT_OPENING && !i))
+			return true;
+		if (use == PORT_CLOSING && !closing)
+			closing = n;
+		if (use == PORT_OPENING && !c->opening)
+			c->opening = n;
 	}
-	return false;
+	return closing && try_port(c, node, closing, v6);
 }
 
 __attribute__((noinline)) int choose_port4(struct creation *c)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "flow_table.h"
+#include "flow_remove.h"
 
 /*
  * How far behind the node's initial sequence number the client's first ACK may lie: a node that
@@ -56,15 +56,17 @@ static __always_inline void move_flow(const struct place *at, bool is_forward, e
 {
 	struct place peer;
 	const struct place *forward = is_forward ? at : &peer, *reply = is_forward ? &peer : at;
-	__u32 node_id = at->half->node;
-	struct node_live *live;
+	__u32 node_id = at->half->node, was;
+	__be16 port;
 
-	if (!place_at(&peer, at->half->peer, v6) || !unchanged(at, v6) || !move_half(forward, to, now, v6))
+	if (!place_at(&peer, at->half->peer, v6))
+		return;
+	port = source_port_of(forward, v6);
+	was = READ_ONCE(forward->head->stamps[forward->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+	if (!unchanged(at, v6) || !move_half(forward, to, now, v6))
 		return;
 	if (to == FLOW_CLOSING) {
-		live = bpf_map_lookup_elem(&nodes_live, &node_id);
-		if (live)
-			__sync_fetch_and_add(&live->active, -1);
+		count_ended(node_id, was, port);
 	} else {
 		set_half_flag(forward, HALF_ESTABLISHED, v6);
 		set_half_flag(reply, HALF_ESTABLISHED, v6);

@@ -85,10 +85,13 @@ type headgateCreation struct {
 			Dst  [4]uint32
 			Word headgateFlowWord
 		}
-		Hash uint64
+		Hash          uint64
+		Holder        uint32
+		HolderVersion uint32
 	}
-	Ref uint32
-	_   [4]byte
+	Opening uint64
+	Ref     uint32
+	_       [4]byte
 }
 
 type headgateFlow4 struct {
@@ -243,10 +246,14 @@ type headgateNodeInfo struct {
 }
 
 type headgateNodeLive struct {
-	_        structs.HostLayout
-	Active   uint64
-	NextPort uint64
-	Reserved [6]uint64
+	_          structs.HostLayout
+	Active     uint64
+	NextPort   uint64
+	Freed      uint32
+	FullFreed  uint32
+	FullAt     uint32
+	Reserved   uint32
+	FreedPorts [16]uint16
 }
 
 type headgateNodeStats struct {
@@ -419,43 +426,44 @@ type headgateVipKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	headgateMapAnnounced     = "announced"
-	headgateMapCreations     = "creations"
-	headgateMapDatagrams     = "datagrams"
-	headgateMapFlows4        = "flows4"
-	headgateMapFlows6        = "flows6"
-	headgateMapFragments     = "fragments"
-	headgateMapLinks         = "links"
-	headgateMapMeta          = "meta"
-	headgateMapNodes         = "nodes"
-	headgateMapNodesInfo     = "nodes_info"
-	headgateMapNodesLive     = "nodes_live"
-	headgateMapNodesStats    = "nodes_stats"
-	headgateMapOurs          = "ours"
-	headgateMapReasons       = "reasons"
-	headgateMapRefusals      = "refusals"
-	headgateMapServices      = "services"
-	headgateMapServicesInfo  = "services_info"
-	headgateMapServicesLive  = "services_live"
-	headgateMapSlots         = "slots"
-	headgateMapSnats         = "snats"
-	headgateMapSticks        = "sticks"
-	headgateMapThrottles     = "throttles"
-	headgateMapTxPorts       = "tx_ports"
-	headgateMapVips          = "vips"
-	headgateProgHeadgate     = "headgate"
-	headgateProgSweep        = "sweep"
-	headgateVarClosingIdle   = "closing_idle"
-	headgateVarFlows4Mask    = "flows4_mask"
-	headgateVarFlows6Mask    = "flows6_mask"
-	headgateVarFragmentsIdle = "fragments_idle"
-	headgateVarHalfOpenIdle  = "half_open_idle"
-	headgateVarHz            = "hz"
-	headgateVarRefuseBurst   = "refuse_burst"
-	headgateVarRefuseRate    = "refuse_rate"
-	headgateVarSecret0       = "secret0"
-	headgateVarSecret1       = "secret1"
-	headgateVarSecret2       = "secret2"
+	headgateMapAnnounced      = "announced"
+	headgateMapCreations      = "creations"
+	headgateMapDatagrams      = "datagrams"
+	headgateMapFlows4         = "flows4"
+	headgateMapFlows6         = "flows6"
+	headgateMapFragments      = "fragments"
+	headgateMapLinks          = "links"
+	headgateMapMeta           = "meta"
+	headgateMapNodes          = "nodes"
+	headgateMapNodesInfo      = "nodes_info"
+	headgateMapNodesLive      = "nodes_live"
+	headgateMapNodesStats     = "nodes_stats"
+	headgateMapOurs           = "ours"
+	headgateMapReasons        = "reasons"
+	headgateMapRefusals       = "refusals"
+	headgateMapServices       = "services"
+	headgateMapServicesInfo   = "services_info"
+	headgateMapServicesLive   = "services_live"
+	headgateMapSlots          = "slots"
+	headgateMapSnats          = "snats"
+	headgateMapSticks         = "sticks"
+	headgateMapThrottles      = "throttles"
+	headgateMapTxPorts        = "tx_ports"
+	headgateMapVips           = "vips"
+	headgateProgHeadgate      = "headgate"
+	headgateProgSweep         = "sweep"
+	headgateVarClosingIdle    = "closing_idle"
+	headgateVarFlows4Mask     = "flows4_mask"
+	headgateVarFlows6Mask     = "flows6_mask"
+	headgateVarFragmentsIdle  = "fragments_idle"
+	headgateVarHalfOpenIdle   = "half_open_idle"
+	headgateVarHz             = "hz"
+	headgateVarPortSearchMost = "port_search_most"
+	headgateVarRefuseBurst    = "refuse_burst"
+	headgateVarRefuseRate     = "refuse_rate"
+	headgateVarSecret0        = "secret0"
+	headgateVarSecret1        = "secret1"
+	headgateVarSecret2        = "secret2"
 )
 
 // loadHeadgate returns the embedded CollectionSpec for headgate.
@@ -538,17 +546,18 @@ type headgateMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type headgateVariableSpecs struct {
-	ClosingIdle   *ebpf.VariableSpec `ebpf:"closing_idle"`
-	Flows4Mask    *ebpf.VariableSpec `ebpf:"flows4_mask"`
-	Flows6Mask    *ebpf.VariableSpec `ebpf:"flows6_mask"`
-	FragmentsIdle *ebpf.VariableSpec `ebpf:"fragments_idle"`
-	HalfOpenIdle  *ebpf.VariableSpec `ebpf:"half_open_idle"`
-	Hz            *ebpf.VariableSpec `ebpf:"hz"`
-	RefuseBurst   *ebpf.VariableSpec `ebpf:"refuse_burst"`
-	RefuseRate    *ebpf.VariableSpec `ebpf:"refuse_rate"`
-	Secret0       *ebpf.VariableSpec `ebpf:"secret0"`
-	Secret1       *ebpf.VariableSpec `ebpf:"secret1"`
-	Secret2       *ebpf.VariableSpec `ebpf:"secret2"`
+	ClosingIdle    *ebpf.VariableSpec `ebpf:"closing_idle"`
+	Flows4Mask     *ebpf.VariableSpec `ebpf:"flows4_mask"`
+	Flows6Mask     *ebpf.VariableSpec `ebpf:"flows6_mask"`
+	FragmentsIdle  *ebpf.VariableSpec `ebpf:"fragments_idle"`
+	HalfOpenIdle   *ebpf.VariableSpec `ebpf:"half_open_idle"`
+	Hz             *ebpf.VariableSpec `ebpf:"hz"`
+	PortSearchMost *ebpf.VariableSpec `ebpf:"port_search_most"`
+	RefuseBurst    *ebpf.VariableSpec `ebpf:"refuse_burst"`
+	RefuseRate     *ebpf.VariableSpec `ebpf:"refuse_rate"`
+	Secret0        *ebpf.VariableSpec `ebpf:"secret0"`
+	Secret1        *ebpf.VariableSpec `ebpf:"secret1"`
+	Secret2        *ebpf.VariableSpec `ebpf:"secret2"`
 }
 
 // headgateObjects contains all objects after they have been loaded into the kernel.
@@ -630,17 +639,18 @@ func (m *headgateMaps) Close() error {
 //
 // It can be passed to loadHeadgateObjects or ebpf.CollectionSpec.LoadAndAssign.
 type headgateVariables struct {
-	ClosingIdle   *ebpf.Variable `ebpf:"closing_idle"`
-	Flows4Mask    *ebpf.Variable `ebpf:"flows4_mask"`
-	Flows6Mask    *ebpf.Variable `ebpf:"flows6_mask"`
-	FragmentsIdle *ebpf.Variable `ebpf:"fragments_idle"`
-	HalfOpenIdle  *ebpf.Variable `ebpf:"half_open_idle"`
-	Hz            *ebpf.Variable `ebpf:"hz"`
-	RefuseBurst   *ebpf.Variable `ebpf:"refuse_burst"`
-	RefuseRate    *ebpf.Variable `ebpf:"refuse_rate"`
-	Secret0       *ebpf.Variable `ebpf:"secret0"`
-	Secret1       *ebpf.Variable `ebpf:"secret1"`
-	Secret2       *ebpf.Variable `ebpf:"secret2"`
+	ClosingIdle    *ebpf.Variable `ebpf:"closing_idle"`
+	Flows4Mask     *ebpf.Variable `ebpf:"flows4_mask"`
+	Flows6Mask     *ebpf.Variable `ebpf:"flows6_mask"`
+	FragmentsIdle  *ebpf.Variable `ebpf:"fragments_idle"`
+	HalfOpenIdle   *ebpf.Variable `ebpf:"half_open_idle"`
+	Hz             *ebpf.Variable `ebpf:"hz"`
+	PortSearchMost *ebpf.Variable `ebpf:"port_search_most"`
+	RefuseBurst    *ebpf.Variable `ebpf:"refuse_burst"`
+	RefuseRate     *ebpf.Variable `ebpf:"refuse_rate"`
+	Secret0        *ebpf.Variable `ebpf:"secret0"`
+	Secret1        *ebpf.Variable `ebpf:"secret1"`
+	Secret2        *ebpf.Variable `ebpf:"secret2"`
 }
 
 // headgatePrograms contains all programs after they have been loaded into the kernel.

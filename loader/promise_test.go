@@ -23,17 +23,16 @@ const (
 
 // nodes of each service, by protocol and family: ids and services are 1 and up.
 var plain = []struct {
-	proto           uint8
-	vip, node       string
-	snat            uint16
-	servicePort     uint16
-	nodePort        uint16
-	clientNetworkV6 bool
+	proto       uint8
+	vip, node   string
+	snat        uint16
+	servicePort uint16
+	nodePort    uint16
 }{
-	{packet.ProtoTCP, vip4, node4, 0, 80, 8080, false},
-	{packet.ProtoUDP, vip4, node4, 0, 53, 5353, false},
-	{packet.ProtoTCP, vip6, node6, 1, 80, 8080, true},
-	{packet.ProtoUDP, vip6, node6, 1, 53, 5353, true},
+	{packet.ProtoTCP, vip4, node4, 0, 80, 8080},
+	{packet.ProtoUDP, vip4, node4, 0, 53, 5353},
+	{packet.ProtoTCP, vip6, node6, 1, 80, 8080},
+	{packet.ProtoUDP, vip6, node6, 1, 53, 5353},
 }
 
 // fill makes the plain tables, all of whose nodes have one next hop.
@@ -46,14 +45,20 @@ func fill(bed *dptest.Bed) {
 	bed.SetSNAT(1, netip.MustParseAddr(snat6))
 	for i, p := range plain {
 		id := uint32(i + 1)
-		bed.SetService(dptest.Service{
-			ID: id, Proto: p.proto, VIP: netip.AddrPortFrom(netip.MustParseAddr(p.vip), p.servicePort), Slots: []uint32{id},
-		})
+		bed.SetService(plainService(id))
 		bed.SetNode(dptest.Node{
 			ID: id, Proto: p.proto, Address: netip.AddrPortFrom(netip.MustParseAddr(p.node), p.nodePort),
 			Hop: dptest.Hop{Link: 3, MAC: packet.MAC{2, 0, 0, 0, 3, 0x11}}, Actions: dptest.ActionNew,
 			SNATFirst: p.snat, SNATCount: 1,
 		})
+	}
+}
+
+// plainService is one of the plain tables, of the node with the same id.
+func plainService(id uint32) dptest.Service {
+	p := plain[id-1]
+	return dptest.Service{
+		ID: id, Proto: p.proto, VIP: netip.AddrPortFrom(netip.MustParseAddr(p.vip), p.servicePort), Slots: []uint32{id},
 	}
 }
 

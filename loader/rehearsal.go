@@ -41,7 +41,7 @@ var rehearsalMaps = map[string]int{
 
 // Room of a rehearsal's own maps.
 const (
-	rehearsedBuckets = 2048  // two for each of 17 source ports, and those of the other halves of all that lies there
+	rehearsedBuckets = 2048  // two for each of 82 source ports, and those of the other halves of all that lies there
 	rehearsedClients = 16384 // stick entries and throttles: those of one client with every service
 )
 
@@ -65,6 +65,9 @@ func NewRehearsal(m *Maps) (*Rehearsal, error) {
 // Rehearse is NewRehearsal for a spec whose constants are set, and that it changes.
 func Rehearse(spec *ebpf.CollectionSpec, m *Maps, meta Meta) (*Rehearsal, error) {
 	delete(spec.Programs, "sweep")
+	if err := spec.Variables["port_search_most"].Set(uint32(0)); err != nil {
+		return nil, fmt.Errorf("constant port_search_most: %w", err)
+	}
 	replace := map[string]*ebpf.Map{}
 	eachMap(m, func(name string, field **ebpf.Map) error {
 		own := spec.Maps[name]
@@ -102,7 +105,7 @@ type Outcome struct {
 
 // rehearsals bounds how often a packet is tried out until all is there that it looks at: each try for a source
 // port leads to buckets of its own.
-const rehearsals = 20
+const rehearsals = 128
 
 // Run tries out a frame that comes in by an interface.
 func (r *Rehearsal) Run(frame []byte, ifindex int) (Outcome, error) {
@@ -116,22 +119,32 @@ func (r *Rehearsal) Run(frame []byte, ifindex int) (Outcome, error) {
 		v6 = k.src.Addr().Is6()
 		hashes = append(hashes, r.meta.Hash(k.src, k.dst, k.proto))
 	}
+	var port *searched
 	for range rehearsals {
-		out, err := r.try(frame, ifindex, hashes, v6)
+		out, err := r.try(frame, ifindex, hashes, v6, port)
 		if err != nil {
 			return out, err
 		}
 		known := len(hashes)
-		if hashes, err = r.looked(hashes); err != nil || len(hashes) == known {
+		if hashes, err = r.looked(hashes); err != nil {
+			return out, err
+		}
+		if len(hashes) > known {
+			continue
+		}
+		if out.Reason != "no_port" || port != nil {
+			return out, nil
+		}
+		if port, err = r.searchPort(); err != nil || port == nil {
 			return out, err
 		}
 	}
 	return Outcome{}, errors.New("rehearse a packet: it does not come to an end")
 }
 
-// try tries it out with the buckets of these hashes.
-func (r *Rehearsal) try(frame []byte, ifindex int, hashes []uint64, v6 bool) (out Outcome, err error) {
-	if err := r.prepare(frame); err != nil {
+// try tries it out with the buckets of these hashes, and the source port that a search found, if there was one.
+func (r *Rehearsal) try(frame []byte, ifindex int, hashes []uint64, v6 bool, port *searched) (out Outcome, err error) {
+	if err := errors.Join(r.prepare(frame), r.goOnAt(port)); err != nil {
 		return out, fmt.Errorf("prepare a rehearsal: %w", err)
 	}
 	if v6 {

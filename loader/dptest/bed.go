@@ -30,6 +30,8 @@ type Options struct {
 	RefuseRate         uint32 // refusals a second; 0: 10,000
 	Words              uint32 // of slots for each service, of four node ids or a column; 0: 64
 	Secret             uint64 // key of the flow table's hash, odd; 0: the same one always
+	Rest               uint32 // seconds that half-open and closing flows may be idle; 0: 10
+	NoPortSearch       bool   // a flow is refused when the first few source ports are taken
 }
 
 // Bed is the program with tables of its own. One goroutine uses it at a time.
@@ -42,13 +44,15 @@ type Bed struct {
 	ours    [1024]uint64
 
 	families map[uint32]uint8 // by service
+	tb       testing.TB
+	flags    uint32 // of the program
 }
 
 // Open loads the program with empty tables. It ends with the test. Without root, or on a kernel
 // that cannot load the program, the test fails.
 func Open(tb testing.TB, options Options) *Bed {
 	tb.Helper()
-	b := &Bed{options: options, space: openSpace(tb)}
+	b := &Bed{options: options, space: openSpace(tb), tb: tb}
 	if err := b.load(); err != nil {
 		tb.Fatalf("data path: %s", describe(err))
 	}
@@ -79,6 +83,7 @@ func (b *Bed) load() error {
 	if b.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
 	}
+	b.flags = spec.Programs["headgate"].Flags
 	b.entry, b.next, err = newDirtyingEntry(b.coll.Programs["headgate"], spec.Programs["headgate"])
 	return err
 }
@@ -112,6 +117,12 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	if b.options.RefuseRate != 0 {
 		constants["refuse_rate"] = b.options.RefuseRate
 		constants["refuse_burst"] = b.options.RefuseRate
+	}
+	if b.options.Rest != 0 {
+		constants["half_open_idle"], constants["closing_idle"] = b.options.Rest, b.options.Rest
+	}
+	if b.options.NoPortSearch {
+		constants["port_search_most"] = uint32(0)
 	}
 	for name, value := range constants {
 		variable, ok := spec.Variables[name]

@@ -2,6 +2,7 @@ package dptest
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/headgate/headgate/pkg/packet"
 )
@@ -10,6 +11,8 @@ const (
 	natPortMin   = 1536
 	natPortCount = 64000
 	portTries    = 16
+
+	handshakeTime = 2 * time.Second
 )
 
 // newFlow decides about a packet that no flow takes; admitted: one gave way that its client had opened.
@@ -46,8 +49,9 @@ func (m *Model) newFlow(p *modelPacket, admitted bool) Outcome {
 	return m.deliver(p, f, "new_flow")
 }
 
-// choosePort goes round a node's source ports in growing steps: the first that is free, or whose flow is half-open or
-// has expired; else the first whose flow is closing.
+// choosePort goes round a node's source ports in growing steps: the first that is free, or whose flow has expired or
+// was half-open for a while, or is half-open and the first that is tried; else the first whose flow is closing. A
+// model has too few flows for all tries to fail.
 func (m *Model) choosePort(p *modelPacket, node *Node) (source netip.AddrPort, found bool) {
 	for i := range portTries {
 		n := node.NextPort
@@ -56,7 +60,7 @@ func (m *Model) choosePort(p *modelPacket, node *Node) (source netip.AddrPort, f
 		candidate := netip.AddrPortFrom(address, uint16(natPortMin+n%natPortCount))
 		holder := m.replies[Tuple{p.tuple.Proto, node.Address, candidate}]
 		switch {
-		case holder == nil || holder.Class == HalfOpen || m.expired(holder):
+		case holder == nil || m.expired(holder) || holder.Class == HalfOpen && (i == 0 || m.now-holder.born >= handshakeTime):
 			return candidate, true
 		case holder.Class == Closing && !found:
 			source, found = candidate, true

@@ -2,6 +2,7 @@ package dptest
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"testing"
 
@@ -15,10 +16,14 @@ const (
 	Back  = 3
 )
 
+// frontQueues is how many queues each end of the pair has.
+const frontQueues = 2
+
 // space is a thread in a network namespace of its own, which ends with it. Program runs and
 // redirection maps look interfaces up in the namespace of the thread that asks.
 type space struct {
 	work chan func()
+	id   int // of the thread
 }
 
 func openSpace(tb testing.TB) *space {
@@ -35,6 +40,7 @@ func openSpace(tb testing.TB) *space {
 
 func (s *space) serve(ready chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread and its namespace end with the goroutine
+	s.id = unix.Gettid()
 	err := s.enter()
 	ready <- err
 	if err != nil {
@@ -57,7 +63,7 @@ func (s *space) enter() error {
 		return fmt.Errorf("netlink: %w", err)
 	}
 	defer h.Close()
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "hgfront"}, PeerName: "hgback"}
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "hgfront", NumTxQueues: frontQueues, NumRxQueues: frontQueues}, PeerName: "hgback"}
 	if err := h.LinkAdd(pair); err != nil {
 		return fmt.Errorf("add veth pair: %w", err)
 	}
@@ -72,20 +78,11 @@ func (s *space) enter() error {
 
 // pin keeps the thread on one CPU, so that what a test sets for each CPU is what its packets meet.
 func pin() error {
-	var allowed, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
-		return fmt.Errorf("read the CPUs that may be used: %w", err)
+	cpus, err := allowedCPUs()
+	if err != nil {
+		return err
 	}
-	for cpu := range len(allowed) * 64 {
-		if allowed.IsSet(cpu) {
-			one.Set(cpu)
-			break
-		}
-	}
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("stay on one CPU: %w", err)
-	}
-	return nil
+	return stayOn(cpus[0])
 }
 
 // do runs f in the namespace and waits for it.
@@ -93,4 +90,17 @@ func (s *space) do(f func()) {
 	done := make(chan struct{})
 	s.work <- func() { defer close(done); f() }
 	<-done
+}
+
+// join brings the calling thread, which is locked to its goroutine, into the namespace.
+func (s *space) join() error {
+	namespace, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", s.id))
+	if err != nil {
+		return fmt.Errorf("the namespace of the data path's tests: %w", err)
+	}
+	defer namespace.Close()
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("join the namespace of the data path's tests: %w", err)
+	}
+	return nil
 }

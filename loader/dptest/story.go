@@ -41,7 +41,7 @@ import (
 //	lock FAMILY BUCKET, unlock FAMILY BUCKET   as another CPU would
 //	packet [from IFINDEX] [quietly]  followed by the layers, indented; quietly: tells the reason only
 //
-// Options of the Bed are lines before all others: `buckets N`, `refuse-rate N`.
+// Options of the Bed are lines before all others: `buckets N`, `refuse-rate N`, `no-port-search`.
 
 // Storyteller tells stories, on a Bed for each set of options.
 type Storyteller struct {
@@ -60,6 +60,8 @@ func StoryOptions(text string) (o Options, err error) {
 			o.Buckets6 = o.Buckets4
 		case "refuse-rate":
 			_, err = fmt.Sscan(value, &o.RefuseRate)
+		case "no-port-search":
+			o.NoPortSearch = true
 		}
 		if err != nil {
 			return o, fmt.Errorf("%s: %w", line, err)

@@ -172,6 +172,7 @@ func (t *telling) command(word string, words []string, rest string) error {
 	switch word {
 	case "buckets", "refuse-rate":
 		a.next() // read before
+	case "no-port-search": // read before
 	case "include":
 		return t.include(rest)
 	case "let":
