@@ -63,13 +63,19 @@ const (
 
 func fuzzFor(t *testing.T) time.Duration {
 	t.Helper()
-	text := os.Getenv(fuzzVar)
+	return durationOf(t, fuzzVar, fuzzTime)
+}
+
+// durationOf is what an environment variable says, if it is set.
+func durationOf(t *testing.T, name string, otherwise time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv(name)
 	if text == "" {
-		return fuzzTime
+		return otherwise
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		t.Fatalf("%s: %v", fuzzVar, err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	return d
 }

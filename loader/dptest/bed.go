@@ -11,7 +11,7 @@ import (
 	"github.com/headgate/headgate/loader"
 )
 
-// HZ is what a Bed takes for the kernel's jiffies a second: a hundred times as many as there are, so that
+// HZ is what a Bed without another one takes for the kernel's jiffies a second: a hundred times as many as there are, so that
 // real time passes as good as not, and Age alone makes a difference.
 const HZ = 25000
 
@@ -30,6 +30,7 @@ type Options struct {
 	RefuseRate         uint32 // refusals a second; 0: 10,000
 	Words              uint32 // of slots for each service, of four node ids or a column; 0: 64
 	Secret             uint64 // key of the flow table's hash, odd; 0: the same one always
+	HZ                 uint32 // jiffies a second that the program takes there to be; 0: HZ
 	Rest               uint32 // seconds that half-open and closing flows may be idle; 0: 10
 	NoPortSearch       bool   // a flow is refused when the first few source ports are taken
 }
@@ -96,6 +97,9 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	if b.options.Buckets6 == 0 {
 		b.options.Buckets6 = 4
 	}
+	if b.options.HZ == 0 {
+		b.options.HZ = HZ
+	}
 	if b.options.Words == 0 {
 		b.options.Words = 64
 	}
@@ -111,7 +115,7 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 		spec.Maps[name].MaxEntries = entries
 	}
 	constants := map[string]any{
-		"hz": uint32(HZ), "flows4_mask": b.options.Buckets4 - 1, "flows6_mask": b.options.Buckets6 - 1,
+		"hz": b.options.HZ, "flows4_mask": b.options.Buckets4 - 1, "flows6_mask": b.options.Buckets6 - 1,
 		"secret0": b.options.Secret, "secret1": secret[1], "secret2": secret[2],
 	}
 	if b.options.RefuseRate != 0 {

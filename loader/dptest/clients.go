@@ -125,7 +125,7 @@ func (b *Bed) Budgets() (budgets []Budget) {
 		if key.Family == 4 {
 			client = netip.AddrFrom4([4]byte(raw[:]))
 		}
-		ahead := time.Duration(int64(e.Until-now)>>throttleTimeShift) * time.Second / HZ
+		ahead := time.Duration(int64(e.Until-now)>>throttleTimeShift) * time.Second / time.Duration(b.options.HZ)
 		budgets = append(budgets, Budget{Group: key.Group, Client: client, Ahead: max(0, ahead), until: e.Until})
 	})
 	slices.SortFunc(budgets, func(a, b Budget) int { return cmp.Or(cmp.Compare(a.Group, b.Group), a.Client.Compare(b.Client)) })

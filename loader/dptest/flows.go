@@ -195,7 +195,7 @@ func bytes16(v [4]uint32) (b []byte) {
 // Age makes every flow and all that is known of clients older by d, rounded up to 8 jiffies, and deadlines
 // nearer, as if nothing had happened for that long.
 func (b *Bed) Age(d time.Duration) {
-	jiffies := (jiffiesOf(d) + 7) &^ 7
+	jiffies := (b.jiffiesOf(d) + 7) &^ 7
 	b.ageClients(uint64(jiffies))
 	b.ageFragments(jiffies)
 	nodes := readAll[loader.Node](b, "nodes")

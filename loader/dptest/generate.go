@@ -20,6 +20,7 @@ type Kind struct {
 	First   uint16  // of the ports that vary
 	Ports   uint32  // how many there are
 	Clients uint32  // how many addresses: the last two bytes count from 0; 0: it does not vary
+	Fixed   bool    // no port varies
 	// ToNAT has the destination vary instead of the source. With Node the port is one of the latest
 	// Ports that NAT gave flows to that node.
 	ToNAT bool
@@ -80,6 +81,9 @@ func (k Kind) raw() generatorPacketKind {
 	address := src
 	if k.ToNAT {
 		out.PortAt, address = l4+2, dst
+	}
+	if k.Fixed {
+		out.PortAt = 0
 	}
 	if k.Clients > 0 {
 		out.ClientAt = address

@@ -28,7 +28,7 @@ func (b *Bed) Rehearsal(tb testing.TB) *Rehearsal {
 		err = b.configure(spec)
 	}
 	if err == nil {
-		r.Rehearsal, err = loader.Rehearse(spec, loader.MapsOf(b.coll), loader.Meta{Secret: b.secret(), Hz: HZ})
+		r.Rehearsal, err = loader.Rehearse(spec, loader.MapsOf(b.coll), loader.Meta{Secret: b.secret(), Hz: b.options.HZ})
 	}
 	if err != nil {
 		tb.Fatalf("rehearsal: %s", describe(err))

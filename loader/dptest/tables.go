@@ -181,7 +181,7 @@ func (b *Bed) SetService(s Service) {
 	}
 	b.update("services", s.ID, loader.Service{
 		Word:     uint64(first) | uint64(s.length())<<32 | uint64(s.flags())<<56,
-		Stick:    loader.StickPolicy{Ttl: jiffiesOf(s.TTL), Tier: s.Tier, Slides: number(s.Slides)},
+		Stick:    loader.StickPolicy{Ttl: b.jiffiesOf(s.TTL), Tier: s.Tier, Slides: number(s.Slides)},
 		Throttle: loader.ThrottlePolicy{Group: s.Group, Rate: s.Rate},
 	})
 	b.update("vips", vipKey(s), s.ID)
@@ -230,7 +230,7 @@ func (b *Bed) SetNode(n Node) {
 	b.update("nodes", n.ID, loader.Node{
 		Hop: n.Hop.word(), Status: status, Service: n.Service,
 		Addr: addr16(n.Address.Addr()), Port: be16(n.Address.Port()), Family: familyOf(n.Address.Addr()), Proto: n.Proto,
-		Deadline: uint32(b.jiffies()), TcpIdle: jiffiesOf(n.TCPIdle), UdpIdle: jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
+		Deadline: uint32(b.jiffies()), TcpIdle: b.jiffiesOf(n.TCPIdle), UdpIdle: b.jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
 		MaxConns: n.MaxConns, Weight: n.Weight,
 	})
 	live := b.Live(n.ID)
@@ -266,7 +266,7 @@ func (b *Bed) SetStatus(id uint32, status loader.NodeStatus) {
 func (b *Bed) SetDeadline(id uint32, in time.Duration) {
 	var record loader.Node
 	b.lookup("nodes", id, &record)
-	record.Deadline = uint32(b.jiffies()) + uint32(int64(in)*HZ/int64(time.Second))
+	record.Deadline = uint32(b.jiffies()) + uint32(int64(in)*int64(b.options.HZ)/int64(time.Second))
 	record.Status.Actions |= ActionDeadline
 	b.update("nodes", id, record)
 }
@@ -327,4 +327,6 @@ func be16(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-func jiffiesOf(d time.Duration) uint32 { return uint32(d * HZ / time.Second) }
+func (b *Bed) jiffiesOf(d time.Duration) uint32 {
+	return uint32(d * time.Duration(b.options.HZ) / time.Second)
+}

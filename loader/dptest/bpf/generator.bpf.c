@@ -12,7 +12,7 @@
 
 #define FRAME_WORDS 11 /* 88 bytes: Ethernet, IPv6, TCP, and a little payload */
 #define FRAME_BYTES (8 * FRAME_WORDS)
-#define KINDS_MAX 16
+#define KINDS_MAX 32
 #define FLAGS_MAX 16
 #define RUNS_MAX 16
 
