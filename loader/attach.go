@@ -70,7 +70,7 @@ func (d *Datapath) Attach(ifindex int, name string) (Attachment, error) {
 			continue
 		}
 		a.Interface = name
-		if d.wantsMode(a.Mode) && d.switchOver(a) {
+		if d.wantsMode(a.Mode) && d.goOn(a) {
 			return d.remember(d.warned(a)), nil
 		}
 		if err := unpinLink(d.dir, a); err != nil {
@@ -80,6 +80,11 @@ func (d *Datapath) Attach(ifindex int, name string) (Attachment, error) {
 			previous = append(previous, a)
 		}
 	}
+	return d.attachAnew(ifindex, name, previous)
+}
+
+// attachAnew makes a new link, or else those again that there were before.
+func (d *Datapath) attachAnew(ifindex int, name string, previous []Attachment) (Attachment, error) {
 	a, err := d.attach(ifindex, name)
 	if err != nil {
 		return Attachment{}, errors.Join(err, d.restore(previous))
@@ -114,18 +119,43 @@ func (d *Datapath) wantsMode(mode string) bool {
 	return d.options.Mode == ModeAuto || d.options.Mode == mode
 }
 
+// goOn puts this program behind a pinned link, or will once the tables are complete. False: the link is dead.
+func (d *Datapath) goOn(a Attachment) bool {
+	if d.upgrade == nil {
+		return d.switchOver(a)
+	}
+	l, err := d.openLink(a)
+	if err != nil {
+		return false
+	}
+	d.upgrade.links = append(d.upgrade.links, a)
+	return l.Close() == nil
+}
+
 // switchOver puts this program behind a pinned link. False: the link is dead, its interface gone.
 func (d *Datapath) switchOver(a Attachment) bool {
-	l, err := link.LoadPinnedLink(a.path(d.dir), nil)
+	l, err := d.openLink(a)
 	if err != nil {
 		return false
 	}
 	defer l.Close()
-	info, err := l.Info()
-	if err != nil || info.XDP() == nil || info.XDP().Ifindex != uint32(a.IfIndex) {
-		return false
-	}
 	return l.Update(d.coll.Programs["headgate"]) == nil
+}
+
+// openLink opens a pinned link, if it is alive.
+func (d *Datapath) openLink(a Attachment) (link.Link, error) {
+	l, err := link.LoadPinnedLink(a.path(d.dir), nil)
+	if err != nil {
+		return nil, err
+	}
+	info, err := l.Info()
+	if err == nil && (info.XDP() == nil || info.XDP().Ifindex != uint32(a.IfIndex)) {
+		err = errors.New("its interface is gone")
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // attach makes a new link and pins it.

@@ -4,8 +4,10 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -29,14 +31,15 @@ type Datapath struct {
 	coll        *ebpf.Collection
 	maps        Maps
 	takenOver   bool
+	upgrade     *upgrade // from an older layout, nil when there is none or it is over
 	warnings    []string
 	attachments map[int]Attachment
 }
 
 // Open locks the directory and loads the program: onto the tables that are pinned there, if any, so
-// that their flows go on, else onto new ones. Errors: *HeldError when another daemon has the
-// directory, *SchemaError when the tables have another layout, ErrPrivilege, or what the kernel
-// lacks. An error leaves everything as it was.
+// that their flows go on, else onto new ones. Tables of an older layout count until Complete. Errors:
+// *HeldError when another daemon has the directory, *SchemaError when the tables have a layout that this
+// build does not know, ErrPrivilege, or what the kernel lacks. An error leaves everything as it was.
 func Open(o Options) (*Datapath, error) {
 	if o.Mode == "" {
 		o.Mode = ModeAuto
@@ -64,19 +67,35 @@ func Open(o Options) (*Datapath, error) {
 
 func (d *Datapath) load() (err error) {
 	d.takenOver = tablesPinned(d.dir)
-	if d.takenOver {
-		d.coll, err = takeOver(d.dir)
-	} else {
+	if !d.takenOver {
 		d.coll, err = create(d.dir, d.options)
+	} else if err = d.loadOntoPinned(); err == nil {
+		d.compareSizes()
 	}
 	if err != nil {
 		return err
 	}
-	if d.takenOver {
-		d.compareSizes()
-	}
 	d.maps = *MapsOf(d.coll)
 	return nil
+}
+
+// loadOntoPinned loads the program onto the tables that are pinned, or beside them when their layout is older.
+func (d *Datapath) loadOntoPinned() error {
+	schema, err := schemaOf(filepath.Join(d.dir, mapsDir))
+	switch {
+	case err != nil:
+		return err
+	case oldestSchema <= schema && schema < Schema:
+		d.coll, d.upgrade, err = beginUpgrade(d.dir, schema, d.options)
+		return err
+	}
+	if d.coll, err = takeOver(d.dir); err != nil { // which refuses other layouts
+		return err
+	}
+	if d.upgrade, err = resumeUpgrade(d.dir, d.coll.Maps); err != nil {
+		d.coll.Close()
+	}
+	return err
 }
 
 // compareSizes warns when the pinned tables are not as large as the configuration asks.
@@ -112,8 +131,15 @@ func (d *Datapath) Tag() (string, error) {
 // Warnings are what the operator should know of the tables.
 func (d *Datapath) Warnings() []string { return d.warnings }
 
-// Close gives the directory free. Tables and attachments stay: the data path goes on forwarding.
-func (d *Datapath) Close() error {
+// Close gives the directory free. Tables and attachments stay: the data path goes on forwarding. What was made
+// of an older layout goes, unless it is complete: the old program has run all the time.
+func (d *Datapath) Close() (err error) {
+	if u := d.upgrade; u != nil {
+		if !u.placed {
+			err = u.discard()
+		}
+		err = errors.Join(err, u.close())
+	}
 	d.coll.Close()
-	return d.lock.release()
+	return errors.Join(err, d.lock.release())
 }

@@ -43,7 +43,14 @@ type SchemaError struct {
 
 // Error says what to do; nothing has been changed.
 func (e *SchemaError) Error() string {
-	return fmt.Sprintf("tables pinned in %s have layout %d, this headgate speaks %d: run the headgate that made them, or `headgate detach` (ends their flows) and start again", e.Dir, e.Pinned, Schema)
+	what := fmt.Sprintf("tables pinned in %s have layout %d, this headgate speaks %d: ", e.Dir, e.Pinned, Schema)
+	switch {
+	case e.Pinned > Schema:
+		return what + "a newer headgate made them: run that one, or `headgate detach` (ends their flows) and start again"
+	case e.Pinned >= oldestSchema:
+		return what + "its `headgate run` takes them over with all flows"
+	}
+	return what + "run the headgate that made them, or `headgate detach` (ends their flows) and start again"
 }
 
 // explain adds what to do to errors that the kernel gives for want of privilege.

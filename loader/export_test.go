@@ -8,3 +8,6 @@ func RehearsalMaps() map[string]bool {
 	}
 	return known
 }
+
+// Place puts the tables of an upgrade in place, and no more.
+func Place(d *Datapath) error { return d.upgrade.place(d.coll.Maps) }

@@ -1,6 +1,8 @@
 package loader
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +14,7 @@ import (
 )
 
 // What lies in a directory of pins: maps/NAME, and links/IFINDEX-MODE (bpf filesystems allow no dots). The maps are pinned aside and
-// renamed into place, so that they are all there or not at all.
+// renamed into place, so that they are all there or not at all. Tables of an older layout change places with those aside.
 const (
 	mapsDir    = "maps"
 	mapsAside  = "maps_new"
@@ -77,6 +79,17 @@ func MapsOf(coll *ebpf.Collection) *Maps {
 
 // pinMaps pins all maps of a collection, whole or not at all.
 func pinMaps(dir string, maps map[string]*ebpf.Map) error {
+	if err := pinAside(dir, maps); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(dir, mapsAside), filepath.Join(dir, mapsDir)); err != nil {
+		return fmt.Errorf("put the pins in place: %w", err)
+	}
+	return nil
+}
+
+// pinAside pins all maps of a collection where nobody looks for them.
+func pinAside(dir string, maps map[string]*ebpf.Map) error {
 	aside := filepath.Join(dir, mapsAside)
 	if err := os.RemoveAll(aside); err != nil {
 		return fmt.Errorf("remove what an interrupted start left: %w", err)
@@ -92,9 +105,6 @@ func pinMaps(dir string, maps map[string]*ebpf.Map) error {
 			return fmt.Errorf("pin map %s: %w", name, errors.Join(err, os.RemoveAll(aside)))
 		}
 	}
-	if err := os.Rename(aside, filepath.Join(dir, mapsDir)); err != nil {
-		return fmt.Errorf("put the pins in place: %w", err)
-	}
 	return nil
 }
 
@@ -108,11 +118,15 @@ func OpenMaps(dir string) (*Maps, error) {
 		return nil, fmt.Errorf("%s: %w: start `headgate run`, or name another directory with --bpffs", dir, ErrNotPinned)
 	}
 	// First of all: tables of another layout need not have the same maps.
-	if err := checkSchema(dir); err != nil {
+	schema, err := schemaOf(filepath.Join(dir, mapsDir))
+	if err != nil {
 		return nil, err
 	}
+	if schema != Schema {
+		return nil, &SchemaError{Dir: dir, Pinned: schema}
+	}
 	m := &Maps{}
-	err := eachMap(m, func(name string, field **ebpf.Map) (err error) {
+	err = eachMap(m, func(name string, field **ebpf.Map) (err error) {
 		*field, err = openMap(dir, name)
 		return err
 	})
@@ -123,18 +137,22 @@ func OpenMaps(dir string) (*Maps, error) {
 	return m, nil
 }
 
-// checkSchema refuses tables of another layout.
-func checkSchema(dir string) error {
-	m, err := openMap(dir, "meta")
+// schemaOf reads the layout of the tables that are pinned in a directory of maps. In every layout it is what meta
+// begins with.
+func schemaOf(maps string) (uint32, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(maps, "meta"), nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("%s: these are not headgate's tables: there is no map meta: choose another directory, or remove it if nothing uses it", maps)
+	}
 	if err != nil {
-		return err
+		return 0, explain(fmt.Errorf("open map meta in %s: %w", maps, err))
 	}
 	defer m.Close()
-	meta, err := readMeta(m)
-	if err == nil && meta.Schema != Schema {
-		err = &SchemaError{Dir: dir, Pinned: meta.Schema}
+	meta, err := m.LookupBytes(uint32(0))
+	if err != nil || len(meta) < 4 {
+		return 0, fmt.Errorf("read the layout of the tables in %s: %w", maps, cmp.Or(err, errors.New("map meta is not headgate's")))
 	}
-	return err
+	return binary.NativeEndian.Uint32(meta), nil
 }
 
 func openMap(dir, name string) (*ebpf.Map, error) {

@@ -25,8 +25,13 @@ func readReasonNames() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return reasonsOf(spec.Types)
+}
+
+// reasonsOf reads the names of enum reason from the types of a program or of its map meta.
+func reasonsOf(types *btf.Spec) ([]string, error) {
 	var reason *btf.Enum
-	if err := spec.Types.TypeByName("reason", &reason); err != nil {
+	if err := types.TypeByName("reason", &reason); err != nil {
 		return nil, fmt.Errorf("enum reason: %w", err)
 	}
 	names := make([]string, 0, len(reason.Values))

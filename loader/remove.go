@@ -40,7 +40,7 @@ func Remove(dir string) ([]string, error) {
 	if n > 0 {
 		done = append(done, fmt.Sprintf("removed %d maps", n))
 	}
-	for _, path := range []string{filepath.Join(dir, linksDir), dir} {
+	for _, path := range []string{filepath.Join(dir, linksDir), filepath.Join(dir, countedPin), dir} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return done, explain(fmt.Errorf("remove %s: %w", path, err))
 		}

@@ -367,6 +367,9 @@ func (d *daemon) attach(context.Context) error {
 	if err := d.engine.ports.start(d.network.Links()); err != nil {
 		return err
 	}
+	if err := d.datapath.Complete(); err != nil {
+		return err
+	}
 	d.engine.settle(false) // the interfaces are known now
 	return nil
 }
