@@ -11,8 +11,7 @@ import (
 // Info is what is pinned and attached, read without a daemon.
 type Info struct {
 	Dir         string
-	Schema      uint32
-	HZ          uint32
+	Schema      uint32 // layout of the tables
 	FlowsV4     uint32 // entries
 	FlowsV6     uint32 // entries
 	Attachments []Attachment
@@ -20,24 +19,27 @@ type Info struct {
 	HolderPID   int    // of the daemon that holds the pins; 0: none, or not known
 }
 
-// Pinned reads what is pinned in the directory; the error matches ErrNotPinned when nothing is.
+// Pinned reads what is pinned in the directory, of whatever layout; the error matches ErrNotPinned when
+// nothing is.
 func Pinned(dir string) (Info, error) {
-	maps, err := OpenMaps(dir)
-	if err != nil {
-		return Info{}, err
+	info := Info{Dir: dir}
+	if !tablesPinned(dir) {
+		return info, notPinned(dir)
 	}
-	defer CloseMaps(maps)
-	meta, err := readMeta(maps.Meta)
+	schema, err := schemaOf(filepath.Join(dir, mapsDir))
 	if err != nil {
-		return Info{}, err
+		return info, err
 	}
-	info := Info{
-		Dir: dir, Schema: meta.Schema, HZ: meta.Hz,
-		FlowsV4: maps.Flows4.MaxEntries() * bucketSlots, FlowsV6: maps.Flows6.MaxEntries() * bucketSlots,
+	info.Schema = schema
+	if info.FlowsV4, err = entriesOf(dir, "flows4"); err != nil {
+		return info, err
+	}
+	if info.FlowsV6, err = entriesOf(dir, "flows6"); err != nil {
+		return info, err
 	}
 	links, err := pinnedLinks(dir)
 	if err != nil {
-		return Info{}, err
+		return info, err
 	}
 	for _, a := range links {
 		if id, alive := linkedProgram(filepath.Join(dir, linksDir, pinName(a.IfIndex, a.Mode))); alive {
@@ -51,6 +53,16 @@ func Pinned(dir string) (Info, error) {
 		f.Close()
 	}
 	return info, nil
+}
+
+// entriesOf is how many halves of flows a table has room for.
+func entriesOf(dir, table string) (uint32, error) {
+	m, err := openMap(dir, table)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	return m.MaxEntries() * bucketSlots, nil
 }
 
 // linkedProgram returns the program behind a pinned link; not alive when its interface is gone.

@@ -114,8 +114,8 @@ func pinned(name string) bool { return name[0] != '.' }
 // OpenMaps opens the pinned maps, for commands that work without a daemon. The error matches
 // ErrNotPinned when there are none. Close them with CloseMaps.
 func OpenMaps(dir string) (*Maps, error) {
-	if _, err := os.Stat(filepath.Join(dir, mapsDir)); errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: start `headgate run`, or name another directory with --bpffs", dir, ErrNotPinned)
+	if !tablesPinned(dir) {
+		return nil, notPinned(dir)
 	}
 	// First of all: tables of another layout need not have the same maps.
 	schema, err := schemaOf(filepath.Join(dir, mapsDir))
@@ -135,6 +135,10 @@ func OpenMaps(dir string) (*Maps, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+func notPinned(dir string) error {
+	return fmt.Errorf("%s: %w: start `headgate run`, or name another directory with --bpffs", dir, ErrNotPinned)
 }
 
 // schemaOf reads the layout of the tables that are pinned in a directory of maps. In every layout it is what meta
