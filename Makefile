@@ -6,7 +6,7 @@ GO ?= go
 # after them, and the last looks for what the others left behind.
 ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
-KERNELS ?= 6.1
+KERNELS ?= 6.1 6.12
 
 .PHONY: help build generate check deps test test-kernels demo bench bench-api bench-health storm package clean
 
@@ -28,12 +28,13 @@ check: ## formatting, vet, and all tests that need no clients and servers (needs
 deps: ## what the tests need, from Debian (needs root when something is missing)
 	@scripts/deps.sh
 
-test: deps check ## all tests (needs root)
+test: deps check ## all tests, also on the two oldest kernels (needs root)
 	@status=0; \
 	for package in $(ALONE); do $(GO) test -count=1 $(TESTFLAGS) $$package || status=1; done; \
+	$(MAKE) --no-print-directory test-kernels || status=1; \
 	exit $$status
 
-test-kernels: ## load, golden stories and the demo on Debian's 6.1 under qemu (KERNELS="5.10 6.1 6.12 6.18 7.3")
+test-kernels: ## load, golden stories and real traffic on Debian's 6.1 and 6.12 under qemu (KERNELS="5.10 6.1 6.12 6.18 7.3")
 	@scripts/deps.sh qemu-system-x86 busybox-static cpio xz-utils
 	@scripts/kernels/run.sh $(KERNELS)
 

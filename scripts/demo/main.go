@@ -2,6 +2,8 @@
 // makes a client, a balancer and three nodes in network namespaces, sends real connections and says
 // of each claim whether it held. It needs Go and root, and leaves nothing behind.
 //
+// With -short it plays only the scenes that take no long download.
+//
 // It exits with 0 when every claim held, with 1 when one did not or something failed, and with 130
 // after Ctrl-C.
 package main
@@ -9,6 +11,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,14 +24,16 @@ import (
 
 func main() {
 	lab.Main()
+	short := flag.Bool("short", false, "only the scenes without a long download")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second Ctrl-C ends the demo at once; the lab is removed even then.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Stdout))
+	os.Exit(run(ctx, os.Stdout, *short))
 }
 
-func run(ctx context.Context, w io.Writer) int {
-	d := &demo{out: newPrinter(w)}
+func run(ctx context.Context, w io.Writer, short bool) int {
+	d := &demo{out: newPrinter(w), short: short}
 	err := d.run(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -48,6 +53,7 @@ func run(ctx context.Context, w io.Writer) int {
 // demo is the stage: the lab, the balancer and the nodes' servers.
 type demo struct {
 	out     *printer
+	short   bool // without long downloads
 	star    *lab.Star
 	gate    *gate.Gate
 	servers []*lab.Process // by node, from 0; nil: killed
@@ -65,16 +71,16 @@ func (d *demo) run(ctx context.Context) (err error) {
 			d.out.claim(gone(l), "namespaces, processes, pins and files of the demo are gone")
 		}
 	}()
-	for _, scene := range []func(context.Context) error{
+	scenes := []func(context.Context) error{
 		func(ctx context.Context) error { return d.build(ctx, l) },
 		d.start,
 		d.weightedSplit,
 		d.nodeKilled,
-		d.drain,
-		d.daemonKilled,
-		d.backup,
-		d.detach,
-	} {
+	}
+	if !d.short {
+		scenes = append(scenes, d.drain, d.daemonKilled, d.backup)
+	}
+	for _, scene := range append(scenes, d.detach) {
 		if err := scene(ctx); err != nil {
 			return err
 		}

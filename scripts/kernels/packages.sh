@@ -34,16 +34,22 @@ package() {
 	apt-cache $apt_options pkgnames "linux-image-$1." | grep -E '^linux-image-[0-9][^ ]*-cloud-amd64$' | sort -V | tail -n 1
 }
 
-# Downloads and unpacks a package, unless the cache has it.
-unpack() {
+# Downloads a package and keeps of it what is booted, the kernel and the veth module, unless they are there.
+fetch() {
 	[ ! -d "$cache/$1" ] || return 0
-	mkdir "$work/download"
+	mkdir "$work/download" "$work/kept"
 	# shellcheck disable=SC2086
 	(cd "$work/download" && apt-get $apt_options download "$1" >log 2>&1) || {
 		cat "$work/download/log" >&2
 		fail "could not download $1"
 	}
-	dpkg-deb -x "$work"/download/*.deb "$cache/$1.part"
-	mv "$cache/$1.part" "$cache/$1"
+	dpkg-deb -x "$work"/download/*.deb "$work/download/root"
+	mv "$work"/download/root/boot/vmlinuz-* "$work/kept/vmlinuz"
+	module=$(find "$work/download/root" -name 'veth.ko*')
+	case $module in
+	*.xz) xz -dc "$module" >"$work/kept/veth.ko" ;;
+	*) mv "$module" "$work/kept/veth.ko" ;;
+	esac
+	mv "$work/kept" "$cache/$1"
 	rm -r "$work/download"
 }
