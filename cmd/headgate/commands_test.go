@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 )
 
@@ -325,7 +326,7 @@ func TestADaemonThatCannotBeAskedIsNotCalledDead(t *testing.T) {
 func TestVersionSaysWhatItIs(t *testing.T) {
 	daemonOn(t, busy())
 	o := command(t, "version")
-	for _, part := range []string{"headgate ", "commit ", "go1.", "clang 19", "kernel ", "1.2.3, pid 42"} {
+	for _, part := range []string{"headgate ", "commit ", "go1.", "clang 19", fmt.Sprintf("layout %d", loader.Schema), "kernel ", "1.2.3, pid 42", "pinned "} {
 		if !strings.Contains(o.out, part) {
 			t.Errorf("%q lacks %q", o.out, part)
 		}

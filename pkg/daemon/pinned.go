@@ -84,9 +84,7 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 		ActiveFlows: activeFlows(states), Balancers: balancersOf(configs), Configs: configs,
 		Refused: refused, Warnings: []string{"no daemon runs: health is as last known, and nobody checks it, follows routes or applies changes"},
 	}
-	for _, a := range info.Attachments {
-		st.Interfaces = append(st.Interfaces, api.Interface{Name: nameOf(a), Index: a.IfIndex, Mode: a.Mode})
-	}
+	st.Interfaces = append(st.Interfaces, interfacesOf(info)...)
 	if len(st.Interfaces) == 0 {
 		st.Warnings = append(st.Warnings, "the program is attached to no interface")
 	}
@@ -118,6 +116,28 @@ func (p *Pinned) measure(ctx context.Context) ([]maps.NodeState, rater, error) {
 	}
 	now := time.Now()
 	return states, func(n maps.NodeState) (flows, bytes *float64) { return r.since(now, n) }, nil
+}
+
+// Pins is what is pinned, of whatever layout.
+type Pins struct {
+	Layout     uint32          `json:"layout"`
+	Program    string          `json:"program"` // its tag, as bpftool shows it; empty: attached to no interface
+	Interfaces []api.Interface `json:"interfaces"`
+}
+
+// ReadPins says what is pinned in the directory. The error matches loader.ErrNotPinned when nothing is.
+func ReadPins(dir string) (Pins, error) {
+	info, err := loader.Pinned(dir)
+	return Pins{Layout: info.Schema, Program: info.ProgramTag, Interfaces: interfacesOf(info)}, err
+}
+
+// interfacesOf are those that the program is attached to.
+func interfacesOf(info loader.Info) []api.Interface {
+	all := []api.Interface{}
+	for _, a := range info.Attachments {
+		all = append(all, api.Interface{Name: nameOf(a), Index: a.IfIndex, Mode: a.Mode})
+	}
+	return all
 }
 
 // nameOf is the name of the attachment's interface, if it is in this network namespace: another one

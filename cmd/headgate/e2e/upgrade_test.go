@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func TestEveryReleasedLayoutIsTakenOverWithoutAFailedRequest(t *testing.T) {
 			s.must(s.gate.Stop())
 
 			s.gate.Binary = newer
+			s.versionSays(fmt.Sprintf("layout %d, program %s on client native, node1 native", layout, tag))
 			s.start()
 			s.settled()
 			if !download.Running() {
@@ -97,6 +99,7 @@ func TestEveryReleasedLayoutIsTakenOverWithoutAFailedRequest(t *testing.T) {
 			s.eventually("the flows that are held count as active", func(st api.Status) bool { return st.ActiveFlows >= 130 })
 			s.checkCounts()
 			s.onlyTablesAndLinks()
+			s.versionSays(fmt.Sprintf("layout %d, program %s on client native, node1 native", loader.Schema, programTag(s)))
 			if layout == loader.Schema {
 				return
 			}
@@ -117,6 +120,14 @@ func programTag(s *site) string {
 		s.t.Errorf("no program is attached: %+v", info)
 	}
 	return info.ProgramTag
+}
+
+// versionSays checks what `headgate version` says is pinned.
+func (s *site) versionSays(pinned string) {
+	s.t.Helper()
+	if out := s.cli("version"); !strings.Contains(out, "pinned   "+pinned) {
+		s.t.Errorf("want %q in:\n%s", pinned, out)
+	}
 }
 
 // onlyTablesAndLinks checks that the way of the upgrade is tidied up.
