@@ -8,7 +8,7 @@ ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
 KERNELS ?= 6.1 6.12
 
-.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-health storm package clean
+.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-health cost storm package clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: ## packets per second and ratios to the floor (needs root)
 
 bench-api: ## 200 changes a second for a minute among 1,000 configs and 10,000 nodes, under traffic (needs root)
 	@HEADGATE_BENCH_API=1m $(GO) test ./cmd/headgate/e2e -run TestManyChangesAmongMany -v -count=1
+
+cost: ## instructions that the program executes for a packet, by path and by feature that is used (needs root)
+	@$(GO) test ./loader -run 'TestUnusedFeatures|TestWhatIsLoaded' -v -count=1
 
 storm: ## a minute of random packets on all CPUs, an hour of the program's time; no fault may be left in the tables (needs root)
 	@HEADGATE_STORM_TIME=1m $(GO) test ./loader -run TestStormOnAllCPUs -v -count=1

@@ -43,14 +43,20 @@ func fill(bed *dptest.Bed) {
 	bed.SetLink(3, dptest.Back, packet.MAC{2, 0, 0, 0, 0, 3})
 	bed.SetSNAT(0, netip.MustParseAddr(snat4))
 	bed.SetSNAT(1, netip.MustParseAddr(snat6))
-	for i, p := range plain {
+	for i := range plain {
 		id := uint32(i + 1)
 		bed.SetService(plainService(id))
-		bed.SetNode(dptest.Node{
-			ID: id, Proto: p.proto, Address: netip.AddrPortFrom(netip.MustParseAddr(p.node), p.nodePort),
-			Hop: dptest.Hop{Link: 3, MAC: packet.MAC{2, 0, 0, 0, 3, 0x11}}, Actions: dptest.ActionNew,
-			SNATFirst: p.snat, SNATCount: 1,
-		})
+		bed.SetNode(plainNode(id))
+	}
+}
+
+// plainNode is the node of the plain table with the same id.
+func plainNode(id uint32) dptest.Node {
+	p := plain[id-1]
+	return dptest.Node{
+		ID: id, Proto: p.proto, Address: netip.AddrPortFrom(netip.MustParseAddr(p.node), p.nodePort),
+		Hop: dptest.Hop{Link: 3, MAC: packet.MAC{2, 0, 0, 0, 3, 0x11}}, Actions: dptest.ActionNew,
+		SNATFirst: p.snat, SNATCount: 1,
 	}
 }
 

@@ -32,6 +32,7 @@ type Options struct {
 	Secret             uint64 // key of the flow table's hash, odd; 0: the same one always
 	HZ                 uint32 // jiffies a second that the program takes there to be; 0: HZ
 	Rest               uint32 // seconds that half-open and closing flows may be idle; 0: 10
+	Steps              bool   // the program counts what it executes
 	NoPortSearch       bool   // a flow is refused when the first few source ports are taken
 }
 
@@ -46,7 +47,8 @@ type Bed struct {
 
 	families map[uint32]uint8 // by service
 	tb       testing.TB
-	flags    uint32 // of the program
+	flags    uint32   // of the program
+	steps    []uint64 // instructions of each block that is counted
 }
 
 // Open loads the program with empty tables. It ends with the test. Without root, or on a kernel
@@ -80,6 +82,11 @@ func (b *Bed) load() error {
 	}
 	if err := b.configure(spec); err != nil {
 		return err
+	}
+	if b.options.Steps {
+		if b.steps, err = countSteps(spec, "headgate"); err != nil {
+			return err
+		}
 	}
 	if b.coll, err = ebpf.NewCollection(spec); err != nil {
 		return err
