@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ABI_SCHEMA 2 /* goes up with every change of a layout below */
+#define ABI_SCHEMA 3 /* goes up with every change of a layout below */
 
 #define BUCKET_SLOTS 8
 #define LINKS_MAX 256

@@ -44,7 +44,7 @@ type Maps = headgateMaps
 const LinkRedirect uint16 = 1
 
 // Schema is the version of the layouts in bpf/abi.h that this build speaks.
-const Schema = 2
+const Schema = 3
 
 // Spec returns the compiled program with its maps as they were written, sizes and constants not yet
 // set. The caller owns the copy.

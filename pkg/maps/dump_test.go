@@ -70,7 +70,7 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 				t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 			}
 		}
-		if got := dumped(t, r, "meta"); !strings.HasPrefix(got, "0: schema 2, 250 jiffies a second, made ") || strings.Contains(got, "9e37") {
+		if got := dumped(t, r, "meta"); !strings.HasPrefix(got, "0: schema 3, 250 jiffies a second, made ") || strings.Contains(got, "9e37") {
 			t.Errorf("meta: %s", got)
 		}
 	})
