@@ -14,10 +14,10 @@ import (
 
 var balancers = noun{
 	kind: api.KindBalancer, form: "LABEL", named: []string{"label"},
-	settings: settingsOf(lb.BalancerFields, func() *lb.Balancer { return &lb.Balancer{} }),
-	set:      "change addresses or label of a balancer",
+	settings: settingsOf(lb.BalancerSettings, func() *lb.Balancer { return &lb.Balancer{} }),
+	set:      "change addresses, tags or label of a balancer",
 	examples: map[string][]string{
-		"add":    {"headgate balancer add web --ipv4 203.0.113.10 --ipv6 2001:db8::10"},
+		"add":    {"headgate balancer add web --ipv4 203.0.113.10 --ipv6 2001:db8::10", "headgate balancer add shop --tags eu,shop   # with addresses of vip_pool"},
 		"set":    {"headgate balancer set web --ipv6 2001:db8::10 --wait", "headgate balancer set web --ipv6 default   # none"},
 		"remove": {"headgate balancer remove web --dry-run", "headgate balancer remove web --yes"},
 	},
@@ -103,6 +103,9 @@ func printBalancer(w io.Writer, b api.Balancer, configs []api.Config) error {
 	settings := settingLines(b.Settings, balancers)
 	if b.Settings == nil { // the maps know the addresses alone
 		settings = [][2]string{{"addresses", strings.Join(b.Addresses, " ")}}
+	}
+	if len(b.Tags) > 0 {
+		settings = append(settings, [2]string{"tags", strings.Join(b.Tags, ", ")})
 	}
 	lines := slices.Concat([][2]string{{"balancer", b.Name}, {"status", b.Status}}, settings, [][2]string{{"active flows", number(b.ActiveFlows)}})
 	if err := writeLines(w, lines); err != nil {

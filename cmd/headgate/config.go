@@ -64,10 +64,11 @@ func configList(c *cli.Context, e env) error {
 		}
 		listed := st.Configs
 		if name := c.String("balancer"); name != "" {
-			if _, err := st.Balancer(name); err != nil {
+			b, err := st.Balancer(name)
+			if err != nil {
 				return err
 			}
-			listed = configsNamed(&st, name)
+			listed = configsNamed(&st, b.Name)
 		}
 		return printAs(e.stdout, form, listed, func(w io.Writer) error {
 			return writeTable(w, "", configColumns, configRows(listed))
@@ -85,7 +86,7 @@ func configShow(c *cli.Context, e env) error {
 		if err != nil {
 			return err
 		}
-		config, err := api.FindConfig(st.Configs, name)
+		config, err := st.Config(name)
 		if err != nil {
 			return err
 		}

@@ -57,6 +57,7 @@ func flows(c *cli.Context, e env) error {
 			return usage(c, "--client %s: must be an IP address", s)
 		}
 	}
+	byName(c, &q.Config, &q.Node)
 	return showBy(lookAtFlows, c, e, func(l api.Look, form string) error {
 		if c.Bool("count") {
 			counts, err := l.CountFlows(c.Context, q)

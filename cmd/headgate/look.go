@@ -12,6 +12,7 @@ import (
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/daemon"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // patience is how long a daemon may take to answer before it counts as dead.
@@ -53,6 +54,22 @@ func lookAtFlows(c *cli.Context, e env) (l api.Look, done func(), err error) {
 		return client, done, nil // the maps are out of reach, the daemon is not
 	}
 	return pinned, func() { _ = pinned.Close() }, nil
+}
+
+// byName puts the names of a config and a node in place of their ids, which only a daemon knows: the maps do not.
+// What cannot be found stays, and the lookup says so.
+func byName(c *cli.Context, config, node *string) {
+	client := api.NewClient(c.String("socket"))
+	if lb.BeginsWithID(*config) {
+		if found, err := client.Config(c.Context, *config); err == nil {
+			*config = found.Name
+		}
+	}
+	if lb.BeginsWithID(*node) {
+		if found, err := client.Node(c.Context, *node); err == nil {
+			*node = found.Config + "/" + found.Address
+		}
+	}
 }
 
 // look gives what to read from: the daemon, or the pinned maps when it does not answer, and says

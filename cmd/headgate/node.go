@@ -68,7 +68,7 @@ func nodeList(c *cli.Context, e env) error {
 		}
 		nodes := st.Nodes()
 		if name := c.String("config"); name != "" {
-			config, err := api.FindConfig(st.Configs, name)
+			config, err := st.Config(name)
 			if err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ func TestClientGetsWhatTheBackendSays(t *testing.T) {
 func TestNodesAreFoundByLabelAndByAddress(t *testing.T) {
 	c := serve(t, newFake())
 	for _, name := range []string{"web/80/web-2", "web/80/tcp/web-2", "web/80/[2001:db8::2]:8080"} {
-		if n, err := c.Node(t.Context(), name); err != nil || n.ID != 2 {
+		if n, err := c.Node(t.Context(), name); err != nil || n.Entry != 2 {
 			t.Errorf("%s: %+v, %v", name, n, err)
 		}
 	}

@@ -38,10 +38,10 @@ func (f *fakeBackend) Status(context.Context) (Status, error) {
 	return Status{Source: FromDaemon, Generations: f.Generations(), Balancers: []Balancer{{Name: "web", Configs: []string{"web/80"}}}, Configs: []Config{{
 		Name: "web/80", Balancer: "web", Protocol: "tcp", Status: "UP",
 		Nodes: []Node{
-			{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Lifecycle: Present, ID: 1},
-			{Name: "web/80/web-2", Config: "web/80", Label: "web-2", Address: "[2001:db8::2]:8080", Lifecycle: Present, ID: 2},
-			{Name: "web/80/twin", Config: "web/80", Label: "twin", Address: "192.0.2.13:8080", Lifecycle: Present, ID: 3},
-			{Name: "web/80/twin", Config: "web/80", Label: "twin", Address: "192.0.2.14:8080", Lifecycle: Present, ID: 4},
+			{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Lifecycle: Present, ID: 101, Entry: 1},
+			{Name: "web/80/web-2", Config: "web/80", Label: "web-2", Address: "[2001:db8::2]:8080", Lifecycle: Present, ID: 102, Entry: 2},
+			{Name: "web/80/twin", Config: "web/80", Label: "twin", Address: "192.0.2.13:8080", Lifecycle: Present, ID: 103, Entry: 3},
+			{Name: "web/80/twin", Config: "web/80", Label: "twin", Address: "192.0.2.14:8080", Lifecycle: Present, ID: 104, Entry: 4},
 		},
 	}}}, f.err
 }

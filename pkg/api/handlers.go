@@ -34,7 +34,7 @@ func (s *Server) configs(r *http.Request) (any, error) {
 }
 
 func (s *Server) config(r *http.Request) (any, error) {
-	return ofStatus(s, r, func(st *Status) (Config, error) { return FindConfig(st.Configs, r.PathValue("name")) })
+	return ofStatus(s, r, func(st *Status) (Config, error) { return st.Config(r.PathValue("name")) })
 }
 
 func (s *Server) nodes(r *http.Request) (any, error) {

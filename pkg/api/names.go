@@ -21,25 +21,8 @@ func (s *Status) Nodes() []Node {
 	return nodes
 }
 
-// Balancer finds a balancer by its label. The error lists the labels there are.
-func (s *Status) Balancer(label string) (Balancer, error) {
-	known := make([]string, len(s.Balancers))
-	for i, b := range s.Balancers {
-		if b.Name == label {
-			return b, nil
-		}
-		known[i] = b.Name
-	}
-	return Balancer{}, NotFound("%s: no such balancer (have: %s)", label, some(known))
-}
-
-// Node finds a node by name: BALANCER/PORT[/udp]/NODE, where NODE is a label or an address. The
+// FindNode finds a node among these by name: BALANCER/PORT[/udp]/NODE, where NODE is a label or an address. The
 // error is an Error that lists the names there are, or the addresses when a label is ambiguous.
-func (s *Status) Node(name string) (Node, error) {
-	return FindNode(s.Nodes(), name)
-}
-
-// FindNode finds a node by name among these, as Status.Node does.
 func FindNode(nodes []Node, name string) (Node, error) {
 	key, label, err := lb.ParseNodeName(name)
 	if err != nil {
@@ -62,7 +45,7 @@ func FindNode(nodes []Node, name string) (Node, error) {
 	for _, n := range found {
 		// A node that was removed and came back is named twice until its last flows end.
 		if n.Lifecycle == Present && !slices.ContainsFunc(found, func(o Node) bool {
-			return o.ID != n.ID && o.Lifecycle == Present
+			return o.Entry != n.Entry && o.Lifecycle == Present
 		}) {
 			return n, nil
 		}

@@ -57,7 +57,9 @@ type Interface struct {
 
 // Balancer is a set of virtual addresses, and of the configs that they serve.
 type Balancer struct {
-	Name        string   `json:"name"` // its label
+	ID          int      `json:"id,omitempty"` // as in version 4 of the API; not known without a daemon
+	Name        string   `json:"name"`         // its label
+	Tags        []string `json:"tags,omitempty"`
 	Addresses   []string `json:"addresses"`
 	Settings    Settings `json:"settings,omitempty"` // what was declared; not known without a daemon
 	Status      string   `json:"status"`             // UP, DOWN, PARTLY (some of its configs are up) or EMPTY
@@ -96,7 +98,8 @@ func SettingsOf[T any](t *T, fields []lb.Field[T]) Settings {
 
 // Config is a port and protocol of a balancer.
 type Config struct {
-	Name      string   `json:"name"` // BALANCER/PORT[/udp]
+	ID        int      `json:"id,omitempty"` // as in version 4 of the API; not known without a daemon
+	Name      string   `json:"name"`         // BALANCER/PORT[/udp]
 	Balancer  string   `json:"balancer"`
 	Settings  Settings `json:"settings,omitempty"` // what was declared; not known without a daemon
 	Addresses []string `json:"addresses"`
@@ -108,7 +111,8 @@ type Config struct {
 
 // Node is one backend of a config. Rates are averages of the last seconds; nil: not known (yet).
 type Node struct {
-	Name           string     `json:"name"` // BALANCER/PORT[/udp]/LABEL
+	ID             int        `json:"id,omitempty"` // as in version 4 of the API; not known without a daemon, nor of what is removed
+	Name           string     `json:"name"`         // BALANCER/PORT[/udp]/LABEL
 	Config         string     `json:"config"`
 	Label          string     `json:"label"`
 	Address        string     `json:"address"`
@@ -127,7 +131,7 @@ type Node struct {
 	NextHop        string     `json:"next_hop,omitempty"`
 	Unreachable    string     `json:"unreachable,omitempty"` // why packets do not reach the node, or its replies not us; empty: they do
 	Lifecycle      string     `json:"lifecycle"`             // present, or removed: only its last flows are left
-	ID             uint32     `json:"id"`                    // in the maps; 0: not there yet
+	Entry          uint32     `json:"entry"`                 // its number in the maps; 0: not there yet
 	ActiveFlows    uint64     `json:"active_flows"`
 	StickEntries   uint64     `json:"stick_entries"` // clients whose next new flow comes here because they stick to the node
 	Flows          uint64     `json:"flows_total"`

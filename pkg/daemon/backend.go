@@ -2,14 +2,18 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
 	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/store"
 )
 
 // backend answers the API for a running daemon. It reads the engine's snapshot and the maps, and
@@ -36,15 +40,36 @@ func (b *backend) WaitApplied(ctx context.Context, generation uint64) error {
 	return b.d.progress.wait(ctx, generation)
 }
 
-// Edit implements api.Control. Waiting is the server's.
+// Edit implements api.Control. Waiting is the server's. It looks at the one balancer that it changes, however many
+// there are.
 func (b *backend) Edit(_ context.Context, e api.Edit) (api.ApplyResult, error) {
-	return b.change(e.DryRun, func(current []lb.Balancer) ([]lb.Balancer, error) {
-		next, err := edit(lb.Clone(current), e)
-		if err != nil {
-			return nil, err
+	res := api.ApplyResult{DryRun: e.DryRun}
+	var draft *store.Draft
+	how := func(d *store.Draft) error {
+		draft = d
+		err := edit(d, e, b.d.pool())
+		if err == nil {
+			was, is := d.Touched()
+			res.Plan = api.DiffLive(was, is, b.active)
 		}
-		return next, refusals(next, lb.Validate(next), "")
-	})
+		return err
+	}
+	var err error
+	if e.DryRun {
+		if err = how(store.NewDraft(b.d.store.Get(), time.Now())); err == nil {
+			_, err = draft.Finish()
+		}
+		res.Generations = b.d.progress.now()
+	} else {
+		res.Generations, err = b.changed(b.d.store.Change(how))
+	}
+	if faults := (lb.Faults)(nil); errors.As(err, &faults) {
+		err = refusals(draft.Balancers(), faults, "")
+	}
+	if err != nil {
+		return api.ApplyResult{}, err
+	}
+	return res, nil
 }
 
 // Apply implements api.Control. Waiting is the server's.
@@ -75,7 +100,7 @@ func (b *backend) change(dryRun bool, how func(current []lb.Balancer) ([]lb.Bala
 	plan := func(current []lb.Balancer) ([]lb.Balancer, error) {
 		next, err := how(current)
 		if err == nil {
-			res.Plan = api.Diff(current, next)
+			res.Plan = api.DiffLive(current, next, b.active)
 		}
 		return next, err
 	}
@@ -84,14 +109,31 @@ func (b *backend) change(dryRun bool, how func(current []lb.Balancer) ([]lb.Bala
 		_, err = plan(b.d.store.Get().Balancers)
 		res.Generations = b.d.progress.now()
 	} else {
-		res.Generations, err = b.update(plan)
+		res.Generations, err = b.changed(b.d.store.Update(plan))
 	}
 	return res, err
 }
 
-// update changes the store and gives the generation that it made.
-func (b *backend) update(change func([]lb.Balancer) ([]lb.Balancer, error)) (api.Generations, error) {
-	d, err := b.d.store.Update(change)
+// active counts the flows that a node has now.
+func (b *backend) active(of *lb.Balancer, c *lb.Config, n *lb.Node) uint64 {
+	flows := uint64(0)
+	if id, ok := b.entry(of, c, n); ok {
+		flows, _ = b.reader.Active(id)
+	}
+	return flows
+}
+
+// entry gives the number that a node has in the maps, if it is there.
+func (b *backend) entry(of *lb.Balancer, c *lb.Config, n *lb.Node) (uint32, bool) {
+	vip := of.IPv4
+	if n.Address.Addr().Is6() {
+		vip = of.IPv6
+	}
+	return b.d.directory.Find(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, n.Address)
+}
+
+// changed gives the generation that a change of the store has made.
+func (b *backend) changed(d store.Desired, err error) (api.Generations, error) {
 	if err != nil {
 		return api.Generations{}, err
 	}

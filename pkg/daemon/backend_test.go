@@ -14,6 +14,7 @@ import (
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/netdev"
+	"github.com/headgate/headgate/pkg/reconcile"
 )
 
 // backendOf makes the API's side of a rig.
@@ -23,6 +24,7 @@ func backendOf(r *rig) *backend {
 		d: &daemon{
 			Options: Options{Version: "1.2.3"}, started: time.Now(), config: r.file.start,
 			store: r.store, progress: r.progress, rates: r.rates, engine: r.engine,
+			directory: r.broken.applier.(*reconcile.Reconciler).Directory(),
 		},
 	}
 }
@@ -180,7 +182,7 @@ func TestStatusJoinsTheViewWithTheCounts(t *testing.T) {
 		}
 		n, err := st.Node("web/80/web-1")
 		if err != nil || n.Health != "DOWN" || n.Reason != "connection refused" || n.TakesNew || n.Why == "" || n.CheckedAt == nil ||
-			n.ActiveFlows != 1 || n.BytesIn != 10 || n.ID != n1.ID || n.Lifecycle != api.Present || !strings.Contains(n.NextHop, "on eth0") {
+			n.ActiveFlows != 1 || n.BytesIn != 10 || n.Entry != n1.ID || n.Lifecycle != api.Present || !strings.Contains(n.NextHop, "on eth0") {
 			t.Errorf("%+v, %v", n, err)
 		}
 	})

@@ -10,25 +10,41 @@ import (
 // declare adds to configs, which are as the data path has them, what was declared of each, and gives the
 // balancers that they belong to.
 func declare(configs []api.Config, declared []lb.Balancer) []api.Balancer {
-	settings := map[string]api.Settings{}
+	of := map[string]*lb.Config{}
 	for i := range declared {
 		b := &declared[i]
 		for j := range b.Configs {
-			settings[b.Configs[j].Key(b.Label).String()] = api.SettingsOf(&b.Configs[j], lb.ConfigFields)
+			of[b.Configs[j].Key(b.Label).String()] = &b.Configs[j]
 		}
 	}
 	for i := range configs {
-		configs[i].Settings = settings[configs[i].Name]
+		if c := of[configs[i].Name]; c != nil {
+			configs[i].ID, configs[i].Settings = c.ID, api.SettingsOf(c, lb.ConfigFields)
+			number(configs[i].Nodes, c.Nodes)
+		}
 	}
 	out := make([]api.Balancer, len(declared))
 	for i := range declared {
 		b := &declared[i]
-		out[i] = api.Balancer{Name: b.Label, Addresses: []string{}, Settings: api.SettingsOf(b, lb.BalancerFields), Configs: []string{}}
+		out[i] = api.Balancer{ID: b.ID, Name: b.Label, Tags: b.Tags, Addresses: []string{}, Settings: api.SettingsOf(b, lb.BalancerFields), Configs: []string{}}
 		for _, vip := range b.VIPs() {
 			out[i].Addresses = append(out[i].Addresses, vip.String())
 		}
 	}
 	return gather(out, configs)
+}
+
+// number gives those nodes of a config their ids that are declared.
+func number(nodes []api.Node, declared []lb.Node) {
+	ids := make(map[string]int, len(declared))
+	for i := range declared {
+		ids[declared[i].Address.String()] = declared[i].ID
+	}
+	for i := range nodes {
+		if nodes[i].Lifecycle != api.Removed {
+			nodes[i].ID = ids[nodes[i].Address]
+		}
+	}
 }
 
 // gather lets each balancer say how its configs are. Configs of other balancers are left out.

@@ -89,7 +89,7 @@ func nodeOf(config lb.ConfigKey, s maps.NodeState) api.Node {
 
 // count fills in what only the maps know.
 func count(n *api.Node, s maps.NodeState) {
-	n.ID, n.ActiveFlows, n.Flows = s.ID, s.Active, s.Traffic.Flows
+	n.Entry, n.ActiveFlows, n.Flows = s.ID, s.Active, s.Traffic.Flows
 	n.BytesIn, n.BytesOut = s.Traffic.BytesIn, s.Traffic.BytesOut
 	n.CheckedAt = moment(s.CheckedAt)
 	n.ModeSince, n.Deadline = moment(s.Since.Truncate(time.Second)), moment(s.Ends.Round(time.Second))

@@ -22,19 +22,19 @@ func (l looker) detail(configs []api.Config, states []maps.NodeState) (warnings 
 		}
 	}
 	each(func(n *api.Node) {
-		use := ports[n.ID]
+		use := ports[n.Entry]
 		n.SourcePortsUsed, n.SourcePorts = use.Active, use.Ports
 		if use.Share() >= portsWarn {
 			warnings = append(warnings, portsLow(n, use))
 		}
 		if isEnding(n) && n.ActiveFlows > 0 {
-			ending[n.ID] = true
+			ending[n.Entry] = true
 		}
 	})
 	if len(ending) > 0 {
 		oldest := l.reader.OldestFlows(ending)
 		each(func(n *api.Node) {
-			if age, ok := oldest[n.ID]; ok {
+			if age, ok := oldest[n.Entry]; ok {
 				ms := age.Milliseconds()
 				n.OldestFlowMS = &ms
 			}

@@ -8,55 +8,83 @@ import (
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/store"
 )
 
-// edit makes one balancer, config or node of current be there, be otherwise or be gone. current is changed, and
-// no longer good for anything after an error.
-func edit(current []lb.Balancer, e api.Edit) ([]lb.Balancer, error) {
+// edit makes one balancer, config or node of a draft be there, be otherwise or be gone. pool is what balancers
+// without an address get one out of.
+func edit(d *store.Draft, e api.Edit, pool lb.Pool) error {
 	switch e.Kind {
 	case api.KindBalancer:
-		return editBalancer(current, e)
+		return editBalancer(d, e, pool)
 	case api.KindConfig:
-		return current, editConfig(current, e)
+		return editConfig(d, e)
 	default:
-		return current, editNode(current, e)
+		return editNode(d, e)
 	}
 }
 
-func editBalancer(current []lb.Balancer, e api.Edit) ([]lb.Balancer, error) {
-	b, err := lb.FindBalancer(current, e.Name)
+func editBalancer(d *store.Draft, e api.Edit, pool lb.Pool) error {
+	all := d.Balancers()
 	if e.Action == api.Add {
-		if err == nil {
-			return nil, taken(e)
+		if _, err := lb.FindBalancer(all, e.Name); err == nil {
+			return taken(e)
 		}
-		added := lb.Balancer{Label: e.Name}
-		current = append(current, added)
-		return current, set(&current[len(current)-1], lb.BalancerFields, e, "label")
+		added, _ := d.Add()
+		added.Label = e.Name
+		added.SetDefaults()
+		if err := set(added, lb.BalancerSettings, e, "label"); err != nil || len(added.VIPs()) > 0 {
+			return err
+		}
+		if reason := pool.Give(added, all); reason != "" {
+			return api.BadRequest("ipv4", "%s: %s; or name one with ipv4 or ipv6", e.Name, reason)
+		}
+		return nil
 	}
+	b, err := balancerOf(d, lb.NamedBalancer(lb.Declared(all), e.Name))
+	if err != nil {
+		return err
+	}
+	if e.Action == api.Remove {
+		d.Remove(b.ID)
+		return nil
+	}
+	if to := e.Values["label"]; to != nil && *to != b.Label {
+		if _, err := lb.FindBalancer(all, *to); err == nil {
+			return api.BadRequest("label", "%s: label %q is another balancer's", e.Name, *to)
+		}
+	}
+	return set(b, lb.BalancerSettings, e)
+}
+
+// named gives the name of what a change is about, which may be called by its id. What is to be added has none yet.
+func named(d *store.Draft, e api.Edit, how func(lb.Ids, string) string) string {
+	if e.Action == api.Add {
+		how = lb.NamedWithin
+	}
+	return how(lb.Declared(d.Balancers()), e.Name)
+}
+
+// balancerOf gives the balancer with that label, to be changed.
+func balancerOf(d *store.Draft, label string) (*lb.Balancer, error) {
+	found, err := lb.FindBalancer(d.Balancers(), label)
 	if err != nil {
 		return nil, api.NotFound("%v", err)
 	}
-	if e.Action == api.Remove {
-		return slices.DeleteFunc(current, func(o lb.Balancer) bool { return o.Label == b.Label }), nil
-	}
-	if to := e.Values["label"]; to != nil && *to != b.Label {
-		if _, err := lb.FindBalancer(current, *to); err == nil {
-			return nil, api.BadRequest("label", "%s: label %q is another balancer's", e.Name, *to)
-		}
-	}
-	return current, set(b, lb.BalancerFields, e)
+	b, _ := d.Edit(found.ID)
+	return b, nil
 }
 
-func editConfig(current []lb.Balancer, e api.Edit) error {
-	key, err := lb.ParseConfigKey(e.Name)
+func editConfig(d *store.Draft, e api.Edit) error {
+	key, err := lb.ParseConfigKey(named(d, e, lb.NamedConfig))
 	if err != nil {
 		return api.BadRequest("config", "%v", err)
 	}
-	b, err := lb.FindBalancer(current, key.Balancer)
+	b, err := balancerOf(d, key.Balancer)
 	if err != nil {
-		return api.NotFound("%v", err)
+		return err
 	}
-	c, err := lb.FindConfig(current, key)
+	c, err := b.FindConfig(key.Port, key.Protocol)
 	switch {
 	case e.Action == api.Add && err == nil:
 		return taken(e)
@@ -74,12 +102,16 @@ func editConfig(current []lb.Balancer, e api.Edit) error {
 	return err
 }
 
-func editNode(current []lb.Balancer, e api.Edit) error {
-	key, name, err := lb.ParseNodeName(e.Name)
+func editNode(d *store.Draft, e api.Edit) error {
+	key, name, err := lb.ParseNodeName(named(d, e, lb.NamedNode))
 	if err != nil {
 		return api.BadRequest("node", "%v", err)
 	}
-	c, err := lb.FindConfig(current, key)
+	b, err := balancerOf(d, key.Balancer)
+	if err != nil {
+		return err
+	}
+	c, err := b.FindConfig(key.Port, key.Protocol)
 	if err != nil {
 		return api.NotFound("%v", err)
 	}
@@ -93,7 +125,7 @@ func editNode(current []lb.Balancer, e api.Edit) error {
 		n.SetDefaults()
 		return err
 	}
-	n, err := lb.FindNode(current, key, name)
+	n, err := c.FindNode(key, name)
 	if err != nil {
 		return api.NotFound("%v", err)
 	}

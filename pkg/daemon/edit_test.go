@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
 	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/store"
 )
 
 // values makes them of keys and texts; the text default stands for the default.
@@ -98,11 +100,16 @@ func TestEditsSayWhatTheFileWouldSay(t *testing.T) {
 		{"node removed", api.Edit{Action: api.Remove, Kind: api.KindNode, Name: "web/80/192.0.2.12:8080"}, twin1, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			next, err := edit(parsed(t, sixThings), tt.edit)
+			disk := newMemoryStore()
+			_, err := disk.Update(func([]lb.Balancer) ([]lb.Balancer, error) { return parsed(t, sixThings), nil })
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := config.Export(next)
+			next, err := disk.Change(func(d *store.Draft) error { return edit(d, tt.edit, lb.Pool{}) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := config.Export(next.Balancers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,6 +118,69 @@ func TestEditsSayWhatTheFileWouldSay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEditsTakeIds: the store gives them to balancers, configs and nodes in their order.
+func TestEditsTakeIds(t *testing.T) {
+	running(t, sixThings+"interfaces: [eth0]\n", func(t *testing.T, r *rig) {
+		b := backendOf(r)
+		ids := r.store.Get().Balancers
+		web, dns := ids[0].ID, ids[1].ID
+		config, node := ids[0].Configs[0].ID, ids[0].Configs[0].Nodes[1].ID
+		for _, tt := range []struct {
+			kind       api.Kind
+			action     string
+			name, step string
+			values     api.Values
+		}{
+			{api.KindBalancer, api.Change, fmt.Sprint(dns), "change balancer dns [announce: false → true]", values("announce", "true")},
+			{api.KindConfig, api.Change, fmt.Sprint(config), "change config web/80 [on_down: keep → reset]", values("on_down", "reset")},
+			{api.KindConfig, api.Add, fmt.Sprintf("%d/81", web), "add config web/81 []", nil},
+			{api.KindNode, api.Change, fmt.Sprint(node), "change node web/80/192.0.2.12:8080 [weight: 50 → 9]", values("weight", "9")},
+			{api.KindNode, api.Change, fmt.Sprintf("%d/80/web-1", web), "change node web/80/web-1 [weight: 50 → 9]", values("weight", "9")},
+			{api.KindNode, api.Remove, fmt.Sprint(node), "remove node web/80/twin [192.0.2.12:8080]", nil},
+			{api.KindBalancer, api.Remove, fmt.Sprint(dns), "remove balancer dns []", nil},
+		} {
+			res, err := b.Edit(t.Context(), api.Edit{Action: tt.action, Kind: tt.kind, Name: tt.name, Values: tt.values})
+			if err != nil || len(res.Plan.Steps) != 1 {
+				t.Errorf("%s %s %s: %+v, %v", tt.action, tt.kind, tt.name, res.Plan, err)
+				continue
+			}
+			if s := res.Plan.Steps[0]; fmt.Sprintf("%s %s %s %v", s.Action, s.Kind, s.Name, s.Changes) != tt.step {
+				t.Errorf("%s: %+v, want %s", tt.name, s, tt.step)
+			}
+		}
+		for kind, name := range map[api.Kind]string{api.KindNode: "4711", api.KindConfig: "4711", api.KindBalancer: "4711"} {
+			if _, err := b.Edit(t.Context(), api.Edit{Action: api.Remove, Kind: kind, Name: name}); err == nil || !strings.Contains(err.Error(), "4711") {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+	})
+}
+
+// TestABalancerWithoutAnAddressGetsOneOfThePool as it does by the API.
+func TestABalancerWithoutAnAddressGetsOneOfThePool(t *testing.T) {
+	const pool = "interfaces: [eth0]\nvip_pool: [203.0.113.8/29, \"2001:db8::/64\"]\n"
+	running(t, sixThings+pool, func(t *testing.T, r *rig) {
+		b := backendOf(r)
+		add := func(name string, pairs ...string) api.Plan {
+			t.Helper()
+			res, err := b.Edit(t.Context(), api.Edit{Action: api.Add, Kind: api.KindBalancer, Name: name, Values: values(pairs...)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res.Plan
+		}
+		for _, tt := range []struct{ name, key, value, want string }{
+			{"first", "announce", "false", "VIPs 203.0.113.9 2001:db8::1"},
+			{"given", "ipv4", "203.0.113.200", "VIPs 203.0.113.200"}, // as a file says it: that, and no other
+			{"second", "announce", "false", "VIPs 203.0.113.11 2001:db8::2"},
+		} {
+			if p := add(tt.name, tt.key, tt.value); len(p.Steps) != 1 || p.Steps[0].Changes[0] != tt.want {
+				t.Errorf("%s: %+v, want %s", tt.name, p.Steps, tt.want)
+			}
+		}
+	})
 }
 
 // TestWrongEditsAreRefusedInWords tries each verb on each noun with what cannot be; nothing is changed then.
@@ -131,7 +201,7 @@ func TestWrongEditsAreRefusedInWords(t *testing.T) {
 		}{
 			{add(b, "web"), 409, []string{"web: there is a balancer of this name already: `headgate balancer set` changes it"}},
 			{add(b, "ab", "ipv4", "203.0.113.1"), 400, []string{"ab: label must have from 3 to 32 characters, not 2"}},
-			{add(b, "new"), 400, []string{"new: needs a virtual address: set ipv4, ipv6 or both"}},
+			{add(b, "new"), 400, []string{"new: no VIP is left to give: vip_pool is empty in the configuration of this host; or name one with ipv4 or ipv6"}},
 			{add(b, "new", "ipv4", "203.0.113.10"), 400, []string{"new: ipv4 203.0.113.10 is already the VIP of web: each needs its own"}},
 			{add(b, "new", "ipv4", "example.com", "ipv6", "203.0.113.1"), 400, []string{`new: ipv4 "example.com" is not an IP address`, "new: ipv6 203.0.113.1 is not an IPv6 address"}},
 			{add(b, "new", "ipv4", "203.0.113.1", "label", "other"), 400, []string{"new: label is part of its name"}},

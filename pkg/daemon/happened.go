@@ -10,6 +10,8 @@ import (
 
 // Events implements api.Eventful.
 func (b *backend) Events(ctx context.Context, q api.EventQuery) iter.Seq2[events.Event, error] {
+	q.Config, q.Node = b.named(q.Config, q.Node)
+	q.Node = b.labelled(q.Node)
 	return read(ctx, b.d.says.book, q)
 }
 

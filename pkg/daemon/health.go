@@ -49,9 +49,14 @@ func selected(st *api.Status, q api.HealthQuery) ([]api.Node, error) {
 	switch {
 	case q.Node != "":
 		n, err := st.Node(q.Node)
+		if err != nil && lb.BeginsWithID(q.Node) { // it does not say of what
+			if c, err := st.Config(q.Node); err == nil {
+				return c.Nodes, nil
+			}
+		}
 		return []api.Node{n}, err
 	case q.Config != "":
-		c, err := api.FindConfig(st.Configs, q.Config)
+		c, err := st.Config(q.Config)
 		return c.Nodes, err
 	}
 	return st.Nodes(), nil

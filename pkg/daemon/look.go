@@ -79,7 +79,7 @@ func (l looker) filter(q api.FlowQuery) (maps.FlowFilter, map[uint32]string, err
 		nodes = append(nodes, c.Nodes...)
 	}
 	for _, n := range nodes {
-		names[n.ID] = n.Name
+		names[n.Entry] = n.Name
 	}
 	want := func(api.Node) bool { return true }
 	if q.Config != "" {
@@ -100,7 +100,7 @@ func (l looker) filter(q api.FlowQuery) (maps.FlowFilter, map[uint32]string, err
 	if q.Config != "" || q.Node != "" {
 		filter.Nodes = map[uint32]bool{}
 		for _, n := range nodes {
-			filter.Nodes[n.ID] = want(n)
+			filter.Nodes[n.Entry] = want(n)
 		}
 	}
 	if q.State != "" {

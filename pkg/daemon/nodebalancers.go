@@ -3,16 +3,11 @@ package daemon
 import (
 	"github.com/headgate/headgate/pkg/api/v4"
 	"github.com/headgate/headgate/pkg/lb"
-	"github.com/headgate/headgate/pkg/maps"
-	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/store"
 )
 
 // nodebalancers answers version 4 of the API for a running daemon.
-type nodebalancers struct {
-	*backend
-	directory *reconcile.Directory
-}
+type nodebalancers struct{ *backend }
 
 // Get implements v4.Backend.
 func (n *nodebalancers) Get() store.Desired { return n.d.store.Get() }
@@ -33,11 +28,7 @@ func (n *nodebalancers) Health(balancer string, c *lb.Config, node *lb.Node) lb.
 
 // Counts implements v4.Backend.
 func (n *nodebalancers) Counts(b *lb.Balancer, c *lb.Config, node *lb.Node) (flows, stickEntries uint64) {
-	vip := b.IPv4
-	if node.Address.Addr().Is6() {
-		vip = b.IPv6
-	}
-	id, ok := n.directory.Find(maps.VIP{Addr: vip, Port: c.Port, Protocol: c.Protocol}, node.Address)
+	id, ok := n.entry(b, c, node)
 	if !ok {
 		return 0, 0
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
-	"github.com/headgate/headgate/pkg/reconcile"
 	"github.com/headgate/headgate/pkg/store"
 	"github.com/headgate/headgate/pkg/usage"
 )
@@ -18,7 +17,7 @@ import (
 func version4Of(r *rig) *nodebalancers {
 	b := backendOf(r)
 	b.d.traffic = r.traffic
-	return &nodebalancers{b, r.broken.applier.(*reconcile.Reconciler).Directory()}
+	return &nodebalancers{b}
 }
 
 func TestAChangeByIDIsAppliedAndNamesItsGeneration(t *testing.T) {

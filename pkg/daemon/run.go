@@ -397,12 +397,17 @@ func (d *daemon) runParts(context.Context) error {
 	return nil
 }
 
+// pool is what VIPs are given out of.
+func (d *daemon) pool() lb.Pool {
+	return lb.Pool{Prefixes: d.config.VIPPool, Shunned: d.config.SNAT}
+}
+
 // server makes what answers the API, on whatever it listens.
 func (d *daemon) server() *api.Server {
 	b := &backend{looker: newLooker(d.reader), d: d}
 	server := api.NewServer(b, d.Log)
-	version4 := v4.New(&nodebalancers{b, d.directory}, v4.Site{
-		Region: d.config.Region, Domain: d.config.Domain, Pool: d.config.VIPPool, Shunned: d.config.SNAT,
+	version4 := v4.New(&nodebalancers{b}, v4.Site{
+		Region: d.config.Region, Domain: d.config.Domain, Pool: d.pool(),
 	}, d.Log)
 	for _, prefix := range v4.Prefixes {
 		server.Mount(prefix, version4)

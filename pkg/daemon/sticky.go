@@ -116,7 +116,7 @@ func (l looker) countSticks(configs []api.Config) error {
 	for i := range configs {
 		for j := range configs[i].Nodes {
 			n := &configs[i].Nodes[j]
-			n.StickEntries = by[n.ID]
+			n.StickEntries = by[n.Entry]
 		}
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,26 @@ var BalancerFields = []Field[Balancer]{
 	of("client_conn_throttle", "`N` TCP connections a second that a client may open; 0: any number", number[int](ThrottleLimit), func(b *Balancer) *int { return &b.ConnThrottle }),
 	of("client_udp_sess_throttle", "`N` UDP sessions a second that a client may open; 0: any number", number[int](ThrottleLimit), func(b *Balancer) *int { return &b.SessionThrottle }),
 	of("announce", "`WHETHER` the host's networks are told of the addresses, and answered", flag(), func(b *Balancer) *bool { return &b.Announce }),
+}
+
+// BalancerSettings are BalancerFields and the tags, which a file has as a list, as one text.
+var BalancerSettings = append(slices.Clip(slices.Clone(BalancerFields)), Field[Balancer]{
+	Key: "tags", What: "`TAGS`, separated by commas, for people to sort by", Must: "words, separated by commas",
+	set:    func(b *Balancer, text string) error { b.Tags = splitTags(text); return nil },
+	get:    func(b *Balancer) string { return strings.Join(b.Tags, ",") },
+	reason: func(*Balancer) string { return "" }, // Validate looks at each
+	clear:  func(b *Balancer) { b.Tags = nil },
+	spoil:  func(*Balancer) {},
+})
+
+// splitTags reads tags that are separated by commas, as commands have them.
+func splitTags(text string) (tags []string) {
+	for tag := range strings.SplitSeq(text, ",") {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 // ConfigFields are the keys of a config, beside its nodes. The first two are its name.

@@ -19,13 +19,10 @@ func FindBalancer(balancers []Balancer, label string) (*Balancer, error) {
 	return nil, fmt.Errorf("%s: no such balancer (have: %s)", label, some(labels))
 }
 
-// FindConfig returns the config with that key, inside balancers (not a copy). When there is none the
-// error lists what there is.
-func FindConfig(balancers []Balancer, key ConfigKey) (*Config, error) {
-	b, err := FindBalancer(balancers, key.Balancer)
-	if err != nil {
-		return nil, err
-	}
+// FindConfig returns the config with that port and protocol, inside b (not a copy). When there is none the error
+// lists what there is.
+func (b *Balancer) FindConfig(port uint16, protocol Protocol) (*Config, error) {
+	key := ConfigKey{b.Label, port, protocol}
 	names := make([]string, len(b.Configs))
 	for i := range b.Configs {
 		c := &b.Configs[i]
@@ -37,13 +34,9 @@ func FindConfig(balancers []Balancer, key ConfigKey) (*Config, error) {
 	return nil, fmt.Errorf("%s: no such config (have: %s)", key, some(names))
 }
 
-// FindNode returns the node that name stands for, a label or an address, inside balancers (not a
-// copy). Labels need not be unique in a config: the error for an ambiguous one lists the addresses.
-func FindNode(balancers []Balancer, key ConfigKey, name string) (*Node, error) {
-	c, err := FindConfig(balancers, key)
-	if err != nil {
-		return nil, err
-	}
+// FindNode returns the node that name stands for, a label or an address, inside c (not a copy); key is that of c.
+// Labels need not be unique in a config: the error for an ambiguous one lists the addresses.
+func (c *Config) FindNode(key ConfigKey, name string) (*Node, error) {
 	address, _ := netip.ParseAddrPort(name)
 	var found *Node
 	var addresses []string

@@ -58,6 +58,30 @@ func (d *Draft) Balancers() []lb.Balancer {
 	return out
 }
 
+// Touched gives what may differ from the base: those balancers that Edit, Add or Replace handed out or that are
+// gone, as they were and as they are.
+func (d *Draft) Touched() (was, is []lb.Balancer) {
+	kept := make([]bool, len(d.base.Balancers))
+	for i, e := range d.entries {
+		if e.was >= 0 {
+			kept[e.was] = true
+		}
+		if e.own == nil {
+			continue
+		}
+		is = append(is, *d.balancer(i))
+		if e.was >= 0 {
+			was = append(was, d.base.Balancers[e.was])
+		}
+	}
+	for i := range kept {
+		if !kept[i] {
+			was = append(was, d.base.Balancers[i])
+		}
+	}
+	return was, is
+}
+
 // Place is where in the list the balancer with that id stands, as in the faults of Finish; -1: nowhere.
 func (d *Draft) Place(id int) int {
 	for i := range d.entries {

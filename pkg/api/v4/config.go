@@ -27,18 +27,18 @@ var (
 	timeoutLimit  = lb.Limit{Min: 1, Max: 30}
 )
 
-// algorithms and stickinesses are the words for each protocol, the default first.
-var (
-	algorithms = map[lb.Protocol][]string{
-		lb.TCP: {"roundrobin", "leastconn", "source"},
-		lb.UDP: {"roundrobin", "leastconn", "ring_hash"},
+var ciphers = []string{"recommended", "legacy", "none"}
+
+// choices are the words for each protocol.
+func choices[W ~string](of func(lb.Protocol) []W) map[lb.Protocol][]string {
+	out := map[lb.Protocol][]string{}
+	for _, p := range lb.Protocols {
+		for _, w := range of(p) {
+			out[p] = append(out[p], string(w))
+		}
 	}
-	stickinesses = map[lb.Protocol][]string{
-		lb.TCP: {"none", "table"},
-		lb.UDP: {"session", "none", "source_ip"},
-	}
-	ciphers = []string{"recommended", "legacy", "none"}
-)
+	return out
+}
 
 func ofConfig(c *config) *lb.Config { return c.Config }
 
@@ -51,8 +51,8 @@ var configProperties = extensions(slices.Concat([]property[config]{
 	declared(lb.ConfigFields, "port", "that clients connect to; UDP may share it with TCP", ofConfig),
 	{key: "protocol", what: "http is forwarded as TCP", shape: shape{kind: "string", words: []string{"http", "tcp", "udp"}},
 		show: func(c *config) any { return c.protocol() }, take: takeProtocol},
-	spread("algorithm", "how new flows are spread", algorithms),
-	spread("stickiness", "what brings a client back to its node", stickinesses),
+	spread("algorithm", "how new flows are spread", choices(lb.AlgorithmsOf)),
+	spread("stickiness", "what brings a client back to its node", choices(lb.StickinessesOf)),
 }, checkProperties, []property[config]{
 	later("proxy_protocol", "header before the data", shape{kind: "string", words: []string{"none"}}, "none",
 		"nodes see the address of the balancer: only none"),

@@ -86,8 +86,10 @@ func (f *fake) Stats(int) []Sample            { return f.samples }
 
 var testSite = Site{
 	Region: "local", Domain: "headgate.internal",
-	Pool:    []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28"), netip.MustParsePrefix("2001:db8:1::/64")},
-	Shunned: []netip.Addr{netip.MustParseAddr("203.0.113.2")},
+	Pool: lb.Pool{
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28"), netip.MustParsePrefix("2001:db8:1::/64")},
+		Shunned:  []netip.Addr{netip.MustParseAddr("203.0.113.2")},
+	},
 }
 
 // bed is a server over a fake.

@@ -62,7 +62,7 @@ func TestAFamilyMayBeLeftOut(t *testing.T) {
 
 func TestAPoolThatIsUsedUpIsSaidToBe(t *testing.T) {
 	b := newBed(t)
-	b.server.site.Pool = []netip.Prefix{netip.MustParsePrefix("203.0.113.8/31"), netip.MustParsePrefix("203.0.113.7/32")}
+	b.server.site.Pool.Prefixes = []netip.Prefix{netip.MustParsePrefix("203.0.113.8/31"), netip.MustParsePrefix("203.0.113.7/32")}
 	for _, want := range []string{"203.0.113.8", "203.0.113.9", "203.0.113.7"} {
 		if got := b.create(`{"region":"local"}`); got != [2]string{want, "null"} {
 			t.Errorf("%v, want %s", got, want)
@@ -70,7 +70,7 @@ func TestAPoolThatIsUsedUpIsSaidToBe(t *testing.T) {
 	}
 	b.want("POST", "/v4/nodebalancers", `{"region":"local"}`, 400,
 		`{"errors":[{"reason":"no free address is left in vip_pool: remove balancers, or add a prefix to the configuration of this host","field":"ipv4"}]}`)
-	b.server.site.Pool = nil
+	b.server.site.Pool.Prefixes = nil
 	b.want("POST", "/v4/nodebalancers", `{"region":"local"}`, 400,
 		`{"errors":[{"reason":"no VIP is left to give: vip_pool is empty in the configuration of this host","field":"ipv4"}]}`)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -43,10 +42,9 @@ type Sample struct {
 
 // Site is where a Server serves.
 type Site struct {
-	Region  string
-	Domain  string         // of the hostnames of balancers
-	Pool    []netip.Prefix // VIPs to give
-	Shunned []netip.Addr   // addresses of the host that are no VIPs, even if the pool has them
+	Region string
+	Domain string  // of the hostnames of balancers
+	Pool   lb.Pool // VIPs to give
 }
 
 // Server answers version 4. It is an http.Handler for /v4/ and /v4beta/.
