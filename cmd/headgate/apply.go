@@ -5,11 +5,13 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 func applyCommand(e env) *cli.Command {
@@ -74,7 +76,14 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 			return err
 		}
 	}
+	for _, f := range res.Plan.Flows {
+		fmt.Fprintln(w, goOn(f))
+	}
 	for _, m := range res.Plan.Moves {
+		if m.Refused {
+			fmt.Fprintf(w, "%s: no node is left for new connections: they are refused; established connections stay\n", m.Config)
+			continue
+		}
 		fmt.Fprintf(w, "%s: %.1f %% of %s get another node, or none; established connections stay\n", m.Config, 100*m.Share, whoMoves(m))
 	}
 	switch {
@@ -86,6 +95,19 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		fmt.Fprintf(w, "%s; generation %d, the data path runs %d\n", plural(len(rows), "step"), res.Desired, res.Applied)
 	}
 	return nil
+}
+
+// goOn says what becomes of flows that are there.
+func goOn(f api.NodeFlows) string {
+	what := f.Why
+	if f.Nodes > 1 {
+		what = fmt.Sprintf("%d nodes, %s", f.Nodes, f.Why)
+	}
+	until := "go on to their end"
+	if f.DeadlineMS != nil {
+		until = fmt.Sprintf("go on, for %s at most", lb.FormatDuration(time.Duration(*f.DeadlineMS)*time.Millisecond))
+	}
+	return fmt.Sprintf("%s (%s): %s active now, which %s", f.Name, what, plural(int(f.Flows), "flow"), until)
 }
 
 // whoMoves is whom a share of is told: where the client's address chooses, clients have a node of their own; else

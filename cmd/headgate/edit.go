@@ -120,7 +120,7 @@ func (n noun) change(c *cli.Context, e env, action string) error {
 		return until.wait(c.Context, e, client)
 	}
 	return printAs(e.stdout, form, res, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s: %s (%s)\n", name, n.did(action, values), reached(res.Generations))
+		_, err := fmt.Fprintf(w, "%s: %s (%s)\n", name, n.did(action, values)+n.given(action, values, res.Plan), reached(res.Generations))
 		return err
 	})
 }
@@ -137,6 +137,16 @@ func (n noun) did(action string, values api.Values) string {
 	default:
 		return "added, " + said
 	}
+}
+
+// given says what the daemon has chosen where nothing was said: the addresses of a new balancer.
+func (n noun) given(action string, values api.Values, p api.Plan) string {
+	_, v4 := values["ipv4"]
+	_, v6 := values["ipv6"]
+	if n.kind != api.KindBalancer || action != api.Add || v4 || v6 || len(p.Steps) == 0 {
+		return ""
+	}
+	return ", with the " + strings.Join(p.Steps[0].Changes, ", ")
 }
 
 // agreed asks whether to remove, and what goes with it.

@@ -10,22 +10,21 @@ import (
 )
 
 // moved is the share of new connections that change their node, the larger of both families, since
-// a client has one of them.
-func moved(from, to *lb.Config) float64 {
-	share := 0.0
+// a client has one of them. refused says that those of a family have no node left.
+func moved(from, to *lb.Config) (share float64, refused bool) {
 	for _, is4 := range []bool{true, false} {
 		old, now := serving(from, is4), serving(to, is4)
 		switch {
 		case len(old.takes) == 0: // nobody was served, and nobody moves
 		case len(now.takes) == 0:
-			share = 1 // nobody is left to move to
+			share, refused = 1, true
 		case from.Algorithm.ByClient() && to.Algorithm.ByClient():
 			share = max(share, old.movedClients(now))
 		default:
 			share = max(share, old.movedShares(now))
 		}
 	}
-	return math.Round(share*1e6) / 1e6
+	return math.Round(share*1e6) / 1e6, refused
 }
 
 // servers are the nodes of one family of a config, and who of them takes new flows when all are healthy: the

@@ -88,6 +88,11 @@ func customize(_ string, t reflect.Type, _ reflect.StructTag, s *openapi3.Schema
 	}
 	if t.Kind() == reflect.Struct && s.Type.Is("object") {
 		s.AdditionalProperties = openapi3.AdditionalProperties{Has: new(bool)}
+		for key, property := range s.Properties {
+			if what := said[t.Name()][key]; what != "" && property.Ref == "" {
+				property.Value.Description = what
+			}
+		}
 	}
 	return nil
 }

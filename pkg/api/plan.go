@@ -13,6 +13,7 @@ import (
 type Plan struct {
 	Steps []Step       `json:"steps"`
 	Moves []ConfigMove `json:"moves"`
+	Flows []NodeFlows  `json:"flows"` // that are there now; only with a daemon that counts them
 }
 
 // Step is one thing added, changed or removed.
@@ -38,15 +39,32 @@ type ConfigMove struct {
 	Share  float64 `json:"share"` // 0 to 1
 	// ByClient says that the client's address chooses the node: then the share is of clients, else of new connections.
 	ByClient bool `json:"by_client"`
+	// Refused says that no node is left for new connections of a family: they are refused, until health or people
+	// bring one back.
+	Refused bool `json:"refused"`
 }
 
 // Diff plans the way from one desired state to another.
 func Diff(from, to []lb.Balancer) Plan {
-	p := Plan{Steps: []Step{}, Moves: []ConfigMove{}}
-	for _, pair := range match(from, to, func(b lb.Balancer) string { return b.Label }) {
+	p := Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}
+	for _, pair := range match(from, to, byIdentity(from)) {
 		p.balancer(pair.key, pair.from, pair.to)
 	}
 	return p
+}
+
+// byIdentity gives the label that a balancer had before, if it has an id to know it by, else the one that it has.
+func byIdentity(from []lb.Balancer) func(lb.Balancer) string {
+	was := make(map[int]string, len(from))
+	for i := range from {
+		was[from[i].ID] = from[i].Label
+	}
+	return func(b lb.Balancer) string {
+		if label, known := was[b.ID]; known && b.ID != 0 {
+			return label
+		}
+		return b.Label
+	}
 }
 
 // Empty says that nothing changes.
@@ -87,8 +105,10 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 		to = &lb.Config{}
 	default:
 		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
-		if share := moved(from, to); share > 0 {
-			p.Moves = append(p.Moves, ConfigMove{Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient()})
+		if share, refused := moved(from, to); share > 0 {
+			p.Moves = append(p.Moves, ConfigMove{
+				Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient(), Refused: refused,
+			})
 		}
 	}
 	key := func(n lb.Node) string { return n.Address.String() }
