@@ -133,7 +133,7 @@ func TestWrongChangesAreOneLineEach(t *testing.T) {
 		"balancer add web --ipv4 2001:db8::1":    "--ipv4 2001:db8::1: 2001:db8::1 is not an IPv4 address",
 		"balancer add web --ipv6 fe80::1":        "--ipv6 fe80::1: fe80::1 is a link-local address",
 		"balancer add web --label www":           "no flag --label",
-		"balancer set web":                       "balancer set needs something to set: --announce VALUE",
+		"balancer set web":                       "balancer set needs something to set: --tags VALUE",
 		"balancer set web --ipv6":                "--ipv6 needs a value",
 		"balancer set --label www":               "balancer set takes one argument, ",
 		"balancer set web --label a.b":           `--label a.b: "a.b" has '.': only letters, digits and any of -_ are allowed`,

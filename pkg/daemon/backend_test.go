@@ -24,7 +24,7 @@ func backendOf(r *rig) *backend {
 		d: &daemon{
 			Options: Options{Version: "1.2.3"}, started: time.Now(), config: r.file.start,
 			store: r.store, progress: r.progress, rates: r.rates, engine: r.engine,
-			directory: r.broken.applier.(*reconcile.Reconciler).Directory(),
+			directory: r.broken.applier.(*reconcile.Reconciler).Directory(), says: r.says,
 		},
 	}
 }

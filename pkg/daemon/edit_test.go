@@ -209,7 +209,7 @@ func TestWrongEditsAreRefusedInWords(t *testing.T) {
 			{change(b, "dns", "label", "web"), 400, []string{`dns: label "web" is another balancer's`}},
 			{change(b, "dns", "ipv4", "default"), 400, []string{"dns: needs a virtual address: set ipv4, ipv6 or both"}},
 			{change(b, "dns", "ipv4", "192.0.2.11"), 400, []string{`web/80/web-1: address 192.0.2.11 is the VIP of balancer "dns": its packets would come back here for ever`}},
-			{change(b, "dns", "weight", "3"), 400, []string{`dns: "weight" is nothing that can be set (there are: label, ipv4, ipv6, client_conn_throttle, client_udp_sess_throttle, announce)`}},
+			{change(b, "dns", "weight", "3"), 400, []string{`dns: "weight" is nothing that can be set (there are: label, ipv4, ipv6, client_conn_throttle, client_udp_sess_throttle, announce, tags)`}},
 			{remove(b, "nose"), 404, []string{"nose: no such balancer (have: web, dns)"}},
 			{remove(b, "web/80"), 404, []string{"web/80: no such balancer (have: web, dns)"}},
 

@@ -28,7 +28,7 @@ func TestWhatIsShownCanBeAskedForByItsID(t *testing.T) {
 			if got, err := st.Config(name); err != nil || got.Name != "web/80" || got.ID != declared.Configs[0].ID {
 				t.Errorf("config %s: %+v, %v", name, got, err)
 			}
-			if n, err := b.CountFlows(t.Context(), api.FlowQuery{Config: name}); err != nil || len(n) != 2 {
+			if n, err := b.CountFlows(t.Context(), api.FlowQuery{Config: name}); err != nil || len(n) != 3 {
 				t.Errorf("flows of config %s: %v, %v", name, n, err)
 			}
 		}
@@ -36,7 +36,7 @@ func TestWhatIsShownCanBeAskedForByItsID(t *testing.T) {
 			if got, err := st.Node(name); err != nil || got.Name != "web/80/web-1" || fmt.Sprint(got.ID) != node {
 				t.Errorf("node %s: %+v, %v", name, got, err)
 			}
-			if n, err := b.CountFlows(t.Context(), api.FlowQuery{Node: name}); err != nil || len(n) != 1 {
+			if n, err := b.CountFlows(t.Context(), api.FlowQuery{Node: name}); err != nil || len(n) != 2 {
 				t.Errorf("flows of node %s: %v, %v", name, n, err)
 			}
 		}
