@@ -156,6 +156,30 @@ func TestUntilDrainedReturnsWithTheLastFlow(t *testing.T) {
 	}
 }
 
+// Clients that stick to a node may come again: who waits for the end of its flows waits for that of their entries,
+// unless they say otherwise.
+func TestUntilDrainedWaitsForStickEntriesToo(t *testing.T) {
+	f := busy()
+	f.drain, f.release = []uint64{2, 2, 0, 0, 0}, []uint64{2, 2, 2, 1, 0}
+	daemonOn(t, f)
+	o := command(t, "node", "set", "web/80/web-1", "--mode", "drain", "--until-drained")
+	if o.code != exitDone || o.out != "web/80/web-1: drained\n" {
+		t.Errorf("%+v", o)
+	}
+	lines := strings.Split(o.stderr, "\n")
+	if len(lines) != 4 || lines[0] != "web/80/web-1: 2 flows and 2 stick entries left" || lines[2] != "web/80/web-1: 1 stick entry left" {
+		t.Errorf("%q", o.stderr)
+	}
+	if want := "web/80/web-1: 2 stick entries left, the last until "; !strings.HasPrefix(lines[1], want) || f.stuck.Node != "web/80/192.0.2.11:8080" {
+		t.Errorf("%q, want %q…; asked for %+v", lines[1], want, f.stuck)
+	}
+	f.drain, f.release = []uint64{1, 1, 0}, []uint64{3}
+	o = command(t, "node", "set", "web/80/web-1", "--mode", "drain", "--until-drained", "--flows-only")
+	if o.code != exitDone || o.out != "web/80/web-1: no flow is left; 3 stick entries may bring others\n" {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestUntilDrainedGivesUp(t *testing.T) {
 	daemonOn(t, busy())
 	o := command(t, "node", "set", "web/80/web-1", "--until-drained")

@@ -12,17 +12,19 @@ import (
 
 func drainFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{DisableDefaultText: true, Name: "until-drained", Usage: "return once the node's last flow ended"},
+		&cli.BoolFlag{DisableDefaultText: true, Name: "until-drained", Usage: "return once the node's last flow ended, and no client sticks to it"},
+		&cli.BoolFlag{DisableDefaultText: true, Name: "flows-only", Usage: "don't let --until-drained wait for clients that stick to the node"},
 		&cli.DurationFlag{Name: "timeout", DefaultText: "never", Usage: "give up --until-drained after `D`"},
 	}
 }
 
-// drain waits for the end of a node's last flow.
+// drain waits for the end of a node's last flow, and of the last stick entry that may bring another.
 type drain struct {
-	timeout time.Duration // 0: none
-	node    api.Node
-	name    string // as it was called
-	removed bool   // the node is to be removed, rather than set
+	timeout   time.Duration // 0: none
+	flowsOnly bool          // not for stick entries
+	node      api.Node
+	name      string // as it was called
+	removed   bool   // the node is to be removed, rather than set
 }
 
 // drainOf is what --until-drained asks for, nil when it is not there.
@@ -34,10 +36,13 @@ func drainOf(c *cli.Context) (*drain, error) {
 	if wanted && c.Bool("dry-run") {
 		return nil, usage(c, "--until-drained waits for what --dry-run does not do")
 	}
+	if !wanted && c.Bool("flows-only") {
+		return nil, usage(c, "--flows-only needs --until-drained")
+	}
 	if !wanted {
 		return nil, nil
 	}
-	return &drain{timeout: timeout, removed: c.Command.Name == "remove"}, nil
+	return &drain{timeout: timeout, flowsOnly: c.Bool("flows-only"), removed: c.Command.Name == "remove"}, nil
 }
 
 // look remembers which node it is, before its name is changed or gone.
@@ -50,7 +55,23 @@ func (d *drain) look(ctx context.Context, client *api.Client, name string) (err 
 // drainPoll is how often the flows of a draining node are counted.
 const drainPoll = 200 * time.Millisecond
 
-// wait returns when the node has no active flow.
+// remains is what a node still has that is to end.
+type remains struct {
+	flows  uint64
+	sticks uint64 // entries that lead new flows there
+}
+
+func (r remains) String() string {
+	switch {
+	case r.sticks == 0:
+		return plural(int(r.flows), "flow")
+	case r.flows == 0:
+		return stickEntries(r.sticks)
+	}
+	return plural(int(r.flows), "flow") + " and " + stickEntries(r.sticks)
+}
+
+// wait returns when nothing remains that is waited for.
 func (d *drain) wait(ctx context.Context, e env, client *api.Client) error {
 	if d.timeout > 0 {
 		var cancel context.CancelFunc
@@ -59,21 +80,21 @@ func (d *drain) wait(ctx context.Context, e env, client *api.Client) error {
 	}
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
-	left := uint64(0)
+	var last remains
 	for {
-		flows, err := d.left(ctx, client)
+		left, err := d.left(ctx, client)
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %s left when time was up; what was set stays", d.name, plural(int(left), "flow"))
+			return fmt.Errorf("%s: %s left when time was up; what was set stays", d.name, last)
 		case err != nil:
 			return err
-		case flows == 0:
-			_, err := fmt.Fprintf(e.stdout, "%s: %s\n", d.name, d.drained())
+		case left.flows == 0 && (left.sticks == 0 || d.flowsOnly):
+			_, err := fmt.Fprintf(e.stdout, "%s: %s\n", d.name, d.drained(left))
 			return err
-		case flows != left:
-			fmt.Fprintf(e.stderr, "%s: %s left\n", d.name, plural(int(flows), "flow"))
+		case left != last:
+			fmt.Fprintf(e.stderr, "%s: %s left%s\n", d.name, left, d.until(ctx, client, left, last))
 		}
-		left = flows
+		last = left
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -81,30 +102,50 @@ func (d *drain) wait(ctx context.Context, e env, client *api.Client) error {
 	}
 }
 
-// left counts the node's active flows. A node that takes new ones is an error: it never drains.
-func (d *drain) left(ctx context.Context, client *api.Client) (flows uint64, err error) {
+// until says when the last entry ends, once nothing but entries is left.
+func (d *drain) until(ctx context.Context, client *api.Client, left, last remains) string {
+	if left.flows > 0 || last.flows == 0 && last.sticks > 0 {
+		return ""
+	}
+	longest := time.Duration(0)
+	for s, err := range client.Sticks(ctx, api.StickQuery{Node: d.node.Config + "/" + d.node.Address}) {
+		if err != nil {
+			return ""
+		}
+		longest = max(longest, time.Duration(s.LeftMS)*time.Millisecond)
+	}
+	return fmt.Sprintf(", the last until %s unless its client comes again (`headgate sticky remove --node %s` lets them go)",
+		time.Now().Add(longest).Format(time.TimeOnly), d.name)
+}
+
+// left counts what the node still has. One that takes new flows is an error: it never drains.
+func (d *drain) left(ctx context.Context, client *api.Client) (left remains, err error) {
 	config, err := client.Config(ctx, d.node.Config)
 	if err != nil {
-		return 0, err
+		return left, err
 	}
 	for _, n := range config.Nodes {
 		switch {
 		case n.Address != d.node.Address:
 		case n.Lifecycle == api.Removed:
-			flows += n.ActiveFlows // of its life before, also when it is back
+			left.flows += n.ActiveFlows // of its life before, also when it is back
 		case d.removed:
 		case n.TakesNew:
-			return 0, fmt.Errorf("%s: takes new flows (mode %s) and so never drains: set --mode drain or reject", d.name, n.Mode)
+			return left, fmt.Errorf("%s: takes new flows (mode %s) and so never drains: set --mode drain or reject", d.name, n.Mode)
 		default:
-			flows += n.ActiveFlows
+			left.flows += n.ActiveFlows
+			left.sticks += n.StickEntries
 		}
 	}
-	return flows, nil
+	return left, nil
 }
 
-func (d *drain) drained() string {
-	if d.removed {
+func (d *drain) drained(left remains) string {
+	switch {
+	case d.removed:
 		return "removed and drained"
+	case left.sticks > 0:
+		return "no flow is left; " + stickEntries(left.sticks) + " may bring others"
 	}
 	return "drained"
 }

@@ -38,6 +38,7 @@ type fakeDaemon struct {
 	healths  []api.NodeHealth
 	health   api.HealthQuery
 	drain    []uint64 // active flows of the first node, one Status after the other
+	release  []uint64 // and its stick entries
 }
 
 func (f *fakeDaemon) Status(context.Context) (api.Status, error) {
@@ -46,6 +47,10 @@ func (f *fakeDaemon) Status(context.Context) (api.Status, error) {
 	if len(f.drain) > 0 {
 		f.status.Configs[0].Nodes[0].ActiveFlows = f.drain[0]
 		f.drain = f.drain[1:]
+	}
+	if len(f.release) > 0 {
+		f.status.Configs[0].Nodes[0].StickEntries = f.release[0]
+		f.release = f.release[1:]
 	}
 	return f.status, nil
 }

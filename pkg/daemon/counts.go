@@ -10,6 +10,7 @@ import (
 type look struct {
 	at     time.Time
 	nodes  []maps.NodeState
+	sticks map[uint32]uint64 // clients that stick to nodes, by their numbers; nil: nobody asked
 	err    error
 	sample bool // it is time to remember them
 }
@@ -23,9 +24,13 @@ func (e *engine) lookAtNodes(now time.Time) {
 	}
 	e.looking = true
 	e.herald.drains.begin()
+	l := look{at: now, sample: sample}
+	asked := e.herald.drains.asksForSticks()
 	go func() {
-		nodes, err := e.reader.Nodes()
-		e.looked <- look{now, nodes, err, sample}
+		if l.nodes, l.err = e.reader.Nodes(); l.err == nil && asked {
+			l.sticks, l.err = e.reader.CountSticks()
+		}
+		e.looked <- l
 	}()
 }
 
@@ -35,7 +40,7 @@ func (e *engine) takeLook(l look) {
 	if l.err != nil {
 		return // Status will say it
 	}
-	e.herald.drains.look(l.at, l.nodes)
+	e.herald.drains.look(l.at, l.nodes, l.sticks)
 	if l.sample {
 		e.sampled = l.at
 		e.rates.add(take(l.at, l.nodes))

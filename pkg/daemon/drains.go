@@ -11,7 +11,8 @@ import (
 )
 
 // drains watches the nodes whose flows are to end, in drain, in reject or removed, and has it written down
-// when the last one has, or when their deadline falls first. It belongs to the engine's goroutine.
+// when the last one has, or when their deadline falls first. Clients that stick to a node in drain may open others
+// as long as they do; that their last entry has ended is written down, too. It belongs to the engine's goroutine.
 type drains struct {
 	chronicle *chronicle
 	nodes     map[lb.NodeKey]*ending
@@ -28,6 +29,8 @@ type ending struct {
 	started  bool      // it had flows when it was looked at
 	fell     bool      // the deadline, and that is written down
 	done     bool      // no flow was left, and that is written down
+	sticky   bool      // clients may stick to it
+	released bool      // none did any more, and that is written down
 }
 
 const modeRemoved = "removed"
@@ -44,6 +47,7 @@ func (d *drains) follow(svc *state.Service, n *state.Node, first bool) {
 		d.watch(n.Key, was)
 	}
 	was.name, was.deadline = lb.NodeName(svc.Config, n.Label), n.Deadline
+	was.sticky = svc.Sticky && n.Mode == lb.Drain
 }
 
 // remove takes a node that is gone from the view.
@@ -68,13 +72,24 @@ func (d *drains) begin() {
 	}
 }
 
-// look compares with what the maps said after begin.
-func (d *drains) look(now time.Time, states []maps.NodeState) {
-	active := map[lb.NodeKey]uint64{}
+// asksForSticks says whether it matters how many clients stick to nodes, which takes a walk through all of them.
+func (d *drains) asksForSticks() bool {
+	for _, e := range d.nodes {
+		if e.sticky && !e.released {
+			return true
+		}
+	}
+	return false
+}
+
+// look compares with what the maps said after begin; sticks are the clients that stick to each node, by its number.
+func (d *drains) look(now time.Time, states []maps.NodeState, sticks map[uint32]uint64) {
+	active, stuck := map[lb.NodeKey]uint64{}, map[lb.NodeKey]uint64{}
 	for i := range states {
 		s := &states[i]
 		key := lb.NodeKey{Config: lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}, Address: s.Address}
 		active[key] += s.Active
+		stuck[key] += sticks[s.ID]
 		if s.Status.Lifecycle != maps.Removed {
 			continue
 		}
@@ -89,14 +104,14 @@ func (d *drains) look(now time.Time, states []maps.NodeState) {
 		if !e.ready {
 			continue
 		}
-		d.judge(now, key, e, active[key])
+		d.judge(now, key, e, active[key], stuck[key])
 		if e.done && e.mode == modeRemoved {
 			delete(d.nodes, key)
 		}
 	}
 }
 
-func (d *drains) judge(now time.Time, key lb.NodeKey, e *ending, active uint64) {
+func (d *drains) judge(now time.Time, key lb.NodeKey, e *ending, active, stuck uint64) {
 	event := func(kind events.Kind, format string, args ...any) {
 		d.chronicle.note(events.Event{Kind: kind, Config: key.Config.String(), Node: e.name, From: e.mode,
 			Text: fmt.Sprintf("%s (%s): ", e.name, e.mode) + fmt.Sprintf(format, args...)})
@@ -108,11 +123,23 @@ func (d *drains) judge(now time.Time, key lb.NodeKey, e *ending, active uint64) 
 			e.fell = true
 			event(events.Deadline, "its deadline has come, %d flows are ended", active)
 		}
-	case e.done:
 	case e.old && !e.started:
+		e.done, e.released = true, true
+	case !e.done && stuck > 0:
 		e.done = true
-	default:
-		e.done = true
+		event(events.Drained, "no flow is left; still stuck to it, and free to come again: %s", clients(stuck))
+	case !e.done:
+		e.done, e.released = true, true
 		event(events.Drained, "drained, no flow is left")
+	case !e.released && stuck == 0:
+		e.released = true
+		event(events.Drained, "drained, no client sticks to it any more")
 	}
+}
+
+func clients(n uint64) string {
+	if n == 1 {
+		return "1 client"
+	}
+	return fmt.Sprintf("%d clients", n)
 }

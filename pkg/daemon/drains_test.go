@@ -19,6 +19,8 @@ type drainBed struct {
 	j   *journal
 	now time.Time
 	svc state.Service
+
+	sticks uint64
 }
 
 func newDrainBed(t *testing.T) *drainBed {
@@ -45,7 +47,7 @@ func (b *drainBed) lookAt(active uint64, lifecycle maps.Lifecycle, want ...strin
 	s := maps.NodeState{ID: 1, Balancer: "web", VIP: maps.VIP{Addr: b.svc.VIP, Port: 80, Protocol: lb.TCP}, Active: active}
 	s.Address, s.Status.Lifecycle, s.Label = web1.Address, lifecycle, "web-1"
 	b.begin()
-	b.look(b.now, []maps.NodeState{s})
+	b.look(b.now, []maps.NodeState{s}, map[uint32]uint64{1: b.sticks, 2: 99})
 	var got []string
 	for _, line := range b.j.take() {
 		_, text, _ := strings.Cut(line, `msg="`)
@@ -75,6 +77,30 @@ func TestE12DrainedIsToldWhenTheLastFlowHasEnded(t *testing.T) {
 		t.Error("a node that takes new flows is watched")
 	}
 	b.lookAt(0, maps.Present)
+}
+
+// Clients that stick to a node in drain may come again: that is told with the last flow's end, and when none does.
+func TestE12StickEntriesAreToldOfAsWellAsFlows(t *testing.T) {
+	b := newDrainBed(t)
+	b.svc.Sticky, b.sticks = true, 3
+	b.follow(&b.svc, b.mode(lb.Drain, 0), false)
+	if !b.asksForSticks() {
+		t.Error("nobody asks who sticks to the node")
+	}
+	b.lookAt(2, maps.Present)
+	b.lookAt(0, maps.Present, "web/80/web-1 (drain): no flow is left; still stuck to it, and free to come again: 3 clients")
+	b.lookAt(1, maps.Present) // one came
+	b.sticks = 0
+	b.lookAt(1, maps.Present)
+	b.lookAt(0, maps.Present, "web/80/web-1 (drain): drained, no client sticks to it any more")
+	b.lookAt(0, maps.Present)
+	if b.asksForSticks() {
+		t.Error("all is said, and still the entries are counted")
+	}
+	b.follow(&b.svc, b.mode(lb.Reject, 0), false) // which no entry leads to
+	if b.asksForSticks() {
+		t.Error("entries do not lead to a node in reject")
+	}
 }
 
 func TestE12ADeadlineIsToldWhenItEndsFlows(t *testing.T) {

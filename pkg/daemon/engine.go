@@ -49,6 +49,7 @@ type (
 	}
 	nodeReader interface {
 		Nodes() ([]maps.NodeState, error)
+		CountSticks() (map[uint32]uint64, error)
 	}
 )
 
