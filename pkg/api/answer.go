@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // Write answers with a value as JSON.
@@ -21,7 +23,11 @@ func Fail(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(refusal.Status)
-	_ = encoder(w).Encode(envelope{refusal.Reasons})
+	reasons := make([]Refusal, len(refusal.Reasons))
+	for i, r := range refusal.Reasons {
+		reasons[i] = Refusal{Reason: lb.Shorten(r.Reason), Field: lb.Shorten(r.Field)}
+	}
+	_ = encoder(w).Encode(envelope{reasons})
 }
 
 func (s *Server) write(w http.ResponseWriter, v any) {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +28,6 @@ type Server struct {
 	backend Backend
 	log     *slog.Logger
 	mux     *http.ServeMux
-	mounted []string // prefixes that others answer
 }
 
 // NewServer makes a server of that backend. It listens nowhere until Serve.
@@ -79,14 +77,13 @@ func (s *Server) noun(kind Kind, show handler) map[string]handler {
 
 // Mount lets another handler answer what is below a prefix such as /v4.
 func (s *Server) Mount(prefix string, h http.Handler) {
-	s.mounted = append(s.mounted, prefix+"/")
 	s.mux.Handle(prefix+"/", h)
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	below := func(prefix string) bool { return strings.HasPrefix(r.URL.Path, prefix) }
-	if path.Clean(r.URL.Path) != r.URL.Path && slices.ContainsFunc(s.mounted, below) {
+	ours := strings.HasPrefix(r.URL.Path, Prefix+"/") // where a name that ends with a slash is refused with words
+	if clean := path.Clean(r.URL.Path); clean != r.URL.Path && !(ours && clean+"/" == r.URL.Path) {
 		s.fail(w, NotFound("Not found")) // the mux would send the client elsewhere, and clients of an API do not go
 		return
 	}

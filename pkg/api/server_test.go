@@ -95,6 +95,21 @@ func TestWaitingEndsAfterFiveSecondsAndSaysThatTheChangeIsKept(t *testing.T) {
 	})
 }
 
+// A path that is not written as it is meant is no path: clients of an API do not follow where a redirection leads.
+func TestNobodyIsSentElsewhere(t *testing.T) {
+	s := NewServer(newFake(), slog.New(slog.DiscardHandler))
+	s.Mount("/v4", http.NotFoundHandler())
+	for _, path := range []string{"//v4/x", "/v4//x", "/v4/./x", "/headgate/v1/../v1/status", "/headgate//v1/status", "/headgate/v1/status/"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL.Path = path
+		s.ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+	}
+}
+
 func TestADryRunWaitsForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

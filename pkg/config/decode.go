@@ -44,7 +44,7 @@ func oneLine(s string) string {
 			return r
 		}
 		return ' '
-	}, s)
+	}, lb.Shorten(s))
 }
 
 // addUnlessKnown notes a fault of validation unless the value could not even be read: then what was

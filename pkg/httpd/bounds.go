@@ -9,7 +9,7 @@ import (
 // What a client may take: of memory, and of time. Who is slower is cut off.
 const (
 	maxHeader  = 64 << 10         // bytes
-	MaxBody    = 64 << 20         // bytes: a file with 10,000 nodes has about 1 MB
+	MaxBody    = 16 << 20         // bytes: a file with 10,000 nodes has about 1 MB
 	bodyWithin = 30 * time.Second // to send a body
 	takeWithin = 30 * time.Second // to take what a connection has room for
 	idleWithin = 2 * time.Minute  // between two requests of a connection

@@ -26,6 +26,9 @@ func (k NodeKey) String() string { return k.Config.String() + "/" + k.Address.St
 
 // ParseConfigKey reads BALANCER/PORT, BALANCER/PORT/tcp or BALANCER/PORT/udp.
 func ParseConfigKey(s string) (ConfigKey, error) {
+	if _, id := idOf(s); id {
+		return ConfigKey{}, fmt.Errorf("no config has the id %s; names are BALANCER/PORT or BALANCER/PORT/udp", s)
+	}
 	parts := strings.Split(s, "/")
 	if len(parts) < 2 || len(parts) > 3 {
 		return ConfigKey{}, fmt.Errorf("%q is not the name of a config: write BALANCER/PORT or BALANCER/PORT/udp", s)
@@ -40,6 +43,9 @@ func ParseConfigKey(s string) (ConfigKey, error) {
 // ParseNodeName reads BALANCER/PORT/NODE or BALANCER/PORT/PROTOCOL/NODE, where NODE is a label, or an
 // address where labels are ambiguous. FindNode looks it up.
 func ParseNodeName(s string) (ConfigKey, string, error) {
+	if _, id := idOf(s); id {
+		return ConfigKey{}, "", fmt.Errorf("no node has the id %s; names are BALANCER/PORT/NODE or BALANCER/PORT/udp/NODE", s)
+	}
 	parts := strings.Split(s, "/")
 	var node string
 	protocol := TCP

@@ -116,13 +116,23 @@ func takeTags(b *balancer, v value) string {
 }
 
 // changeBalancer takes what a request changes of a balancer.
-func changeBalancer(b *balancer, o *object) {
+func changeBalancer(b *balancer, o *object, d *store.Draft) {
 	for _, key := range []string{"configs"} { // they have paths of their own
 		if v, given := o.take(key); given && !v.isNothing() {
 			o.fault(key, "cannot be changed with the balancer: use its own path")
 		}
 	}
 	update(balancerProperties, o, b)
+	b.checkLabel(o, d)
+}
+
+// checkLabel refuses a label that another balancer has.
+func (b *balancer) checkLabel(o *object, d *store.Draft) {
+	for _, other := range d.Balancers() {
+		if other.ID != b.ID && other.Label == b.Label && !o.faults.has(o.field("label")) {
+			o.fault("label", "%q is the label of another balancer already", b.Label)
+		}
+	}
 }
 
 // placeBalancer takes a new balancer from a request, with all that it holds.
@@ -136,6 +146,7 @@ func placeBalancer(b *balancer, o *object, d *store.Draft) {
 	}
 	configs, _ := o.list("configs")
 	create(balancerProperties, o, b)
+	b.checkLabel(o, d)
 	for _, inner := range configs {
 		addConfig(b, inner, d)
 	}

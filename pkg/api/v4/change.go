@@ -112,7 +112,7 @@ func (s *Server) updateBalancer(r *http.Request) (answer, error) {
 		if err != nil {
 			return trial{}, err
 		}
-		changeBalancer(b, o)
+		changeBalancer(b, o, d)
 		return trial{o, placeOfBalancer(d, id)}, nil
 	}, func(d store.Desired) (answer, error) { return s.showBalancer(d, id) })
 }

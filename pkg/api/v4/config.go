@@ -98,11 +98,25 @@ func takeProtocol(c *config, v value) string {
 	case s != "http" && s != "tcp" && s != "udp":
 		return oneOf(s, []string{"tcp", "udp", "http"})
 	}
+	was := standardConfig(c.Config)
 	c.Protocol, c.note.HTTP = lb.TCP, s == "http"
 	if s == "udp" {
 		c.Protocol = lb.UDP
 	}
+	c.followDefaults(was)
 	return ""
+}
+
+// followDefaults gives what has a default of the former protocol, and is no property of version 4, that of the
+// present one: nobody has ever set it.
+func (c *config) followDefaults(was *lb.Config) {
+	is := standardConfig(c.Config)
+	if c.DrainDeadline == was.DrainDeadline {
+		c.DrainDeadline = is.DrainDeadline
+	}
+	if c.RejectDeadline == was.RejectDeadline {
+		c.RejectDeadline = is.RejectDeadline
+	}
 }
 
 func (c *config) cipherSuite() string {

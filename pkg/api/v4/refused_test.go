@@ -63,7 +63,7 @@ func TestABalancerIsRefusedWithEveryReason(t *testing.T) {
 		`{"region":7}`:                           {"region: must be a text, not the number 7"},
 		`{"region":"local","label":"w"}`:         {"label: must have from 3 to 32 characters, not 1"},
 		`{"region":"local","label":"a.b"}`:       {`label: "a.b" has '.': only letters, digits and any of -_ are allowed`},
-		`{"region":"local","label":"balancer1"}`: {`label: "balancer1" is already the label of balancers[0]: each needs its own`},
+		`{"region":"local","label":"balancer1"}`: {`label: "balancer1" is the label of another balancer already`},
 		`{"region":"local","label":null,"type":"nanode","tags":"a","firewall_id":3,"vpcs":[{}],"nonsense":1}`: {
 			"label: must be a text, not null", `type: must be one of common, premium, premium_40gb, not "nanode"`,
 			"tags: must be a list of texts, not a text", "firewall_id: " + noFirewall,

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // faults is all that is wrong with a request.
@@ -21,7 +23,7 @@ type faults struct {
 }
 
 func (f *faults) add(field, format string, args ...any) {
-	f.list = append(f.list, api.Refusal{Field: field, Reason: fmt.Sprintf(format, args...)})
+	f.list = append(f.list, api.Refusal{Field: lb.Shorten(field), Reason: lb.Shorten(fmt.Sprintf(format, args...))})
 }
 
 // has says whether a field, or what it is part of, is at fault already.
@@ -55,6 +57,9 @@ func readObject(r *http.Request) (*object, error) {
 		if errors.As(err, &large) {
 			return nil, &api.Error{Status: http.StatusRequestEntityTooLarge,
 				Reasons: []api.Refusal{{Reason: fmt.Sprintf("the request is larger than %d bytes", large.Limit)}}}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, api.BadRequest("", "the request did not arrive in time")
 		}
 		return nil, api.BadRequest("", "the request could not be read: %v", err)
 	}

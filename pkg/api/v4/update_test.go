@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/store"
@@ -208,4 +209,40 @@ func TestTheVocabularysKeysAreExtensions(t *testing.T) {
 	b.want("PUT", "/v4/nodebalancers/1/configs/2/nodes/3", `{"max_conns":100}`, 200, with(goldenNode, `null}`, `null,"max_conns":100}`))
 	b.want("PUT", "/v4/nodebalancers/1", `{"client_conn_throttle":20,"client_udp_sess_throttle":1}`, 200,
 		with(goldenBalancer, `"client_conn_throttle":0`, `"client_conn_throttle":20`, `"client_udp_sess_throttle":0`, `"client_udp_sess_throttle":1`))
+}
+
+// What was never set is as the protocol has it, also after a change of the protocol: sessions of UDP would never leave
+// a node in drain with what TCP has.
+func TestDefaultsFollowTheProtocol(t *testing.T) {
+	b := stocked(t)
+	c := func() *lb.Config { return &b.Get().Balancers[0].Configs[0] }
+	b.want("PUT", "/v4/nodebalancers/1/configs/2", `{"protocol":"udp","check_passive":false}`, 200, "")
+	if c().DrainDeadline != lb.DefaultDrainDeadline || c().RejectDeadline != lb.DefaultRejectDeadline {
+		t.Errorf("for UDP: %v, %v", c().DrainDeadline, c().RejectDeadline)
+	}
+	b.want("PUT", "/v4/nodebalancers/1/configs/2", `{"drain_deadline":7}`, 200, "")
+	b.want("PUT", "/v4/nodebalancers/1/configs/2", `{"protocol":"tcp"}`, 200, "")
+	if c().DrainDeadline != 7*time.Second || c().RejectDeadline != lb.NoDeadline {
+		t.Errorf("for TCP: %v, which was set, and %v", c().DrainDeadline, c().RejectDeadline)
+	}
+}
+
+func TestALabelIsOneBalancersAlone(t *testing.T) {
+	b := stocked(t)
+	b.want("POST", "/v4/nodebalancers", `{"region":"local","label":"other"}`, 200, "")
+	for _, path := range []string{"/v4/nodebalancers/1", "/v4/nodebalancers/4"} {
+		label := map[string]string{"/v4/nodebalancers/1": "other", "/v4/nodebalancers/4": "balancer1"}[path]
+		b.want("PUT", path, `{"label":"`+label+`"}`, 400, `{"errors":[{"reason":"\"`+label+`\" is the label of another balancer already","field":"label"}]}`)
+	}
+}
+
+// What somebody wrote is not sent back by the megabyte.
+func TestReasonsAreShort(t *testing.T) {
+	b := stocked(t)
+	long := strings.Repeat("é", 1<<20)
+	for _, body := range []string{`{"` + long + `":1}`, `{"algorithm":"` + long + `"}`} {
+		if got := b.want("PUT", "/v4/nodebalancers/1/configs/2", body, 400, ""); len(got) > 5000 || !strings.Contains(got, "…") {
+			t.Errorf("%.60s… is answered with %d bytes", body, len(got))
+		}
+	}
 }
