@@ -24,47 +24,32 @@ var balancers = noun{
 }
 
 func balancerCommand(e env) *cli.Command {
-	return &cli.Command{
-		Name:      "balancer",
-		Usage:     "list, show, add, set and remove balancers",
-		UsageText: text("balancer list|show|add|set|remove", "headgate balancer show web"),
-		Subcommands: slices.Concat([]*cli.Command{
-			{
-				Name:      "list",
-				Usage:     "all balancers with their addresses and how their configs are",
-				UsageText: text("balancer list [-o table|json|yaml]", "headgate balancer list"),
-				Flags:     []cli.Flag{outputFlag()},
-				Action:    func(c *cli.Context) error { return balancerList(c, e) },
-			},
-			{
-				Name:      "show",
-				Usage:     "all there is about one balancer, and its configs",
-				UsageText: text("balancer show BALANCER [-o table|json|yaml]", "headgate balancer show web"),
-				Flags:     []cli.Flag{outputFlag()},
-				Action:    func(c *cli.Context) error { return balancerShow(c, e) },
-			},
-		}, balancers.verbs(e)),
-	}
+	return balancers.command(e, looks{
+		usage:  "balancers",
+		listed: "all balancers with their addresses and how their configs are",
+		shown:  "all there is about one balancer, and its configs",
+		examples: map[string][]string{
+			"all": {"headgate balancer show web"}, "list": {"headgate balancer list"}, "show": {"headgate balancer show web"},
+		},
+		list: func(st *api.Status, _ string) (picture, error) {
+			return picture{st.Balancers, func(w io.Writer) error { return writeTable(w, "", balancerColumns, balancerRows(st.Balancers)) }}, nil
+		},
+		show: func(st *api.Status, name string) (picture, error) {
+			b, err := st.Balancer(name)
+			return picture{b, func(w io.Writer) error { return printBalancer(w, b, configsNamed(st, b.Name)) }}, err
+		},
+	})
 }
 
-func balancerList(c *cli.Context, e env) error {
-	if err := noArgs(c); err != nil {
-		return err
+var balancerColumns = columns("BALANCER", "STATUS", ">CONFIGS", ">FLOWS", "IPV4", "IPV6")
+
+func balancerRows(balancers []api.Balancer) [][]string {
+	rows := make([][]string, len(balancers))
+	for i, b := range balancers {
+		v4, v6 := families(b.Addresses)
+		rows[i] = []string{b.Name, b.Status, number(uint64(len(b.Configs))), number(b.ActiveFlows), v4, v6}
 	}
-	return show(c, e, func(l api.Look, form string) error {
-		st, err := l.Status(c.Context)
-		if err != nil {
-			return err
-		}
-		return printAs(e.stdout, form, st.Balancers, func(w io.Writer) error {
-			rows := make([][]string, len(st.Balancers))
-			for i, b := range st.Balancers {
-				v4, v6 := families(b.Addresses)
-				rows[i] = []string{b.Name, b.Status, number(uint64(len(b.Configs))), number(b.ActiveFlows), v4, v6}
-			}
-			return writeTable(w, "", columns("BALANCER", "STATUS", ">CONFIGS", ">FLOWS", "IPV4", "IPV6"), rows)
-		})
-	})
+	return rows
 }
 
 // families tells the addresses of a balancer apart; it has one of each family at most.
@@ -78,24 +63,6 @@ func families(addresses []string) (v4, v6 string) {
 		}
 	}
 	return v4, v6
-}
-
-func balancerShow(c *cli.Context, e env) error {
-	name, err := oneArg(c, balancers.what())
-	if err != nil {
-		return err
-	}
-	return show(c, e, func(l api.Look, form string) error {
-		st, err := l.Status(c.Context)
-		if err != nil {
-			return err
-		}
-		b, err := st.Balancer(name)
-		if err != nil {
-			return err
-		}
-		return printAs(e.stdout, form, b, func(w io.Writer) error { return printBalancer(w, b, configsNamed(&st, b.Name)) })
-	})
 }
 
 // printBalancer writes all there is about one balancer.

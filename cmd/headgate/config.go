@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -27,70 +26,30 @@ var configs = noun{
 }
 
 func configCommand(e env) *cli.Command {
-	return &cli.Command{
-		Name:      "config",
-		Usage:     "list, show, add, set and remove configs, the ports of balancers",
-		UsageText: text("config list|show|add|set|remove", "headgate config show web/80"),
-		Subcommands: slices.Concat([]*cli.Command{
-			{
-				Name:      "list",
-				Usage:     "all configs with what they are and how their nodes are",
-				UsageText: text("config list [--balancer B] [-o table|json|yaml]", "headgate config list --balancer web"),
-				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "balancer", Usage: "only those of `BALANCER`"},
-					outputFlag(),
-				},
-				Action: func(c *cli.Context) error { return configList(c, e) },
-			},
-			{
-				Name:      "show",
-				Usage:     "all that applies to a config, and its nodes",
-				UsageText: text("config show CONFIG [-o table|json|yaml]", "headgate config show web/80", "headgate config show dns/53/udp -o json"),
-				Flags:     []cli.Flag{outputFlag()},
-				Action:    func(c *cli.Context) error { return configShow(c, e) },
-			},
-		}, configs.verbs(e)),
-	}
-}
-
-func configList(c *cli.Context, e env) error {
-	if err := noArgs(c); err != nil {
-		return err
-	}
-	return show(c, e, func(l api.Look, form string) error {
-		st, err := l.Status(c.Context)
-		if err != nil {
-			return err
-		}
-		listed := st.Configs
-		if name := c.String("balancer"); name != "" {
-			b, err := st.Balancer(name)
-			if err != nil {
-				return err
+	return configs.command(e, looks{
+		usage:  "configs, the ports of balancers",
+		listed: "all configs with what they are and how their nodes are",
+		shown:  "all that applies to a config, and its nodes",
+		examples: map[string][]string{
+			"all": {"headgate config show web/80"}, "list": {"headgate config list --balancer web"},
+			"show": {"headgate config show web/80", "headgate config show dns/53/udp -o json"},
+		},
+		within: "balancer",
+		list: func(st *api.Status, within string) (picture, error) {
+			listed := st.Configs
+			if within != "" {
+				b, err := st.Balancer(within)
+				if err != nil {
+					return picture{}, err
+				}
+				listed = configsNamed(st, b.Name)
 			}
-			listed = configsNamed(&st, b.Name)
-		}
-		return printAs(e.stdout, form, listed, func(w io.Writer) error {
-			return writeTable(w, "", configColumns, configRows(listed))
-		})
-	})
-}
-
-func configShow(c *cli.Context, e env) error {
-	name, err := oneArg(c, configs.what())
-	if err != nil {
-		return err
-	}
-	return show(c, e, func(l api.Look, form string) error {
-		st, err := l.Status(c.Context)
-		if err != nil {
-			return err
-		}
-		config, err := st.Config(name)
-		if err != nil {
-			return err
-		}
-		return printAs(e.stdout, form, config, func(w io.Writer) error { return printConfig(w, config, time.Now()) })
+			return picture{listed, func(w io.Writer) error { return writeTable(w, "", configColumns, configRows(listed)) }}, nil
+		},
+		show: func(st *api.Status, name string) (picture, error) {
+			config, err := st.Config(name)
+			return picture{config, func(w io.Writer) error { return printConfig(w, config, time.Now()) }}, err
+		},
 	})
 }
 
