@@ -85,7 +85,7 @@ func (d *Datapath) loadOntoPinned() error {
 	switch {
 	case err != nil:
 		return err
-	case oldestSchema <= schema && schema < Schema:
+	case schema < Schema:
 		d.coll, d.upgrade, err = beginUpgrade(d.dir, schema, d.options)
 		return err
 	}

@@ -44,10 +44,10 @@ type SchemaError struct {
 // Error says what to do; nothing has been changed.
 func (e *SchemaError) Error() string {
 	what := fmt.Sprintf("tables pinned in %s have layout %d, this headgate speaks %d: ", e.Dir, e.Pinned, Schema)
-	switch {
-	case e.Pinned > Schema:
+	if e.Pinned > Schema {
 		return what + "a newer headgate made them: run that one, or `headgate detach` (ends their flows) and start again"
-	case e.Pinned >= oldestSchema:
+	}
+	if _, err := typesIn(e.Pinned); err == nil {
 		return what + "its `headgate run` takes them over with all flows"
 	}
 	return what + "run the headgate that made them, or `headgate detach` (ends their flows) and start again"

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -19,6 +21,9 @@ import (
 // releasedObject is the program as it was in the last release of a layout; nil if there was none with it.
 func releasedObject(t *testing.T, layout int) *ebpf.CollectionSpec {
 	t.Helper()
+	if spec := released[layout]; spec != nil {
+		return spec.Copy()
+	}
 	f, err := os.Open(fmt.Sprintf("../testdata/released/layout-%d.tar.gz", layout))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -47,7 +52,51 @@ func releasedObject(t *testing.T, layout int) *ebpf.CollectionSpec {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return spec
+		released[layout] = spec
+		return spec.Copy()
+	}
+}
+
+// released are the programs that were read already, by layout.
+var released = map[int]*ebpf.CollectionSpec{}
+
+// typesOfMaps are the types of a program's maps, as the kernel's BTF has them.
+func typesOfMaps(t *testing.T, spec *ebpf.CollectionSpec) []byte {
+	t.Helper()
+	var types []btf.Type
+	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
+		if m := spec.Maps[name]; name[0] != '.' {
+			types = append(types, m.Key, m.Value)
+		}
+	}
+	b, err := btf.NewBuilder(types, &btf.BuilderOptions{Deduplicate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := b.Marshal(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// What the loader knows of older layouts is what was released.
+func TestOlderLayoutsAreThoseOfTheReleases(t *testing.T) {
+	for layout := 1; layout < loader.Schema; layout++ {
+		spec := releasedObject(t, layout)
+		if spec == nil {
+			t.Errorf("layout %d is no more, and no release of it is kept: see scripts/package/keep-layout.sh", layout)
+			continue
+		}
+		path, want := fmt.Sprintf("layouts/layout-%d.btf", layout), typesOfMaps(t, spec)
+		if *update {
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the release with layout %d has (-update writes it): %v", path, layout, err)
+		}
 	}
 }
 

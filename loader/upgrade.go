@@ -5,15 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
-
-// oldestSchema is the oldest layout that is taken over: that of the first release.
-const oldestSchema = 1
 
 // upgrade is the way from tables of an older layout to this build's, in two steps. Open makes the new tables
 // and pins them aside; the daemon fills them. Complete puts them in place of the old ones, switches all links
@@ -22,6 +20,7 @@ const oldestSchema = 1
 type upgrade struct {
 	dir    string
 	schema uint32 // of the old tables
+	types  oldTypes
 	old    map[string]*ebpf.Map
 	counts *carrier
 	placed bool         // the new tables are in their place, the old ones aside
@@ -30,16 +29,31 @@ type upgrade struct {
 
 // beginUpgrade loads the program onto new tables, which get what the old ones hold.
 func beginUpgrade(dir string, schema uint32, o Options) (*ebpf.Collection, *upgrade, error) {
-	old, err := openAll(filepath.Join(dir, mapsDir))
+	u, err := newUpgrade(dir, mapsDir, schema)
 	if err != nil {
 		return nil, nil, err
 	}
-	u := &upgrade{dir: dir, schema: schema, old: old}
 	coll, err := u.begin(o)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("take over tables of layout %d: %w", schema, err), u.close())
 	}
 	return coll, u, nil
+}
+
+// newUpgrade opens the old tables, wherever they lie.
+func newUpgrade(dir, where string, schema uint32) (*upgrade, error) {
+	types, err := typesIn(schema)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &SchemaError{Dir: dir, Pinned: schema}
+	}
+	if err != nil {
+		return nil, err
+	}
+	old, err := openAll(filepath.Join(dir, where))
+	if err != nil {
+		return nil, err
+	}
+	return &upgrade{dir: dir, schema: schema, types: types, old: old}, nil
 }
 
 func (u *upgrade) begin(o Options) (*ebpf.Collection, error) {
@@ -50,7 +64,7 @@ func (u *upgrade) begin(o Options) (*ebpf.Collection, error) {
 	for name, entries := range o.sizes() {
 		spec.Maps[name].MaxEntries = entries
 	}
-	keep, translations, err := plan(u.old, spec)
+	keep, translations, err := plan(u.old, u.types, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +112,7 @@ func (u *upgrade) fill(tables map[string]*ebpf.Map, translations []*succession, 
 	if err := tables["meta"].Put(uint32(0), meta); err != nil {
 		return fmt.Errorf("describe the tables: %w", err)
 	}
-	if u.counts, err = newCarrier(u.dir, u.old["nodes_live"], tables["nodes_live"]); err != nil {
+	if u.counts, err = newCarrier(u, tables["nodes_live"]); err != nil {
 		return err
 	}
 	return pinAside(u.dir, tables)
@@ -110,12 +124,12 @@ func resumeUpgrade(dir string, tables map[string]*ebpf.Map) (*upgrade, error) {
 	if err != nil || schema >= Schema {
 		return nil, nil // nothing is aside, or what a start has left that came to nothing
 	}
-	old, err := openAll(filepath.Join(dir, mapsAside))
+	u, err := newUpgrade(dir, mapsAside, schema)
 	if err != nil {
 		return nil, err
 	}
-	u := &upgrade{dir: dir, schema: schema, old: old, placed: true}
-	if u.counts, err = openCarrier(dir, old["nodes_live"], tables["nodes_live"]); err != nil {
+	u.placed = true
+	if u.counts, err = openCarrier(u, tables["nodes_live"]); err != nil {
 		return nil, errors.Join(err, u.close())
 	}
 	return u, nil
@@ -126,7 +140,7 @@ func (u *upgrade) place(tables map[string]*ebpf.Map) error {
 	if u.placed {
 		return nil
 	}
-	if err := carryReasons(u.old, tables["reasons"]); err != nil {
+	if err := carryReasons(u.old["reasons"], u.types, tables["reasons"]); err != nil {
 		return err
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(u.dir, mapsAside), unix.AT_FDCWD, filepath.Join(u.dir, mapsDir), unix.RENAME_EXCHANGE)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -51,21 +52,21 @@ type carrier struct {
 // countedPin is where what was carried lies, beside the tables.
 const countedPin = "counted"
 
-func newCarrier(dir string, old, new *ebpf.Map) (*carrier, error) {
-	if err := removeCarrier(dir); err != nil {
+func newCarrier(u *upgrade, new *ebpf.Map) (*carrier, error) {
+	if err := removeCarrier(u.dir); err != nil {
 		return nil, err
 	}
 	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: countedPin, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: old.MaxEntries(), Flags: unix.BPF_F_MMAPABLE,
+		Name: countedPin, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: u.old["nodes_live"].MaxEntries(), Flags: unix.BPF_F_MMAPABLE,
 	})
 	if err != nil {
 		return nil, explain(fmt.Errorf("make a map of what was counted: %w", err))
 	}
 	defer m.Close()
-	if err := m.Pin(filepath.Join(dir, countedPin)); err != nil {
+	if err := m.Pin(filepath.Join(u.dir, countedPin)); err != nil {
 		return nil, fmt.Errorf("pin what was counted: %w", err)
 	}
-	c, err := mapCarrier(old, new, m)
+	c, err := mapCarrier(u, new, m)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +77,13 @@ func newCarrier(dir string, old, new *ebpf.Map) (*carrier, error) {
 	return c, nil
 }
 
-func openCarrier(dir string, old, new *ebpf.Map) (*carrier, error) {
-	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, countedPin), nil)
+func openCarrier(u *upgrade, new *ebpf.Map) (*carrier, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(u.dir, countedPin), nil)
 	if err != nil {
 		return nil, explain(fmt.Errorf("open what was counted: %w", err))
 	}
 	defer m.Close()
-	return mapCarrier(old, new, m)
+	return mapCarrier(u, new, m)
 }
 
 func removeCarrier(dir string) error {
@@ -92,20 +93,24 @@ func removeCarrier(dir string) error {
 	return nil
 }
 
-func mapCarrier(old, new, counted *ebpf.Map) (c *carrier, err error) {
+func mapCarrier(u *upgrade, new, counted *ebpf.Map) (c *carrier, err error) {
 	c = &carrier{}
+	spec, err := Spec()
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
 		}
 	}()
-	if c.old, err = openColumn(old, "active"); err != nil {
+	if c.old, err = openColumn(u.old["nodes_live"], u.types.spec); err != nil {
 		return nil, err
 	}
-	if c.new, err = openColumn(new, "active"); err != nil {
+	if c.new, err = openColumn(new, spec.Types); err != nil {
 		return nil, err
 	}
-	c.carried, err = openColumn(counted, "")
+	c.carried, err = openColumn(counted, nil)
 	return c, err
 }
 
@@ -138,28 +143,20 @@ type column struct {
 	entries        uint32
 }
 
-// openColumn maps an array into memory; the field is a 64-bit one of its struct, "" for an array of numbers.
-func openColumn(m *ebpf.Map, field string) (*column, error) {
+// openColumn maps what nodes count into memory: active of struct node_live, or an array of numbers if there are no
+// types.
+func openColumn(m *ebpf.Map, types *btf.Spec) (*column, error) {
 	c := &column{stride: (m.ValueSize() + 7) &^ 7, entries: m.MaxEntries()}
-	if field != "" {
-		types, err := typesOf(m)
-		if err != nil {
-			return nil, err
-		}
-		var s *btf.Struct
-		if err := types.spec.TypeByName("node_live", &s); err != nil {
+	if types != nil {
+		var live *btf.Struct
+		if err := types.TypeByName("node_live", &live); err != nil {
 			return nil, fmt.Errorf("struct node_live: %w", err)
 		}
-		at := -1
-		for _, member := range s.Members {
-			if member.Name == field {
-				at = int(member.Offset.Bytes())
-			}
+		i := slices.IndexFunc(live.Members, func(m btf.Member) bool { return m.Name == "active" })
+		if i < 0 {
+			return nil, errors.New("struct node_live has no active")
 		}
-		if at < 0 {
-			return nil, fmt.Errorf("struct node_live has no %s", field)
-		}
-		c.offset = uint32(at)
+		c.offset = live.Members[i].Offset.Bytes()
 	}
 	page := unix.Getpagesize()
 	size := (int(c.entries*c.stride) + page - 1) &^ (page - 1)
@@ -176,15 +173,7 @@ func (c *column) at(id uint32) *uint64 {
 
 // carryReasons gives the new program's counters of packets what the old one's have. Their numbers are
 // those of enum reason, which a layout may have changed: they are matched by name.
-func carryReasons(old map[string]*ebpf.Map, to *ebpf.Map) error {
-	from, meta := old["reasons"], old["meta"]
-	if from == nil || meta == nil {
-		return nil
-	}
-	types, err := typesOf(meta)
-	if err != nil {
-		return err
-	}
+func carryReasons(from *ebpf.Map, types oldTypes, to *ebpf.Map) error {
 	before, err := reasonsOf(types.spec)
 	if err != nil {
 		return err

@@ -58,12 +58,8 @@ type succession struct {
 }
 
 // succeed compares the two layouts of a map.
-func succeed(name string, old *ebpf.Map, spec *ebpf.MapSpec) (*succession, error) {
+func succeed(name string, old *ebpf.Map, types oldTypes, spec *ebpf.MapSpec) (*succession, error) {
 	s := &succession{name: name, old: old, keySize: spec.KeySize, size: spec.ValueSize}
-	types, err := typesOf(old)
-	if err != nil {
-		return nil, fmt.Errorf("map %s: %w", name, err)
-	}
 	key, err := types.like(spec.Key, old.KeySize())
 	if err != nil {
 		return nil, fmt.Errorf("map %s: keys: %w", name, err)
@@ -94,14 +90,14 @@ func without(t btf.Type, name string) btf.Type {
 }
 
 // plan says of each map that there was what becomes of it.
-func plan(old map[string]*ebpf.Map, spec *ebpf.CollectionSpec) (keep map[string]*ebpf.Map, translations []*succession, err error) {
+func plan(old map[string]*ebpf.Map, types oldTypes, spec *ebpf.CollectionSpec) (keep map[string]*ebpf.Map, translations []*succession, err error) {
 	keep = map[string]*ebpf.Map{}
 	for name, how := range inherited {
 		before, there := old[name]
 		if !there || how == afresh {
 			continue
 		}
-		s, err := succeed(name, before, spec.Maps[name])
+		s, err := succeed(name, before, types, spec.Maps[name])
 		switch {
 		case err != nil:
 			return nil, nil, err

@@ -1,59 +1,97 @@
 package loader_test
 
 import (
+	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 
 	"github.com/headgate/headgate/loader"
 )
 
-// older is a data path whose tables say that their layout is the first one. Apart from that they are of this
-// build; cmd/headgate/e2e has those of real releases.
+// older is the data path of an earlier release, pinned and attached, whose daemon has ended.
 type older struct {
 	t      *testing.T
 	dir    string
+	layout int
 	link   netlink.Link
-	prog   uint32               // that was attached
-	tables map[string]*ebpf.Map // that the program attached uses
+	prog   uint32 // that was attached
+	tables map[string]*ebpf.Map
 }
 
-func newOlder(t *testing.T) *older {
+// eachOlder runs a test with the data path of each layout that was released before this one.
+func eachOlder(t *testing.T, test func(*testing.T, *older)) {
 	t.Helper()
-	o := &older{t: t, dir: pins(t), tables: map[string]*ebpf.Map{}}
+	for layout := 1; layout < loader.Schema; layout++ {
+		t.Run(fmt.Sprintf("layout %d", layout), func(t *testing.T) { test(t, newOlder(t, layout)) })
+	}
+}
+
+func newOlder(t *testing.T, layout int) *older {
+	t.Helper()
+	o := &older{t: t, dir: pins(t), layout: layout}
 	o.link, _ = veth(t)
-	d := open(t, o.dir, loader.ModeNative)
-	if _, err := d.Attach(o.link.Attrs().Index, "hg0"); err != nil {
-		t.Fatal(err)
+	spec := releasedObject(t, layout)
+	if spec == nil {
+		t.Fatalf("no release of layout %d is kept", layout)
 	}
-	if err := d.Maps().NodesInfo.Put(uint32(3), loader.NodeInfo{Weight: 77}); err != nil {
-		t.Fatal(err)
-	}
-	var meta loader.Meta
-	if err := d.Maps().Meta.Lookup(uint32(0), &meta); err != nil {
-		t.Fatal(err)
-	}
-	meta.Schema = 1
-	if err := d.Maps().Meta.Put(uint32(0), meta); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"nodes_live", "flows4"} {
-		m, err := ebpf.LoadPinnedMap(filepath.Join(o.dir, "maps", name), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { m.Close() })
-		o.tables[name] = m
-	}
+	o.size(spec)
+	coll, err := ebpf.NewCollection(spec)
+	o.must(err)
+	t.Cleanup(coll.Close)
+	o.tables = coll.Maps
+	o.must(o.tables["meta"].Put(uint32(0), loader.Meta{Schema: uint32(layout), Hz: 250, Secret: [3]uint64{1, 3, 5}}))
+	o.must(o.tables["nodes_info"].Put(uint32(3), loader.NodeInfo{Weight: 77})) // as it was in all layouts
+	o.pin(coll)
 	o.prog = o.attached()
 	return o
+}
+
+// size gives the tables sizes other than they have by themselves.
+func (o *older) size(spec *ebpf.CollectionSpec) {
+	o.t.Helper()
+	for name, entries := range map[string]uint32{"flows4": 4096 / 8, "flows6": 1024 / 8, "sticks": 4096, "throttles": 4096} {
+		if spec.Maps[name] != nil {
+			spec.Maps[name].MaxEntries = entries
+		}
+	}
+	for name, value := range map[string]any{
+		"hz": uint32(250), "secret0": uint64(1), "secret1": uint64(3), "secret2": uint64(5),
+		"flows4_mask": uint32(4096/8 - 1), "flows6_mask": uint32(1024/8 - 1),
+	} {
+		o.must(spec.Variables[name].Set(value))
+	}
+}
+
+// pin attaches the program and pins it with its maps, as a daemon does.
+func (o *older) pin(coll *ebpf.Collection) {
+	o.t.Helper()
+	for _, sub := range []string{"maps", "links"} {
+		o.must(os.MkdirAll(filepath.Join(o.dir, sub), 0o700))
+	}
+	for name, m := range coll.Maps {
+		if name[0] != '.' {
+			o.must(m.Pin(filepath.Join(o.dir, "maps", name)))
+		}
+	}
+	index := o.link.Attrs().Index
+	l, err := link.AttachXDP(link.XDPOptions{Program: coll.Programs["headgate"], Interface: index, Flags: link.XDPDriverMode})
+	o.must(err)
+	o.must(l.Pin(fmt.Sprintf("%s/links/%d-native", o.dir, index)))
+	o.must(l.Close())
+}
+
+func (o *older) must(err error) {
+	o.t.Helper()
+	if err != nil {
+		o.t.Fatal(err)
+	}
 }
 
 func (o *older) attached() uint32 {
@@ -61,8 +99,13 @@ func (o *older) attached() uint32 {
 	return linkNamed(o.t, "hg0").Attrs().Xdp.ProgId
 }
 
-// count has the old program's table say how many flows node 3 has.
-func (o *older) count(active uint64) { putActive(o.t, o.tables["nodes_live"], active) }
+// count has the old program's table say how many flows node 3 has: its first 64 bits in all layouts.
+func (o *older) count(active uint64) {
+	o.t.Helper()
+	live := make([]byte, o.tables["nodes_live"].ValueSize())
+	binary.NativeEndian.PutUint64(live, active)
+	o.must(o.tables["nodes_live"].Put(uint32(3), live))
+}
 
 func putActive(t *testing.T, m *ebpf.Map, active uint64) {
 	t.Helper()
@@ -127,7 +170,10 @@ func (o *older) tidy() {
 }
 
 func TestAnOlderLayoutIsTakenOverWhenItsTablesAreComplete(t *testing.T) {
-	o := newOlder(t)
+	eachOlder(t, testTakenOverWhenComplete)
+}
+
+func testTakenOverWhenComplete(t *testing.T, o *older) {
 	o.count(5)
 	d := o.upgrade()
 	defer d.Close()
@@ -146,7 +192,10 @@ func TestAnOlderLayoutIsTakenOverWhenItsTablesAreComplete(t *testing.T) {
 }
 
 func TestAnUpgradeThatComesToNothingLeavesTheOldDataPath(t *testing.T) {
-	o := newOlder(t)
+	eachOlder(t, testComesToNothing)
+}
+
+func testComesToNothing(t *testing.T, o *older) {
 	if err := o.upgrade().Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +203,7 @@ func TestAnUpgradeThatComesToNothingLeavesTheOldDataPath(t *testing.T) {
 		t.Errorf("program %d is attached, want %d still", got, o.prog)
 	}
 	o.tidy()
-	if _, err := loader.OpenMaps(o.dir); err == nil || !strings.Contains(err.Error(), "have layout 1") || !strings.Contains(err.Error(), "`headgate run` takes them over") {
+	if _, err := loader.OpenMaps(o.dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("have layout %d", o.layout)) || !strings.Contains(err.Error(), "`headgate run` takes them over") {
 		t.Errorf("maps of the old layout: %v", err)
 	}
 	d := o.upgrade() // and the next one does
@@ -166,7 +215,10 @@ func TestAnUpgradeThatComesToNothingLeavesTheOldDataPath(t *testing.T) {
 }
 
 func TestAnUpgradeThatIsKilledHalfWayGoesOn(t *testing.T) {
-	o := newOlder(t)
+	eachOlder(t, testKilledHalfWay)
+}
+
+func testKilledHalfWay(t *testing.T, o *older) {
 	o.count(5)
 	d := o.upgrade()
 	if err := loader.Place(d); err != nil { // killed after it: the old program counts on

@@ -34,16 +34,9 @@ func setting(t *testing.T, name string) []string {
 func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
 	s := newSite(t, 2, smallTable)
 	s.servers()
-	var powers []string
-	for _, c := range setting(t, "CapabilityBoundingSet") {
-		powers = append(powers, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
-	}
 	trace := s.star.Lab.Dir() + "/trace"
 	binary := s.gate.Binary
-	s.gate.Binary = s.writeFile("bounded", fmt.Sprintf("#!/bin/sh\n"+
-		"exec strace -D -f -qq -o %s setpriv --no-new-privs --bounding-set=-all,%s --inh-caps=-all --ambient-caps=-all %s \"$@\"\n",
-		trace, strings.Join(powers, ","), binary))
-	s.must(os.Chmod(s.gate.Binary, 0o755))
+	s.gate.Binary = s.bounded(binary, "strace -D -f -qq -o "+trace)
 
 	s.configure(s.yaml(conf{port: 80, extra: quickCheck, nodes: members(2, 8080, both)}))
 	s.start()
@@ -63,6 +56,20 @@ func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
 			t.Errorf("the daemon uses %s, which the unit does not grant", call)
 		}
 	}
+}
+
+// bounded writes a command that runs headgate with the powers of its unit only, and returns its path.
+func (s *site) bounded(binary, under string) (path string) {
+	s.t.Helper()
+	var powers []string
+	for _, c := range setting(s.t, "CapabilityBoundingSet") {
+		powers = append(powers, "+"+strings.ToLower(strings.TrimPrefix(c, "CAP_")))
+	}
+	path = s.writeFile("bounded", fmt.Sprintf("#!/bin/sh\n"+
+		"exec %s setpriv --no-new-privs --bounding-set=-all,%s --inh-caps=-all --ambient-caps=-all %s \"$@\"\n",
+		under, strings.Join(powers, ","), binary))
+	s.must(os.Chmod(path, 0o755))
+	return path
 }
 
 // callsIn lists the system calls of a trace since the binary was started.

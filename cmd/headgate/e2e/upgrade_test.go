@@ -79,7 +79,9 @@ func TestEveryReleasedLayoutIsTakenOverWithoutAFailedRequest(t *testing.T) {
 
 			s.gate.Binary = newer
 			s.versionSays(fmt.Sprintf("layout %d, program %s on client native, node1 native", layout, tag))
+			s.gate.Binary = s.bounded(newer, "")
 			s.start()
+			s.gate.Binary = newer // for the commands
 			s.settled()
 			if !download.Running() {
 				t.Error("the download was over before the new program ran")
