@@ -98,7 +98,7 @@ func (d *Datapath) restore(previous []Attachment) error {
 	for _, a := range previous {
 		l, err := d.attachIn(a)
 		if err != nil {
-			return attachError(a, err)
+			return d.attachError(a, err)
 		}
 		if err := d.pinLink(l, a); err != nil {
 			return err
@@ -167,11 +167,11 @@ func (d *Datapath) attach(ifindex int, name string) (Attachment, error) {
 	l, err := d.attachIn(a)
 	if err != nil && d.options.Mode == ModeAuto && !isTaken(err) {
 		a.Mode = ModeGeneric
-		a.Warning = fmt.Sprintf("%s runs in generic mode, at a fraction of the speed: its driver refuses native XDP (%v)", name, rootCause(err))
+		a.Warning = fmt.Sprintf("%s runs in generic mode, at a fraction of the speed: its driver refuses native XDP (%v%s)", name, rootCause(err), largeMTU(a, err))
 		l, err = d.attachIn(a)
 	}
 	if err != nil {
-		return a, attachError(a, err)
+		return a, d.attachError(a, err)
 	}
 	return a, d.pinLink(l, a)
 }
@@ -195,18 +195,6 @@ func (d *Datapath) attachIn(a Attachment) (link.Link, error) {
 		flags = link.XDPGenericMode
 	}
 	return link.AttachXDP(link.XDPOptions{Program: d.coll.Programs["headgate"], Interface: a.IfIndex, Flags: flags})
-}
-
-func isTaken(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) }
-
-func attachError(a Attachment, err error) error {
-	switch {
-	case isTaken(err):
-		return fmt.Errorf("attach to %s: another XDP program is attached there: take it off first (another Headgate's: headgate --bpffs DIR detach; else: ip link set dev %s xdp off)", a.Interface, a.Interface)
-	case errors.Is(err, unix.ERANGE), errors.Is(err, unix.EINVAL) && a.Mode == ModeNative:
-		return fmt.Errorf("attach to %s in native mode: the driver refuses (%v): is its MTU too large for XDP? xdp_mode: auto falls back to generic mode", a.Interface, rootCause(err))
-	}
-	return explain(fmt.Errorf("attach to %s in %s mode: %w", a.Interface, a.Mode, rootCause(err)))
 }
 
 // rootCause strips the library's own words.

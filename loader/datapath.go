@@ -21,6 +21,9 @@ type Options struct {
 	Throttles        uint32       // clients whose rates are kept
 	Mode             string       // ModeAuto, ModeNative or ModeGeneric; "": ModeAuto
 	Log              *slog.Logger // nil: slog.Default()
+
+	// ProgramOn tells the id of the XDP program on an interface, for the error that names it; may be nil.
+	ProgramOn func(ifindex int) (id uint32, ok bool)
 }
 
 // Datapath is the loaded program and its tables. One goroutine uses it at a time, Sweep excepted.

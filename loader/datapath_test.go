@@ -2,12 +2,16 @@ package loader_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"github.com/headgate/headgate/loader"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -193,18 +197,88 @@ func TestModeChangeReattaches(t *testing.T) {
 	}
 }
 
-func TestAnotherProgramIsLeftAlone(t *testing.T) {
+func TestAnotherProgramIsLeftAloneAndNamed(t *testing.T) {
 	a, _ := veth(t)
-	other := open(t, pins(t), loader.ModeNative)
-	defer other.Close()
-	if _, err := other.Attach(a.Attrs().Index, "hg0"); err != nil {
+	index := a.Attrs().Index
+	other := passing(t, "somebodys", 0)
+	l, err := link.AttachXDP(link.XDPOptions{Program: other, Interface: index, Flags: link.XDPDriverMode})
+	if err != nil {
 		t.Fatal(err)
 	}
-	d := open(t, pins(t), loader.ModeAuto)
-	defer d.Close()
+	defer l.Close()
+	id := linkNamed(t, "hg0").Attrs().Xdp.ProgId
+	dir := pins(t)
+	for _, mode := range []string{loader.ModeAuto, loader.ModeNative, loader.ModeGeneric} {
+		d, err := loader.Open(loader.Options{Dir: dir, Mode: mode, ProgramOn: func(i int) (uint32, bool) { return id, i == index }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = d.Attach(index, "hg0")
+		if want := fmt.Sprintf("attach to hg0: another XDP program (somebodys, id %d) is attached there", id); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("attach in mode %s beside another program: %v; want %q", mode, err, want)
+		}
+		d.Close()
+	}
+	if now := linkNamed(t, "hg0").Attrs().Xdp; now.ProgId != id || now.AttachMode != 1 { // XDP_ATTACHED_DRV
+		t.Errorf("on the interface is %+v, want program %d still", now, id)
+	}
+}
+
+// passing loads a program that lets everything pass.
+func passing(t *testing.T, name string, flags uint32) *ebpf.Program {
+	t.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: name, Type: ebpf.XDP, Flags: flags, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}, // XDP_PASS
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// A driver that knows no frames of several buffers is like veth for a program that does not either.
+func TestAnMTUTooLargeForTheDriverIsSaidWithWhatToSet(t *testing.T) {
+	a, b := veth(t)
+	for _, l := range []netlink.Link{a, b} {
+		if err := netlink.LinkSetMTU(l, 9000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := pins(t)
+	d := open(t, dir, loader.ModeNative)
+	loader.Replace(d, passing(t, "one_buffer", 0))
 	_, err := d.Attach(a.Attrs().Index, "hg0")
-	if err == nil || !strings.Contains(err.Error(), "another XDP program is attached") {
-		t.Errorf("attach beside another program: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "with an MTU of 9000: set it to 3498 at most, ip link set dev hg0 mtu 3498") {
+		t.Errorf("attach in native mode: %v", err)
+	}
+	d.Close()
+	d = open(t, dir, loader.ModeAuto)
+	defer d.Close()
+	loader.Replace(d, passing(t, "one_buffer", 0))
+	got, err := d.Attach(a.Attrs().Index, "hg0")
+	if err != nil || got.Mode != loader.ModeGeneric || !strings.Contains(got.Warning, "ip link set dev hg0 mtu 3498") {
+		t.Errorf("attach in mode auto: %+v, %v", got, err)
+	}
+	if _, err := loader.Remove(dir); err == nil {
+		t.Error("removed beside a daemon")
+	}
+	// What it says helps.
+	for _, l := range []netlink.Link{a, b} {
+		if err := netlink.LinkSetMTU(l, 3498); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Close()
+	if _, err := loader.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	d = open(t, dir, loader.ModeNative)
+	defer d.Close()
+	loader.Replace(d, passing(t, "one_buffer", 0))
+	if got, err := d.Attach(a.Attrs().Index, "hg0"); err != nil || got.Mode != loader.ModeNative {
+		t.Errorf("attach with an MTU of 3498: %+v, %v", got, err)
 	}
 }
 

@@ -1,5 +1,7 @@
 package loader
 
+import "github.com/cilium/ebpf"
+
 // RehearsalMaps names the maps that a rehearsal has a place for.
 func RehearsalMaps() map[string]bool {
 	known := map[string]bool{}
@@ -11,3 +13,6 @@ func RehearsalMaps() map[string]bool {
 
 // Place puts the tables of an upgrade in place, and no more.
 func Place(d *Datapath) error { return d.upgrade.place(d.coll.Maps) }
+
+// Replace has another program attached instead of the data path's.
+func Replace(d *Datapath, p *ebpf.Program) { d.coll.Programs["headgate"] = p }

@@ -167,8 +167,9 @@ func (d *daemon) openDatapath(context.Context) (err error) {
 		FlowsV6: d.config.FlowTable.V6,
 
 		Sticks: d.config.StickyTable, Throttles: d.config.ThrottleTable,
-		Mode: d.config.XDPMode,
-		Log:  d.Log,
+		Mode:      d.config.XDPMode,
+		Log:       d.Log,
+		ProgramOn: netdev.XDPProgram,
 	})
 	if err != nil {
 		return err
