@@ -288,9 +288,11 @@ func TestModeMatrixRow2AcceptUnknown(t *testing.T) {
 	}
 	// From now on checks of a neither succeed nor fail. Leaving reject makes it Unknown.
 	m.dropChecks(0)
-	m.mode(0, "reject")
-	m.mode(0, "accept")
-	m.awaitHealth(0, "Unknown")
+	t.Run("E15 leaving reject makes a node Unknown", func(t *testing.T) {
+		m.mode(0, "reject")
+		m.mode(0, "accept")
+		m.awaitHealth(0, "Unknown")
+	})
 	r := row{fresh: onB, health: "Unknown", config: "UP"}
 	forAll(func(c combo) { r.checkFresh(t, m, c) })
 	for _, c := range combos {
@@ -298,9 +300,11 @@ func TestModeMatrixRow2AcceptUnknown(t *testing.T) {
 		r.checkStatus(t, m, c)
 	}
 	// Let checks through: the one that waits succeeds with the kernel's next attempt, and one is enough.
-	_, err := m.star.Nodes[0].Run(t.Context(), "nft", "flush ruleset")
-	m.must(err)
-	m.awaitHealth(0, "UP")
+	t.Run("E15 and it is checked at once, long before the interval has passed", func(t *testing.T) {
+		_, err := m.star.Nodes[0].Run(t.Context(), "nft", "flush ruleset")
+		m.must(err)
+		m.awaitHealth(0, "UP")
+	})
 	r = row{fresh: onBoth}
 	forAll(func(c combo) { r.checkFresh(t, m, c) })
 }

@@ -164,11 +164,13 @@ func TestLinodegoDrivesRealTraffic(t *testing.T) {
 	if _, err := l.GetNodeBalancer(ctx, nb.ID); !linodego.IsNotFound(err) {
 		t.Errorf("it is still there: %v", err)
 	}
-	slices.Sort(l.took)
-	t.Logf("from the answer to applied: %v", l.took)
-	if half := l.took[len(l.took)/2]; half > 100*time.Millisecond {
-		t.Errorf("E20: half of all changes took %v or more to be applied", half)
-	}
+	t.Run("E20 a change takes effect in under 100 ms", func(t *testing.T) {
+		slices.Sort(l.took)
+		t.Logf("from the answer to applied: %v", l.took)
+		if half := l.took[len(l.took)/2]; half > 100*time.Millisecond {
+			t.Errorf("half of all changes took %v or more to be applied", half)
+		}
+	})
 }
 
 // healthy waits until a node is UP, as the API says.
