@@ -147,6 +147,7 @@ func withLength(frame []byte, n int) []byte {
 // TestFlippedBitsNeverBreakAnything flips every bit of every frame's headers. Whatever the program
 // then takes a frame for: no abort, one reason, untouched if passed, and right checksums stay right.
 func TestFlippedBitsNeverBreakAnything(t *testing.T) {
+	t.Parallel()
 	bed := dptest.Open(t, dptest.Options{Buckets4: 64, Buckets6: 64})
 	for name, text := range whole {
 		t.Run(name, func(t *testing.T) {

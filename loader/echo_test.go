@@ -11,6 +11,7 @@ import (
 
 // TestEchoIsAnsweredForEveryID asks with each id, and so with each checksum that there is.
 func TestEchoIsAnsweredForEveryID(t *testing.T) {
+	t.Parallel()
 	bed := dptest.Open(t, dptest.Options{})
 	fill(bed)
 	for name, c := range map[string]struct {

@@ -53,6 +53,7 @@ func beds(t *testing.T, texts map[string]string) func(dptest.Options) *dptest.Be
 // TestGoldenStories tells every story on head-room as the kernel zeroes it and on head-room that an
 // earlier frame left dirty; both must come out as written.
 func TestGoldenStories(t *testing.T) {
+	t.Parallel()
 	texts := stories(t)
 	open := beds(t, texts)
 	for file, text := range texts {

@@ -83,6 +83,7 @@ func durationOf(t *testing.T, name string, otherwise time.Duration) time.Duratio
 // runEpisodes runs random episodes for some seconds. Each of the reasons must have come out.
 func runEpisodes(t *testing.T, options dptest.Options, capacity int, reasons ...string) {
 	t.Helper()
+	t.Parallel()
 	bed := dptest.Open(t, options)
 	base, limit := seed(t), fuzzFor(t)
 	steps, void, seen := 0, 0, map[string]int{}

@@ -8,19 +8,20 @@ import (
 	"testing"
 )
 
-// TestObjectMatchesItsSources compiles the program again: what is committed must be what its sources
+// TestObjectMatchesItsSources compiles the program, and the one that makes packets, again: what is committed must be what its sources
 // say, byte for byte.
 func TestObjectMatchesItsSources(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("clang-19"); err != nil {
 		t.Fatal("clang-19 is needed to compare the object with its sources: run scripts/deps.sh")
 	}
 	scratch := copyModule(t)
-	generate := exec.Command("go", "generate", "./loader")
+	generate := exec.Command("go", "generate", "./loader", "./loader/dptest")
 	generate.Dir = scratch
 	if out, err := generate.CombinedOutput(); err != nil {
 		t.Fatalf("go generate: %v\n%s", err, out)
 	}
-	for _, name := range []string{"headgate_bpfel.o", "headgate_bpfel.go"} {
+	for _, name := range []string{"headgate_bpfel.o", "headgate_bpfel.go", "dptest/generator_bpfel.o", "dptest/generator_bpfel.go"} {
 		committed, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +31,7 @@ func TestObjectMatchesItsSources(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(committed, rebuilt) {
-			t.Errorf("%s is not what bpf/ says: run make generate", name)
+			t.Errorf("%s is not what its sources say: run make generate", name)
 		}
 	}
 }
@@ -39,7 +40,7 @@ func TestObjectMatchesItsSources(t *testing.T) {
 func copyModule(t *testing.T) string {
 	t.Helper()
 	scratch := t.TempDir()
-	for _, pattern := range []string{"go.mod", "go.sum", "bpf/*", "loader/gen.go"} {
+	for _, pattern := range []string{"go.mod", "go.sum", "bpf/*", "loader/gen.go", "loader/dptest/gen.go", "loader/dptest/bpf/*"} {
 		files, err := filepath.Glob(filepath.Join("..", pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no files match %s: %v", pattern, err)

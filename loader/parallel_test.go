@@ -14,7 +14,7 @@ const (
 )
 
 func TestCPUsThatOpenTheSameFlowEndWithOne(t *testing.T) {
-	bed := dptest.Open(t, dptest.Options{Buckets4: 2048})
+	bed := dptest.Open(t, dptest.Options{Buckets4: 4096})
 	fill(bed)
 	const clients = 2000
 	var frames [][]byte

@@ -118,7 +118,7 @@ func TestRoundRobinIsExactByWeight(t *testing.T) {
 }
 
 func TestSourcePortsAreUniquePerNode(t *testing.T) {
-	bed := dptest.Open(t, dptest.Options{Buckets4: 1024})
+	bed := dptest.Open(t, dptest.Options{Buckets4: 4096})
 	fill(bed)
 	seen := map[string]bool{}
 	for i := range 2000 {

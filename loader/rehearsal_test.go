@@ -2,6 +2,7 @@ package loader_test
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"strings"
@@ -63,23 +64,31 @@ func TestARehearsalTellsWhatTheWireDoesAndLeavesNoTrace(t *testing.T) {
 	}
 	base := seed(t)
 	for buckets, capacity := range map[uint32]int{32: 0, 1: 4} {
-		bed := dptest.Open(t, dptest.Options{Buckets4: buckets, Buckets6: buckets})
-		r := &trial{rehearsal: bed.Rehearsal(t)}
-		begin, seen := time.Now(), map[string]int{}
-		for n := uint64(0); r.packets < enough; n++ {
-			w := newWorld(t, bed, rand.New(rand.NewPCG(base, n)))
-			w.seen, w.trial, w.model.Capacity = seen, r, capacity
-			for start := time.Now(); time.Since(start) < episodeLimit; {
-				if !w.step() {
-					t.Fatalf("episode %d; what led to it:\n%s", n, strings.Join(w.log[max(0, len(w.log)-12):], "\n"))
-				}
+		t.Run(fmt.Sprintf("%d buckets", buckets), func(t *testing.T) {
+			t.Parallel()
+			try(t, base, buckets, capacity, enough)
+		})
+	}
+}
+
+// try tries out so many packets, or more, in tables of so many buckets.
+func try(t *testing.T, base uint64, buckets uint32, capacity, enough int) {
+	bed := dptest.Open(t, dptest.Options{Buckets4: buckets, Buckets6: buckets})
+	r := &trial{rehearsal: bed.Rehearsal(t)}
+	begin, seen := time.Now(), map[string]int{}
+	for n := uint64(0); r.packets < enough; n++ {
+		w := newWorld(t, bed, rand.New(rand.NewPCG(base, n)))
+		w.seen, w.trial, w.model.Capacity = seen, r, capacity
+		for start := time.Now(); time.Since(start) < episodeLimit; {
+			if !w.step() {
+				t.Fatalf("episode %d; what led to it:\n%s", n, strings.Join(w.log[max(0, len(w.log)-12):], "\n"))
 			}
 		}
-		t.Logf("%d buckets: %d packets in %s of %d reasons; a tick made a difference to %d", buckets, r.packets,
-			time.Since(begin).Round(time.Millisecond), len(seen), r.ticks)
-		if r.ticks > r.packets/100 {
-			t.Errorf("a tick made a difference to %d of %d packets: this machine is too busy for the test to mean anything", r.ticks, r.packets)
-		}
+	}
+	t.Logf("%d packets in %s of %d reasons; a tick made a difference to %d", r.packets,
+		time.Since(begin).Round(time.Millisecond), len(seen), r.ticks)
+	if r.ticks > r.packets/100 {
+		t.Errorf("a tick made a difference to %d of %d packets: this machine is too busy for the test to mean anything", r.ticks, r.packets)
 	}
 }
 

@@ -37,6 +37,7 @@ func TestUDPChecksumThatComesOutAsZeroIsSentAsOnes(t *testing.T) {
 
 // TestEveryChecksumSurvivesNAT sends a datagram with each possible checksum through both directions.
 func TestEveryChecksumSurvivesNAT(t *testing.T) {
+	t.Parallel()
 	bed := dptest.Open(t, dptest.Options{})
 	fill(bed)
 	step := 1

@@ -1,8 +1,10 @@
 package dptest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -36,6 +38,13 @@ type Options struct {
 	NoPortSearch       bool   // a flow is refused when the first few source ports are taken
 }
 
+// whole returns the options with what is left out.
+func (o Options) whole() Options {
+	o.Buckets4, o.Buckets6 = cmp.Or(o.Buckets4, 4), cmp.Or(o.Buckets6, 4)
+	o.HZ, o.Words, o.Secret = cmp.Or(o.HZ, HZ), cmp.Or(o.Words, 64), cmp.Or(o.Secret, secret[0])
+	return o
+}
+
 // Bed is the program with tables of its own. One goroutine uses it at a time.
 type Bed struct {
 	options Options
@@ -51,16 +60,41 @@ type Bed struct {
 	steps    []uint64 // instructions of each block that is counted
 }
 
-// Open loads the program with empty tables. It ends with the test. Without root, or on a kernel
-// that cannot load the program, the test fails.
+// idle are Beds that no test uses, by their options: to load the program takes a good part of a second.
+var idle = struct {
+	sync.Mutex
+	beds map[Options][]*Bed
+}{beds: map[Options][]*Bed{}}
+
+// Open returns a Bed with empty tables: one that another test has had, or the program is loaded. The test has it until
+// it ends. Without root, or on a kernel that cannot load the program, the test fails.
 func Open(tb testing.TB, options Options) *Bed {
 	tb.Helper()
-	b := &Bed{options: options, space: openSpace(tb), tb: tb}
-	if err := b.load(); err != nil {
-		tb.Fatalf("data path: %s", describe(err))
+	options = options.whole()
+	b := take(options)
+	if b == nil {
+		b = &Bed{options: options, space: openSpace(tb)}
+		if err := b.load(); err != nil {
+			b.space.close()
+			tb.Fatalf("data path: %s", describe(err))
+		}
 	}
-	tb.Cleanup(b.close)
+	b.tb = tb
 	b.Reset()
+	tb.Cleanup(func() {
+		idle.Lock()
+		defer idle.Unlock()
+		idle.beds[options] = append(idle.beds[options], b)
+	})
+	return b
+}
+
+func take(options Options) (b *Bed) {
+	idle.Lock()
+	defer idle.Unlock()
+	if beds := idle.beds[options]; len(beds) > 0 {
+		b, idle.beds[options] = beds[len(beds)-1], beds[:len(beds)-1]
+	}
 	return b
 }
 
@@ -98,21 +132,6 @@ func (b *Bed) load() error {
 
 // configure makes the tables small and the hash the same in every run.
 func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
-	if b.options.Buckets4 == 0 {
-		b.options.Buckets4 = 4
-	}
-	if b.options.Buckets6 == 0 {
-		b.options.Buckets6 = 4
-	}
-	if b.options.HZ == 0 {
-		b.options.HZ = HZ
-	}
-	if b.options.Words == 0 {
-		b.options.Words = 64
-	}
-	if b.options.Secret == 0 {
-		b.options.Secret = secret[0]
-	}
 	for name, entries := range map[string]uint32{
 		"flows4": b.options.Buckets4, "flows6": b.options.Buckets6, "nodes": MaxNodes, "nodes_live": MaxNodes,
 		"nodes_stats": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
@@ -149,12 +168,6 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 
 // secret is what the flow tables are hashed with.
 func (b *Bed) secret() [3]uint64 { return [3]uint64{b.options.Secret, secret[1], secret[2]} }
-
-func (b *Bed) close() {
-	b.entry.Close()
-	b.next.Close()
-	b.coll.Close()
-}
 
 // must panics: a Bed's own map operations fail only when the Bed is wrong.
 func must(err error) {

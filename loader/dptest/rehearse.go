@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -67,6 +68,10 @@ func digest(name string, m *ebpf.Map) string {
 		sum.Write(all)
 		return string(sum.Sum(nil))
 	}
+	if m.Type() == ebpf.Array {
+		fmt.Fprint(sum, entriesOf(name, m))
+		return string(sum.Sum(nil))
+	}
 	var entries [][]byte
 	var key []byte
 	for k, err := m.NextKeyBytes(nil); ; k, err = m.NextKeyBytes(key) {
@@ -88,4 +93,17 @@ func digest(name string, m *ebpf.Map) string {
 		sum.Write(e)
 	}
 	return string(sum.Sum(nil))
+}
+
+// entriesOf is what an array holds, at once.
+func entriesOf(name string, m *ebpf.Map) any {
+	n := int(m.MaxEntries())
+	entry := reflect.ArrayOf(int(m.ValueSize()), reflect.TypeFor[byte]())
+	values := reflect.MakeSlice(reflect.SliceOf(entry), n, n).Interface()
+	var cursor ebpf.MapBatchCursor
+	read, err := m.BatchLookup(&cursor, make([]uint32, n), values, nil)
+	if read != n || err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		panic(fmt.Sprintf("read %s: %d of %d: %v", name, read, n, err))
+	}
+	return values
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -34,7 +35,6 @@ func openSpace(tb testing.TB) *space {
 	if err := <-ready; err != nil {
 		tb.Fatalf("network namespace for the data path's tests: %v", err)
 	}
-	tb.Cleanup(func() { close(s.work) })
 	return s
 }
 
@@ -76,14 +76,21 @@ func (s *space) enter() error {
 	return nil
 }
 
-// pin keeps the thread on one CPU, so that what a test sets for each CPU is what its packets meet.
+// pinned counts the threads that have been given a CPU.
+var pinned atomic.Uint32
+
+// pin keeps the thread on one CPU, so that what a test sets for each CPU is what its packets meet; another one than
+// the thread before.
 func pin() error {
 	cpus, err := allowedCPUs()
 	if err != nil {
 		return err
 	}
-	return stayOn(cpus[0])
+	return stayOn(cpus[int(pinned.Add(1))%len(cpus)])
 }
+
+// close ends it.
+func (s *space) close() { close(s.work) }
 
 // do runs f in the namespace and waits for it.
 func (s *space) do(f func()) {
