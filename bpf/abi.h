@@ -15,6 +15,8 @@
 #define BUCKET_SLOTS 8
 #define LINKS_MAX 256
 #define LINK_PROBES 8 /* a link sits in one of these slots from (ifindex mod LINKS_MAX) */
+#define TAGS_MAX 256 /* the first and the last are never used */
+#define TAGS_PROBES 64 /* tags of clients sit in one of these slots from their hash */
 #define SNATS_MAX 256
 #define NODES_MAX 32768 /* node ids are below; in scheduling tables they have 16 bits */
 #define POOL_WORDS 4194304 /* of all scheduling tables together */
@@ -226,9 +228,14 @@ struct node_status {
 
 /*
  * A next hop is one 64-bit word so that it, too, is replaced by one store: the low 48 bits are the
- * destination MAC as it lies on the wire, the high 16 the index into links. 0: not resolved.
+ * destination MAC as it lies on the wire, the next 8 the index into links, and the highest 8 say which VLAN
+ * tags frames have: none; those that a client's frames came with, by their index into tags; or those of the
+ * link. 0: not resolved.
  */
 #define HOP_LINK_SHIFT 48
+#define HOP_TAGS_SHIFT 56
+#define TAGS_NONE 0
+#define TAGS_OF_LINK 255
 
 /* Key: node id. What changes while traffic runs is replaced by one store; address and service never do while flows live. */
 struct node {
@@ -321,15 +328,36 @@ struct service_info {
 
 enum link_flag {
 	LINK_REDIRECT = 1, /* a veth: what leaves where it came in is redirected too, see transmit() */
+	LINK_TAGGED = 2,   /* a VLAN interface: frames leave by its parent, with its tags */
 };
 
-/* Key of links: see LINK_PROBES. Also the key of tx_ports, whose value is the ifindex. */
+/*
+ * Up to two VLAN tags (IEEE 802.1Q) as one word, as they lie in a frame: type and control information of the
+ * outer one in the first four bytes, of the inner one in the others, which are 0 if there is one tag only.
+ * 0: no tags.
+ */
+typedef __u64 vlan_tags;
+
+/*
+ * Key of links: see LINK_PROBES. Also the key of tx_ports, whose value is the index of the interface that
+ * frames leave by: the parent's for a VLAN interface, which itself no frame comes in by.
+ */
 struct link_entry {
 	__u32 ifindex; /* 0: free */
 	__u8 mac[6];
 	__u16 flags; /* enum link_flag; in one word with the end of mac */
 	__u32 mtu;   /* largest IP packet that leaves by it, in bytes; never 0 */
+	__u32 unused[2];
+	vlan_tags tags; /* with LINK_TAGGED */
 };
+
+/*
+ * Values of tags: those that clients' frames came with. The bit that says that a frame may be dropped first
+ * (DEI) is each frame's own and not kept; in an entry it says that no new flow may use it, because user space
+ * is about to free it.
+ */
+#define TAG_VID 0x0fff /* of a tag in host order */
+#define TAG_DEI 0x1000
 
 struct snat {
 	__u8 addr[16];
@@ -368,7 +396,7 @@ struct sweep_frame {
 enum reason {
 	/* to the kernel, untouched */
 	REASON_NOT_IP = 0,     /* neither IPv4 nor IPv6 */
-	REASON_VLAN,           /* tagged frame */
+	REASON_VLAN,           /* more than two VLAN tags */
 	REASON_TRUNCATED,      /* a header is cut short or contradicts itself */
 	REASON_NOT_OURS,       /* neither VIP nor SNAT address */
 	REASON_NOT_TCP_UDP,    /* to one of our addresses, but another protocol */
@@ -376,6 +404,7 @@ enum reason {
 	REASON_NO_CONFIG,      /* to one of our addresses, but no flow and no config */
 	REASON_TTL_EXPIRED,    /* the kernel answers with time exceeded */
 	REASON_ICMP_UNKNOWN,   /* an ICMP error about no flow of ours */
+	REASON_TAGS_FULL,      /* a new flow's VLAN tags are not known, and there is no room for more */
 	/* to the kernel, rewritten */
 	REASON_HOP_UNRESOLVED, /* no way to the next hop yet: the kernel may forward it, and resolves it */
 	REASON_LEFT_TO_FRAGMENT, /* larger than its link's MTU: the kernel may fragment it */
@@ -497,7 +526,7 @@ _Static_assert(sizeof(struct node_live) == 64, "node_live");
 _Static_assert(sizeof(struct node_stats) == 64, "node_stats");
 _Static_assert(sizeof(struct node_info) == 64, "node_info");
 _Static_assert(sizeof(struct service_info) == 64, "service_info");
-_Static_assert(sizeof(struct link_entry) == 16, "link_entry");
+_Static_assert(sizeof(struct link_entry) == 32, "link_entry");
 _Static_assert(sizeof(struct announced_key) == 24, "announced_key");
 _Static_assert(sizeof(struct announcement) == 8, "announcement");
 _Static_assert(sizeof(struct table_meta) == 64, "table_meta");

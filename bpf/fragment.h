@@ -152,8 +152,9 @@ static __always_inline int follow_first(struct packet *p, const struct place *at
 {
 	__u64 hop = hop_of_half(at, v6);
 	struct link_entry *link = link_of_hop(hop);
+	bool too_big = link && p->l3_bytes > mtu_of_hop(hop, link);
 
-	if (link && p->l3_bytes > link->mtu && !may_be_fragmented(p, v6))
+	if (too_big && !may_be_fragmented(p, v6))
 		return REASON_FRAGMENT_LOST; /* the first was no larger: a sender that does so hears nothing */
 	count_fragment(p, at, v6);
 	if (v6)
@@ -163,7 +164,7 @@ static __always_inline int follow_first(struct packet *p, const struct place *at
 	write_id(p, id, v6);
 	if (!unchanged(at, v6))
 		return REASON_TABLE_BUSY;
-	if (link && p->l3_bytes > link->mtu)
+	if (too_big)
 		return REASON_LEFT_TO_FRAGMENT;
 	return leave_by(p, hop, REASON_FRAGMENT_FOLLOWED);
 }

@@ -155,7 +155,19 @@ struct {
 	__type(value, struct link_entry);
 } links SEC(".maps");
 
-/* The same interfaces for redirection. Written by user space. */
+/*
+ * VLAN tags of clients' frames, for their replies; see HOP_TAGS_SHIFT. The program
+ * claims entries, user space frees them when no flow needs them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TAGS_MAX);
+	__type(key, __u32);
+	__type(value, vlan_tags);
+} tags SEC(".maps");
+
+/* The same interfaces as in links, for redirection. Written by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, LINKS_MAX);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
-/* Next hops: one word each, a destination MAC and the index of a link. */
+/* Next hops: one word each, a destination MAC, the index of a link, and that of tags; see HOP_LINK_SHIFT. */
 #pragma once
 
-#include "parse.h"
+#include "table.h"
 
 static __always_inline __u64 hop_mac(__u64 hop)
 {
@@ -40,13 +40,36 @@ static __always_inline __u64 hop_of_sender(struct xdp_md *ctx)
 /* The link that packets to a next hop leave by; NULL: it is not resolved. */
 static __always_inline struct link_entry *link_of_hop(__u64 hop)
 {
-	__u32 index = hop >> HOP_LINK_SHIFT;
+	__u32 index = hop >> HOP_LINK_SHIFT & (LINKS_MAX - 1);
 	struct link_entry *link;
 
 	if (!hop)
 		return NULL;
 	link = bpf_map_lookup_elem(&links, &index);
 	return link && link->ifindex ? link : NULL;
+}
+
+/*
+ * The largest packet that leaves by a hop, by the link that link_of_hop() found. Interfaces take one tag beyond
+ * their MTU, and no second.
+ */
+static __always_inline __u32 mtu_of_hop(__u64 hop, const struct link_entry *link)
+{
+	__u32 index = hop >> HOP_TAGS_SHIFT;
+	const vlan_tags *t;
+
+	if (!index)
+		return link->mtu;
+	t = bpf_map_lookup_elem(&tags, &index);
+	return t && *t >> 32 ? link->mtu - TAG_BYTES : link->mtu;
+}
+
+/* The way out of a frame is what its hop says of it: the index of its link, and above that the tags. */
+#define WAY_TAGS_SHIFT (HOP_TAGS_SHIFT - HOP_LINK_SHIFT)
+
+static __always_inline __u32 way_to(__u64 hop)
+{
+	return hop >> HOP_LINK_SHIFT;
 }
 
 /* Writes both MACs of a frame that goes to a next hop, by the link that link_of_hop() found. */
@@ -59,14 +82,15 @@ static __always_inline void write_macs(struct ethhdr *eth, __u64 hop, const stru
 }
 
 /*
- * Sends a frame out of a link: back where it came from, or over to another interface; `otherwise` is
+ * Sends a frame out by a way: back where it came from, or over to another interface; `otherwise` is
  * the verdict when that interface has gone, which the kernel takes out of tx_ports at once. On a veth
  * XDP_TX only puts the frame into the peer's ring, and wakes the peer only if that runs XDP itself
  * (veth_xdp_flush() looks for a program, where veth_ndo_xdp_xmit() is content with NAPI); a redirect
  * to the same interface arrives wherever one to another does.
  */
-static __always_inline int transmit(struct xdp_md *ctx, __u32 index, int otherwise)
+static __always_inline int transmit(struct xdp_md *ctx, __u32 way, int otherwise)
 {
+	__u32 index = way & (LINKS_MAX - 1);
 	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
 
 	if (link && link->ifindex == ctx->ingress_ifindex && !(link->flags & LINK_REDIRECT))

@@ -12,8 +12,8 @@ static __always_inline __u32 offset_of_l4(struct xdp_md *ctx, const struct packe
 	return p->l4 - (void *)(long)ctx->data;
 }
 
-/* An ICMP message. */
-static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
+/* An ICMP message. `near`: of the network on which addresses are announced. */
+static __always_inline int control(struct xdp_md *ctx, const struct packet *p, bool near)
 {
 	const struct icmp_header *icmp = p->l4;
 	__u32 l4 = offset_of_l4(ctx, p);
@@ -22,7 +22,7 @@ static __always_inline int control(struct xdp_md *ctx, const struct packet *p)
 		return REASON_TRUNCATED;
 	if (is_error(icmp, p->v6))
 		return p->v6 ? pass_error6(ctx, l4) : pass_error4(ctx, l4);
-	if (p->v6 && icmp->type == ND_SOLICITATION)
+	if (p->v6 && icmp->type == ND_SOLICITATION && near)
 		return answer_solicitation(ctx, l4);
 	return p->v6 ? answer_echo6(ctx, l4) : answer_echo4(ctx, l4);
 }
@@ -73,20 +73,20 @@ static __always_inline int fragment(struct xdp_md *ctx, struct packet *p, __u32 
 }
 
 /*
- * A packet that takes its own turn. Answers a reason, and its link if it is sent on; or MISS, and it goes on as
- * an ordinary packet.
+ * A packet that takes its own turn. Answers a reason, and its way if it is sent on; or MISS, and it goes on as
+ * an ordinary packet. `near`: see control().
  */
-static __always_inline int take_turn(struct xdp_md *ctx, struct packet *p, int kind, __u32 *first, __u32 *link)
+static __always_inline int take_turn(struct xdp_md *ctx, struct packet *p, int kind, bool near, __u32 *first, __u32 *way)
 {
 	int turn;
 
 	if (kind == ARP)
-		turn = answer_arp(ctx);
+		turn = near ? answer_arp(ctx) : REASON_NOT_IP;
 	else
-		turn = kind == CONTROL ? control(ctx, p) : fragment(ctx, p, first);
+		turn = kind == CONTROL ? control(ctx, p, near) : fragment(ctx, p, first);
 	if (turn < 0)
 		return turn;
-	*link = turn >> TURN_LINK_SHIFT;
+	*way = turn >> TURN_WAY_SHIFT;
 	return turn & TURN_REASON;
 }
 

@@ -17,7 +17,10 @@ enum parsed {
 	CONTROL = -2,    /* ICMP: this takes its own turn, see odd.h */
 	ARP = -3,        /* so does this */
 	FRAGMENTED = -4, /* and this; l4 is what follows the IPv4 header, or the IPv6 fragment header */
+	TAGGED = -5,     /* a VLAN tag comes first: what is behind it can be told once it is off */
 };
+
+#define TAG_BYTES 4 /* of a VLAN tag */
 
 #define IP_DF 0x4000
 #define IP_MF 0x2000
@@ -40,6 +43,7 @@ struct packet {
 	bool v6;
 	__u8 ttl;
 	__u8 tcp_flags; /* 0 for UDP */
+	bool admitted;  /* its flow gave way while it lived: a new one takes its place */
 	__u16 l3_bytes; /* length of the IP packet, without Ethernet padding */
 	__u16 mtu;      /* of the way on, for REASON_TOO_BIG */
 	struct tuple key;
@@ -98,6 +102,11 @@ static __always_inline int parse_transport(struct packet *p, void *end, __u8 pro
 	/* One load of both ports; the rest of the word is the protocol alone. */
 	*(__u64 *)&p->key.word = (__u64)*(__u32 *)p->l4 | (__u64)proto << 32;
 	return MISS;
+}
+
+static __always_inline bool is_tag(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
 }
 
 /* Whether a packet says that it ends behind its frame, of which this buffer may be only the first. */
@@ -206,7 +215,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 		return parse_ipv6(ctx, p, end);
 	if (eth->h_proto == bpf_htons(ETH_P_ARP))
 		return ARP;
-	if (eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETH_P_8021AD))
-		return REASON_VLAN;
+	if (is_tag(eth->h_proto))
+		return p->l3 + TAG_BYTES > end ? REASON_TRUNCATED : TAGGED;
 	return REASON_NOT_IP;
 }

@@ -8,6 +8,7 @@
 #include "schedule.h"
 #include "stats.h"
 #include "sticky.h"
+#include "tags.h"
 #include "tcp_state.h"
 #include "throttle.h"
 #include "vip.h"
@@ -18,8 +19,8 @@ struct run {
 	__u64 hash;
 	__u64 hop;  /* the next one, once it is known */
 	__u32 now;
-	__u32 link; /* the way out, once it is known */
-	bool admitted; /* the packet's flow gave way while it lived: a new one takes its place */
+	__u32 way; /* out, once it is known */
+	vlan_tags tags; /* that the frame came with */
 };
 
 static __always_inline bool is_syn(const struct packet *p)
@@ -48,9 +49,9 @@ static __always_inline void follow(struct run *run, const struct place *at, cons
 }
 
 /* A packet that its link does not take. Nothing counts it but its reason; a flow that it has opened is one. */
-static __always_inline int exceeds(struct run *run, const struct place *at, const struct link_entry *link, int reason)
+static __always_inline int exceeds(struct run *run, const struct place *at, __u32 mtu, int reason)
 {
-	run->p.mtu = link->mtu;
+	run->p.mtu = mtu;
 	if (reason == REASON_NEW_FLOW)
 		count_flow(at->half->node);
 	return REASON_TOO_BIG;
@@ -64,9 +65,9 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 	struct packet *p = &run->p;
 	int left = REASON_HOP_UNRESOLVED; /* why it goes to the kernel if it does */
 
-	if (link && p->l3_bytes > link->mtu && reason != REASON_RESET_CLIENT) { /* that is cut short */
+	if (link && p->l3_bytes > mtu_of_hop(run->hop, link) && reason != REASON_RESET_CLIENT) { /* that is cut short */
 		if (!may_be_fragmented(p, v6))
-			return exceeds(run, at, link, reason);
+			return exceeds(run, at, mtu_of_hop(run->hop, link), reason);
 		left = REASON_LEFT_TO_FRAGMENT;
 		link = NULL;
 	}
@@ -86,7 +87,7 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 	if (!link)
 		return left;
 	write_macs(p->l3 - ETH_HLEN, run->hop, link);
-	run->link = run->hop >> HOP_LINK_SHIFT;
+	run->way = way_to(run->hop);
 	return reason;
 }
 
@@ -103,7 +104,7 @@ static __always_inline int gives_way(struct run *run, struct place *at, const st
 	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
 	__u32 idle = idle_time(at->half, run->now, v6);
 
-	run->admitted = class == FLOW_HALF_OPEN ? idle <= half_open_idle * hz : class == FLOW_UDP && idle <= node->udp_idle;
+	run->p.admitted = class == FLOW_HALF_OPEN ? idle <= half_open_idle * hz : class == FLOW_UDP && idle <= node->udp_idle;
 	return ends_here(at, MISS);
 }
 
@@ -261,6 +262,8 @@ static __always_inline int open_flow(struct xdp_md *ctx, struct creation *c, con
 	if (!c)
 		return REASON_BAD_SERVICE;
 	c->hop = hop_of_sender(ctx);
+	if (c->hop)
+		c->hop |= (__u64)c->tags << HOP_TAGS_SHIFT;
 	return create_flow(c, v6);
 }
 
@@ -291,13 +294,19 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	c = bpf_map_lookup_elem(&creations, &zero);
 	if (!c)
 		return REASON_BAD_SERVICE;
+	c->tags = 0;
+	if (is_tagged(run->tags)) {
+		c->tags = entry_of_tags(run->tags);
+		if (!c->tags)
+			return REASON_TAGS_FULL;
+	}
 	copy_addr(c->key.src, run->p.key.src, v6);
 	copy_addr(c->key.dst, run->p.key.dst, v6);
 	c->key.word = run->p.key.word;
 	c->hash = run->hash;
 	c->now = run->now;
 	c->bytes = run->p.l3_bytes;
-	c->admitted = run->admitted;
+	c->admitted = run->p.admitted;
 	reason = v6 ? pick_node6(c, service) : pick_node4(c, service);
 	if (reason != MISS)
 		return reason;
@@ -323,7 +332,7 @@ static __always_inline int balance(struct xdp_md *ctx, struct run *run, const bo
 	int reason;
 
 	run->now = now_jiffies();
-	run->admitted = false;
+	run->p.admitted = false;
 	run->hash = hash_tuple(&run->p.key, v6);
 	reason = known_flow(run, &at, v6);
 	if (reason == MISS)

@@ -25,6 +25,7 @@ struct creation {
 	__u32 bytes; /* of the first packet, layer 3 */
 	bool admitted; /* in the place of a flow that its client had opened: no throttle counts it again */
 	/* worked out on the way */
+	__u32 tags; /* the entry of those that replies leave with; 0: none */
 	__u64 hop; /* where replies leave */
 	__u64 stale; /* the word of a stick entry that does not hold; 0: none */
 	__u32 node;

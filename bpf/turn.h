@@ -9,8 +9,8 @@
 #include "nat.h"
 #include "nexthop.h"
 
-/* The answer of a turn: a reason, and above it the link of a packet that is sent on. */
-#define TURN_LINK_SHIFT 8
+/* The answer of a turn: a reason, and above it the way of a packet that is sent on. */
+#define TURN_WAY_SHIFT 8
 #define TURN_REASON 0xff
 
 #define L4_OFFSET 0x1ff /* offsets of transport headers are less than 512 */
@@ -68,5 +68,5 @@ static __always_inline int leave_by(const struct packet *p, __u64 hop, int reaso
 	if (!link)
 		return REASON_HOP_UNRESOLVED;
 	write_macs(p->l3 - ETH_HLEN, hop, link);
-	return reason | (hop >> HOP_LINK_SHIFT) << TURN_LINK_SHIFT;
+	return reason | way_to(hop) << TURN_WAY_SHIFT;
 }

@@ -3,6 +3,7 @@ package loader
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // flowKey is what a half of a flow is looked up by.
@@ -14,6 +15,7 @@ type flowKey struct {
 // What a frame's headers say, as far as keys need them.
 const (
 	etherIPv4, etherIPv6                = 0x0800, 0x86dd
+	etherVLAN, etherServiceVLAN         = 0x8100, 0x88a8
 	protoICMP, protoTCP, protoUDP       = 1, 6, 17
 	protoICMPv6                         = 58
 	protoHop, protoRouting, protoOption = 0, 43, 60
@@ -42,6 +44,20 @@ func frameKeys(frame []byte) (keys []flowKey) {
 		keys = append(keys, flowKey{key.dst, key.src, key.proto})
 	}
 	return keys
+}
+
+// withoutTags is a frame without the VLAN tags that the program takes off.
+func withoutTags(frame []byte) []byte {
+	for range 2 {
+		if len(frame) < 14+4 {
+			break
+		}
+		if kind := binary.BigEndian.Uint16(frame[12:]); kind != etherVLAN && kind != etherServiceVLAN {
+			break
+		}
+		frame = slices.Concat(frame[:12], frame[16:])
+	}
+	return frame
 }
 
 // packetKey reads the key of an IP packet, and what follows its headers.

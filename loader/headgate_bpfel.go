@@ -68,7 +68,8 @@ type headgateCreation struct {
 	Now      uint32
 	Bytes    uint32
 	Admitted bool
-	_        [7]byte
+	_        [3]byte
+	Tags     uint32
 	Hop      uint64
 	Stale    uint64
 	Node     uint32
@@ -204,6 +205,8 @@ type headgateLinkEntry struct {
 	Mac     [6]uint8
 	Flags   uint16
 	Mtu     uint32
+	Unused  [2]uint32
+	Tags    uint64
 }
 
 type headgateNode struct {
@@ -289,34 +292,35 @@ const (
 	headgateReasonREASON_NO_CONFIG          headgateReason = 6
 	headgateReasonREASON_TTL_EXPIRED        headgateReason = 7
 	headgateReasonREASON_ICMP_UNKNOWN       headgateReason = 8
-	headgateReasonREASON_HOP_UNRESOLVED     headgateReason = 9
-	headgateReasonREASON_LEFT_TO_FRAGMENT   headgateReason = 10
-	headgateReasonREASON_NEW_FLOW           headgateReason = 11
-	headgateReasonREASON_FORWARDED          headgateReason = 12
-	headgateReasonREASON_REPLIED            headgateReason = 13
-	headgateReasonREASON_RESET_CLIENT       headgateReason = 14
-	headgateReasonREASON_FRAGMENT_FOLLOWED  headgateReason = 15
-	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 16
-	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 17
-	headgateReasonREASON_NEIGHBOUR_ANSWERED headgateReason = 18
-	headgateReasonREASON_NO_BACKEND         headgateReason = 19
-	headgateReasonREASON_NODES_FULL         headgateReason = 20
-	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 21
-	headgateReasonREASON_NODE_DOWN          headgateReason = 22
-	headgateReasonREASON_TABLE_FULL         headgateReason = 23
-	headgateReasonREASON_NO_PORT            headgateReason = 24
-	headgateReasonREASON_DEADLINE           headgateReason = 25
-	headgateReasonREASON_TOO_BIG            headgateReason = 26
-	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 27
-	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 28
-	headgateReasonREASON_REFUSE_SILENT      headgateReason = 29
-	headgateReasonREASON_TABLE_BUSY         headgateReason = 30
-	headgateReasonREASON_BAD_SERVICE        headgateReason = 31
-	headgateReasonREASON_THROTTLED          headgateReason = 32
-	headgateReasonREASON_FRAGMENT_EARLY     headgateReason = 33
-	headgateReasonREASON_FRAGMENT_LOST      headgateReason = 34
-	headgateReasonREASON_FRAGMENT_OVERLAP   headgateReason = 35
-	headgateReasonREASON_MAX                headgateReason = 36
+	headgateReasonREASON_TAGS_FULL          headgateReason = 9
+	headgateReasonREASON_HOP_UNRESOLVED     headgateReason = 10
+	headgateReasonREASON_LEFT_TO_FRAGMENT   headgateReason = 11
+	headgateReasonREASON_NEW_FLOW           headgateReason = 12
+	headgateReasonREASON_FORWARDED          headgateReason = 13
+	headgateReasonREASON_REPLIED            headgateReason = 14
+	headgateReasonREASON_RESET_CLIENT       headgateReason = 15
+	headgateReasonREASON_FRAGMENT_FOLLOWED  headgateReason = 16
+	headgateReasonREASON_ICMP_TRANSLATED    headgateReason = 17
+	headgateReasonREASON_ECHO_ANSWERED      headgateReason = 18
+	headgateReasonREASON_NEIGHBOUR_ANSWERED headgateReason = 19
+	headgateReasonREASON_NO_BACKEND         headgateReason = 20
+	headgateReasonREASON_NODES_FULL         headgateReason = 21
+	headgateReasonREASON_FLOW_UNKNOWN       headgateReason = 22
+	headgateReasonREASON_NODE_DOWN          headgateReason = 23
+	headgateReasonREASON_TABLE_FULL         headgateReason = 24
+	headgateReasonREASON_NO_PORT            headgateReason = 25
+	headgateReasonREASON_DEADLINE           headgateReason = 26
+	headgateReasonREASON_TOO_BIG            headgateReason = 27
+	headgateReasonREASON_NO_BACKEND_DROPPED headgateReason = 28
+	headgateReasonREASON_REFUSE_LIMITED     headgateReason = 29
+	headgateReasonREASON_REFUSE_SILENT      headgateReason = 30
+	headgateReasonREASON_TABLE_BUSY         headgateReason = 31
+	headgateReasonREASON_BAD_SERVICE        headgateReason = 32
+	headgateReasonREASON_THROTTLED          headgateReason = 33
+	headgateReasonREASON_FRAGMENT_EARLY     headgateReason = 34
+	headgateReasonREASON_FRAGMENT_LOST      headgateReason = 35
+	headgateReasonREASON_FRAGMENT_OVERLAP   headgateReason = 36
+	headgateReasonREASON_MAX                headgateReason = 37
 )
 
 type headgateReasonCounters struct {
@@ -447,6 +451,7 @@ const (
 	headgateMapSlots          = "slots"
 	headgateMapSnats          = "snats"
 	headgateMapSticks         = "sticks"
+	headgateMapTags           = "tags"
 	headgateMapThrottles      = "throttles"
 	headgateMapTxPorts        = "tx_ports"
 	headgateMapVips           = "vips"
@@ -537,6 +542,7 @@ type headgateMapSpecs struct {
 	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	Snats        *ebpf.MapSpec `ebpf:"snats"`
 	Sticks       *ebpf.MapSpec `ebpf:"sticks"`
+	Tags         *ebpf.MapSpec `ebpf:"tags"`
 	Throttles    *ebpf.MapSpec `ebpf:"throttles"`
 	TxPorts      *ebpf.MapSpec `ebpf:"tx_ports"`
 	Vips         *ebpf.MapSpec `ebpf:"vips"`
@@ -601,6 +607,7 @@ type headgateMaps struct {
 	Slots        *ebpf.Map `ebpf:"slots"`
 	Snats        *ebpf.Map `ebpf:"snats"`
 	Sticks       *ebpf.Map `ebpf:"sticks"`
+	Tags         *ebpf.Map `ebpf:"tags"`
 	Throttles    *ebpf.Map `ebpf:"throttles"`
 	TxPorts      *ebpf.Map `ebpf:"tx_ports"`
 	Vips         *ebpf.Map `ebpf:"vips"`
@@ -629,6 +636,7 @@ func (m *headgateMaps) Close() error {
 		m.Slots,
 		m.Snats,
 		m.Sticks,
+		m.Tags,
 		m.Throttles,
 		m.TxPorts,
 		m.Vips,

@@ -139,9 +139,18 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 	bed.Reset()
 	w.link(2, dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
 	w.link(3, dptest.Back, packet.MAC{2, 0, 0, 0, 0, 3})
+	w.link(4, vlanIfindex, packet.MAC{2, 0, 0, 0, 0, 4})
+	bed.SetLinkTags(4, dptest.Back, dptest.TagsOf(9))
+	w.model.SetLinkTags(4, dptest.Back, dptest.TagsOf(9))
 	mtu := pick(rnd, []uint32{1500, 1500, 1500, 80}) // for real packets to be small enough, or not
-	bed.SetMTU(3, mtu)
-	w.model.SetMTU(3, mtu)
+	for _, index := range []uint16{3, 4} {
+		bed.SetMTU(index, mtu)
+		w.model.SetMTU(index, mtu)
+	}
+	if rnd.IntN(4) == 0 { // less for those with two tags
+		bed.SetMTU(2, 64)
+		w.model.SetMTU(2, 64)
+	}
 	for i, addr := range snats {
 		bed.SetSNAT(uint32(i), addr)
 		w.model.SetSNAT(uint32(i), addr)
@@ -156,7 +165,7 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 				w.setNode(dptest.Node{
 					ID: id, Service: s.ID, Proto: proto, Address: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(net, id)), 8080),
 					Actions: dptest.ActionNew, SNATFirst: uint16(2 * family), SNATCount: 2,
-					Hop:     dptest.Hop{Link: uint16(2 + id%2), MAC: packet.MAC{2, 0, 0, 0, 3, byte(id)}},
+					Hop:     dptest.Hop{Link: uint16(2 + id%3), MAC: packet.MAC{2, 0, 0, 0, 3, byte(id)}},
 					TCPIdle: worldTCPIdle, UDPIdle: worldUDPIdle,
 				})
 				id++
@@ -169,6 +178,9 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 	}
 	return w
 }
+
+// vlanIfindex is the interface of link 4, by which no frame comes in.
+const vlanIfindex = 4
 
 func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
 
@@ -206,7 +218,7 @@ func pick[T any](rnd *rand.Rand, from []T) T { return from[rnd.IntN(len(from))] 
 func (w *world) step() bool {
 	switch n := w.rnd.IntN(40); {
 	case n < 30:
-		return w.runPacket(w.frame(), pick(w.rnd, []int{dptest.Front, dptest.Back}))
+		return w.runPacket(w.tagged(w.frame()), pick(w.rnd, []int{dptest.Front, dptest.Back}))
 	case n < 32:
 		return w.runDatagram()
 	}
@@ -224,7 +236,7 @@ func (w *world) change() bool {
 		w.policy(&s)
 		w.setService(s)
 	case 3:
-		hop := pick(w.rnd, []dptest.Hop{{}, {Link: 9, MAC: packet.MAC{1}}, {Link: 2, MAC: packet.MAC{2}}, {Link: 3, MAC: packet.MAC{4}}})
+		hop := pick(w.rnd, []dptest.Hop{{}, {Link: 9, MAC: packet.MAC{1}}, {Link: 2, MAC: packet.MAC{2}}, {Link: 3, MAC: packet.MAC{4}}, {Link: 4, MAC: packet.MAC{5}}})
 		w.note("hop %d %v", node.ID, hop)
 		w.bed.SetHop(node.ID, hop)
 		w.model.SetHop(node.ID, hop)

@@ -35,7 +35,7 @@ func (w *world) runDatagram() bool {
 		if w.rnd.IntN(10) == 0 && !w.change() {
 			return false
 		}
-		if !w.runPacket(frame, pick(w.rnd, []int{dptest.Front, dptest.Back})) {
+		if !w.runPacket(w.tagged(frame), pick(w.rnd, []int{dptest.Front, dptest.Back})) {
 			return false
 		}
 	}

@@ -25,9 +25,6 @@ func (w *world) frame() []byte {
 	if w.rnd.IntN(10) == 0 {
 		p = append(p, &packet.Padding{Bytes: make([]byte, 1+w.rnd.IntN(30))})
 	}
-	if w.rnd.IntN(50) == 0 {
-		p = append(packet.Packet{p[0], &packet.VLAN{ID: 7}}, p[1:]...)
-	}
 	frame, err := p.Encode()
 	if err != nil {
 		w.t.Fatalf("random packet: %v\n%s", err, p)

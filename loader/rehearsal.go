@@ -34,7 +34,7 @@ const (
 var rehearsalMaps = map[string]int{
 	"vips": shared, "services": shared, "services_info": shared, "slots": shared, "nodes": shared, "nodes_info": shared,
 	"snats": shared, "ours": shared, "links": shared, "tx_ports": shared, "meta": shared, "announced": shared,
-	"nodes_live": copied, "services_live": copied, "refusals": copied, "datagrams": copied,
+	"nodes_live": copied, "services_live": copied, "refusals": copied, "datagrams": copied, "tags": copied,
 	"flows4": ofPacket, "flows6": ofPacket, "sticks": ofPacket, "throttles": ofPacket, "fragments": ofPacket,
 	"nodes_stats": empty, "reasons": empty, "creations": empty,
 }
@@ -111,7 +111,7 @@ const rehearsals = 128
 func (r *Rehearsal) Run(frame []byte, ifindex int) (Outcome, error) {
 	var hashes []uint64
 	v6 := false
-	keys, err := r.keys(frame)
+	keys, err := r.keys(withoutTags(frame))
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -144,7 +144,7 @@ func (r *Rehearsal) Run(frame []byte, ifindex int) (Outcome, error) {
 
 // try tries it out with the buckets of these hashes, and the source port that a search found, if there was one.
 func (r *Rehearsal) try(frame []byte, ifindex int, hashes []uint64, v6 bool, port *searched) (out Outcome, err error) {
-	if err := errors.Join(r.prepare(frame), r.goOnAt(port)); err != nil {
+	if err := errors.Join(r.prepare(withoutTags(frame)), r.goOnAt(port)); err != nil {
 		return out, fmt.Errorf("prepare a rehearsal: %w", err)
 	}
 	if v6 {

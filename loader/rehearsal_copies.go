@@ -9,7 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// prepare makes the rehearsal's own maps what those are that packets meet.
+// prepare makes the rehearsal's own maps what those are that packets meet; the frame has no tags.
 func (r *Rehearsal) prepare(frame []byte) error {
 	return errors.Join(
 		copyArray(r.own.NodesLive, r.real.NodesLive),
@@ -18,6 +18,7 @@ func (r *Rehearsal) prepare(frame []byte) error {
 		clearCPUs[Reasons](r.own.Reasons), clearCPUs[headgateCreation](r.own.Creations),
 		forget[uint32](r.own.Flows4), forget[uint32](r.own.Flows6), forget[StickKey](r.own.Sticks), forget[ThrottleKey](r.own.Throttles),
 		forget[FragmentKey](r.own.Fragments), copyArray(r.own.Datagrams, r.real.Datagrams),
+		copyArray(r.own.Tags, r.real.Tags),
 		r.copyClient(frame), r.copyDatagram(frame),
 	)
 }

@@ -40,8 +40,11 @@ type (
 // Creations and Refusals are the program's own.
 type Maps = headgateMaps
 
-// LinkRedirect is a flag of LinkEntry (LINK_REDIRECT of enum link_flag).
-const LinkRedirect uint16 = 1
+// Flags of LinkEntry (enum link_flag).
+const (
+	LinkRedirect uint16 = 1
+	LinkTagged   uint16 = 2
+)
 
 // Schema is the version of the layouts in bpf/abi.h that this build speaks.
 const Schema = 3

@@ -33,7 +33,7 @@ const (
 var inherited = map[string]inheritance{
 	"flows4": kept, "flows6": kept,
 	"sticks": kept, "throttles": kept, "nodes_stats": kept,
-	"fragments": kept, "datagrams": kept,
+	"fragments": kept, "datagrams": kept, "tags": kept,
 
 	"vips": translated, "services_info": translated, "services_live": translated, "services": translated,
 	"nodes": translated, "nodes_info": translated, "nodes_live": translated,

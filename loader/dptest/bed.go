@@ -55,6 +55,7 @@ type Bed struct {
 	ours    [1024]uint64
 
 	families map[uint32]uint8 // by service
+	tagged   map[uint16]bool  // links of VLAN interfaces
 	tb       testing.TB
 	flags    uint32   // of the program
 	steps    []uint64 // instructions of each block that is counted

@@ -94,6 +94,7 @@ type Traffic struct {
 // Flows returns the flows of both tables, sorted. Halves without a peer are left out: Check finds them.
 func (b *Bed) Flows() []Flow {
 	var flows []Flow
+	learned := readAll[uint64](b, "tags")
 	for _, family := range []uint8{4, 6} {
 		slots := b.slots(family)
 		for _, f := range slots {
@@ -106,7 +107,7 @@ func (b *Bed) Flows() []Flow {
 				Forward:   Traffic{f.half.Packets, f.half.Bytes},
 				Reply:     Traffic{r.half.Packets, r.half.Bytes},
 				ClientFIN: f.flags&halfFIN != 0, NodeFIN: r.flags&halfFIN != 0, SynAck: f.flags&halfSynAck != 0,
-				ExpectAck: uint32(f.half.Own.Hop >> 32), ReplyHop: hopOf(r.half.Own.Hop), refForward: f.ref,
+				ExpectAck: uint32(f.half.Own.Hop >> 32), ReplyHop: hopOf(r.half.Own.Hop, learned), refForward: f.ref,
 			})
 		}
 	}
@@ -135,6 +136,9 @@ func (f Flow) String() string {
 	}
 	if f.NodeFIN {
 		marks += " node-fin"
+	}
+	if f.ReplyHop.Tags != 0 {
+		marks = fmt.Sprintf(" tags %s", f.ReplyHop.Tags) + marks
 	}
 	return fmt.Sprintf("%s %s as %s node %d %s in %d/%d out %d/%d back %d %s%s", proto, f.In, f.Out, f.Node, f.Class,
 		f.Forward.Packets, f.Forward.Bytes, f.Reply.Packets, f.Reply.Bytes, f.ReplyHop.Link, f.ReplyHop.MAC, marks)

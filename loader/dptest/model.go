@@ -29,6 +29,7 @@ type Model struct {
 	budgets   map[budgetKey]time.Duration // until when a client's flows last at its rate
 	announced map[announcedKey]packet.MAC
 	now       time.Duration
+	sentWith  *Tags // the tags of the frame that Run sends on; nil: it is not
 
 	datagrams     map[datagramKey]*modelDatagram
 	datagramCount uint32 // sent on, in fragments
@@ -38,6 +39,15 @@ type modelLink struct {
 	ifindex int
 	mac     packet.MAC
 	mtu     int
+	tags    Tags // of a VLAN interface
+}
+
+// limit is the largest packet that leaves by a hop of the link.
+func (l modelLink) limit(hop Hop) int {
+	if hop.Tags.double() {
+		return l.mtu - 4
+	}
+	return l.mtu
 }
 
 type modelService struct {
@@ -73,7 +83,7 @@ func vipTuple(s Service) Tuple { return Tuple{Proto: s.Proto, Dst: s.VIP} }
 // SetLink, SetSNAT, SetService, SetNode, SetStatus, SetDeadline, SetHop and Age do to the model
 // what the methods of the same name do to a Bed.
 func (m *Model) SetLink(index uint16, ifindex int, mac packet.MAC) {
-	m.links[index] = modelLink{ifindex, mac, 1 << 16}
+	m.links[index] = modelLink{ifindex: ifindex, mac: mac, mtu: 1 << 16}
 }
 
 // SetMTU is Bed.SetMTU.
@@ -183,16 +193,19 @@ type Outcome struct {
 	Frame   []byte // as it is then; checksums of forwarded packets are left as they came
 }
 
-// Run says what should become of a frame, and changes the model's flows accordingly.
-func (m *Model) Run(ifindex int, frame []byte) Outcome {
+// decide says what should become of a frame whose tags were taken off.
+func (m *Model) decide(ifindex int, frame []byte, t Tags) Outcome {
 	if isARP(frame) {
+		if t.elsewhere() {
+			return Outcome{Pass, "not_ip", frame}
+		}
 		return m.answerARP(ifindex, frame)
 	}
 	p, reason := m.parse(frame)
 	if reason != "" {
 		return Outcome{Pass, reason, frame}
 	}
-	p.ifindex = ifindex
+	p.ifindex, p.tags = ifindex, t
 	switch {
 	case p.part != nil:
 		return m.fragment(p)
@@ -329,7 +342,7 @@ func (m *Model) leave(p *modelPacket, out []byte, hop Hop, reason string) Outcom
 	if hop == (Hop{}) || !known {
 		return Outcome{Pass, "hop_unresolved", out}
 	}
-	if int(p.bytes) > link.mtu && !p.icmp() && reason != "reset_client" {
+	if int(p.bytes) > link.limit(hop) && !p.icmp() && reason != "reset_client" {
 		return Outcome{Pass, "left_to_fragment", out}
 	}
 	copy(out, hop.MAC[:])
@@ -337,7 +350,11 @@ func (m *Model) leave(p *modelPacket, out []byte, hop Hop, reason string) Outcom
 	if reason == "reset_client" {
 		out = p.cut(out)
 	}
-	if link.ifindex == p.ifindex {
+	m.sentWith = &hop.Tags
+	switch {
+	case link.tags != 0:
+		m.sentWith = &link.tags
+	case link.ifindex == p.ifindex:
 		return Outcome{Tx, reason, out}
 	}
 	return Outcome{Redirect, reason, out}

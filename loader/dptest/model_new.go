@@ -89,7 +89,7 @@ func (m *Model) create(p *modelPacket, node *Node, source netip.AddrPort) *model
 		f.Class = UDP
 	}
 	if index, known := m.linkOf(p.ifindex); known {
-		f.ReplyHop = Hop{Link: index, MAC: packet.MAC(p.frame[6:12])}
+		f.ReplyHop = Hop{Link: index, MAC: packet.MAC(p.frame[6:12]), Tags: p.tags.withoutDEI()}
 	}
 	m.flows[f.In], m.replies[f.Out.reverse()] = f, f
 	return f

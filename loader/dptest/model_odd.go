@@ -13,10 +13,10 @@ func (m *Model) isVIP(a netip.Addr) bool { return m.vips[a] }
 // fits says whether a packet may leave by a hop, whole or in fragments.
 func (m *Model) fits(p *modelPacket, hop Hop) bool {
 	link, known := m.links[hop.Link]
-	if hop == (Hop{}) || !known || int(p.bytes) <= link.mtu {
+	if hop == (Hop{}) || !known || int(p.bytes) <= link.limit(hop) {
 		return true
 	}
-	p.mtu = link.mtu
+	p.mtu = link.limit(hop)
 	return p.tuple.Src.Addr().Is4() && p.frame[14+6]&0x40 == 0 // may be fragmented
 }
 
@@ -40,7 +40,7 @@ func (m *Model) control(p *modelPacket) Outcome {
 	if isError {
 		return m.passError(p)
 	}
-	if message[0] == packet.NeighbourSolicitation && p.tuple.Src.Addr().Is6() {
+	if message[0] == packet.NeighbourSolicitation && p.tuple.Src.Addr().Is6() && !p.tags.elsewhere() {
 		return m.answerSolicitation(p)
 	}
 	if message[0] != request || message[1] != 0 || p.l4 != p.fixedHeader() || !m.isVIP(p.tuple.Dst.Addr()) || !p.fromAHost() {

@@ -13,6 +13,7 @@ import (
 type modelPacket struct {
 	frame   []byte
 	ifindex int
+	tags    Tags // that came off
 	src     netip.Addr
 	dst     netip.Addr
 	part    *modelPart // nil: not a fragment
@@ -55,7 +56,10 @@ func (m *Model) parse(frame []byte) (*modelPacket, string) {
 		reason = m.parseIPv4(p)
 	case packet.TypeIPv6:
 		reason = m.parseIPv6(p)
-	case packet.TypeVLAN, 0x88a8:
+	case packet.TypeVLAN, packet.TypeServiceVLAN: // that is still there
+		if len(frame) < 14+4 {
+			return nil, "truncated"
+		}
 		return nil, "vlan"
 	default:
 		return nil, "not_ip"
@@ -218,6 +222,13 @@ func (p *modelPacket) cut(out []byte) []byte {
 // SameButChecksums says whether got is what the model wants. For a packet that is sent on, checksums
 // are not compared byte by byte: they must be as right, or as wrong, as those that came in.
 func (m *Model) SameButChecksums(in []byte, want Outcome, got []byte) bool {
+	_, in = takeOff(in)
+	wantTags, wantFrame := takeOff(want.Frame)
+	gotTags, got := takeOff(got)
+	if gotTags != wantTags {
+		return false
+	}
+	want.Frame = wantFrame
 	p, reason := m.parse(in)
 	if reason != "" || slices.Equal(want.Frame, got) || len(want.Frame) != len(got) {
 		return slices.Equal(want.Frame, got)

@@ -20,6 +20,8 @@ import (
 //	include NAME                     another story's lines, without what they told
 //	let NAME TEXT                    $NAME stands for TEXT from here on
 //	link INDEX IFINDEX MAC           an interface
+//	vlan INDEX PARENT ID[.ID]        makes it a VLAN interface of the interface PARENT; with two ids, the outer first (802.1ad)
+//	crowd-tags                       takes all room for clients' tags that is left
 //	mtu INDEX BYTES                  the largest IP packet that leaves by it
 //	snat INDEX ADDRESS
 //	announce ADDRESS IFINDEX MAC     an address is answered for at an interface

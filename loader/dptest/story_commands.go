@@ -103,6 +103,18 @@ func (a *args) hop() Hop {
 	return Hop{Link: uint16(index), MAC: a.parseMAC(mac)}
 }
 
+func (a *args) tags() Tags {
+	var outer, inner uint16
+	word := a.next()
+	if n, _ := fmt.Sscanf(word, "%d.%d", &outer, &inner); n == 2 {
+		return TagsOf(outer, inner)
+	}
+	if _, err := fmt.Sscan(word, &outer); err != nil {
+		a.fail("want a VLAN or two, as in 7 or 7.8, not %q", word)
+	}
+	return TagsOf(outer)
+}
+
 // actions reads all words that are left.
 func (a *args) actions() (actions uint8) {
 	for len(a.words) > 0 {
@@ -196,6 +208,9 @@ func (t *telling) setTables(word string, a *args) bool {
 	case "link":
 		index, ifindex, mac := a.number(), a.number(), a.mac()
 		a.then(func() { t.bed.SetLink(uint16(index), int(ifindex), mac) })
+	case "vlan":
+		index, parent, tags := a.number(), a.number(), a.tags()
+		a.then(func() { t.bed.SetLinkTags(uint16(index), int(parent), tags) })
 	case "mtu":
 		index, mtu := a.number(), a.number()
 		a.then(func() { t.bed.SetMTU(uint16(index), uint32(mtu)) })
@@ -246,6 +261,8 @@ func (t *telling) disturb(word string, a *args) bool {
 		a.then(func() { t.bed.Age(d); t.noteBudgets() })
 	case "sweep":
 		t.sweep()
+	case "crowd-tags":
+		a.then(t.bed.CrowdTags)
 	case "tokens":
 		n := a.number()
 		a.then(func() { t.bed.refill(n) })

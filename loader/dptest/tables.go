@@ -58,22 +58,32 @@ type Node struct {
 	Free                 bool          // the id is nobody's
 }
 
-// Hop is a next hop: a link's index and a MAC. The zero Hop is unresolved.
+// Hop is a next hop: a link's index and a MAC, and the tags of a client's frames. The zero Hop is unresolved.
 type Hop struct {
 	Link uint16
 	MAC  packet.MAC
+	Tags Tags
 }
 
-func (h Hop) word() uint64 {
-	var b [8]byte
-	copy(b[:], h.MAC[:])
-	return binary.LittleEndian.Uint64(b[:]) | uint64(h.Link)<<48
+// tagsOfLink in a hop says that frames have the tags of its link (TAGS_OF_LINK).
+const tagsOfLink = 255
+
+// hopWord is a node's hop as the tables have it.
+func (b *Bed) hopWord(h Hop) uint64 {
+	var raw [8]byte
+	copy(raw[:], h.MAC[:])
+	raw[6] = byte(h.Link)
+	if b.tagged[h.Link] && h != (Hop{}) {
+		raw[7] = tagsOfLink
+	}
+	return binary.LittleEndian.Uint64(raw[:])
 }
 
-func hopOf(word uint64) Hop {
+// hopOf reads a hop; learned is the map of tags.
+func hopOf(word uint64, learned []uint64) Hop {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], word)
-	return Hop{Link: uint16(word >> 48), MAC: packet.MAC(b[:6])}
+	return Hop{Link: uint16(b[6]), MAC: packet.MAC(b[:6]), Tags: Tags(learned[b[7]])}
 }
 
 // Reset empties every table and gives the refusals their full rate.
@@ -87,12 +97,13 @@ func (b *Bed) Reset() {
 	clearAll[uint64](b, "slots")
 	clearAll[loader.SNAT](b, "snats")
 	clearAll[loader.LinkEntry](b, "links")
+	clearAll[uint64](b, "tags")
 	clearHash[loader.StickKey, loader.StickEntry](b, "sticks")
 	clearHash[loader.ThrottleKey, loader.ThrottleEntry](b, "throttles")
 	clearHash[loader.AnnouncedKey, loader.Announcement](b, "announced")
 	clearHash[loader.FragmentKey, loader.Fragment](b, "fragments")
 	b.update("datagrams", uint32(0), uint64(0))
-	b.families = map[uint32]uint8{}
+	b.families, b.tagged = map[uint32]uint8{}, map[uint16]bool{}
 	for i, word := range b.ours {
 		if word != 0 {
 			b.update("ours", uint32(i), uint64(0))
@@ -228,7 +239,7 @@ func (b *Bed) SetNode(n Node) {
 		status.Lifecycle = 0
 	}
 	b.update("nodes", n.ID, loader.Node{
-		Hop: n.Hop.word(), Status: status, Service: n.Service,
+		Hop: b.hopWord(n.Hop), Status: status, Service: n.Service,
 		Addr: addr16(n.Address.Addr()), Port: be16(n.Address.Port()), Family: familyOf(n.Address.Addr()), Proto: n.Proto,
 		Deadline: uint32(b.jiffies()), TcpIdle: b.jiffiesOf(n.TCPIdle), UdpIdle: b.jiffiesOf(n.UDPIdle), SnatFirst: n.SNATFirst, SnatCount: n.SNATCount,
 		MaxConns: n.MaxConns, Weight: n.Weight,
@@ -275,7 +286,7 @@ func (b *Bed) SetDeadline(id uint32, in time.Duration) {
 func (b *Bed) SetHop(id uint32, hop Hop) {
 	var record loader.Node
 	b.lookup("nodes", id, &record)
-	record.Hop = hop.word()
+	record.Hop = b.hopWord(hop)
 	b.update("nodes", id, record)
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/headgate/headgate/loader"
 )
 
 // entry makes an Entry of a numbered map.
@@ -281,7 +283,27 @@ func (r *Reader) dumpLinks(yield emit) {
 		if n := decodeMTU(atomic.LoadUint32(&e.Mtu)); n != 0 {
 			mtu = strconv.Itoa(n)
 		}
-		if !yield(entry(i, "interface %d mac %s mtu %s", e.Ifindex, net.HardwareAddr(e.Mac[:]), mtu), nil) {
+		tags := ""
+		if e.Flags&loader.LinkTagged != 0 {
+			tags = " VLAN " + decodeTags(e.Tags).String()
+		}
+		if !yield(entry(i, "interface %d mac %s mtu %s%s", e.Ifindex, net.HardwareAddr(e.Mac[:]), mtu, tags), nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpTags(yield emit) {
+	for i := range r.tags {
+		word := atomic.LoadUint64(&r.tags[i])
+		if word == 0 {
+			continue
+		}
+		text := "VLAN " + decodeTags(word).String()
+		if isRetired(word) {
+			text += ", to be freed"
+		}
+		if !yield(entry(uint32(i), "%s", text), nil) {
 			return
 		}
 	}

@@ -152,14 +152,14 @@ func decodeStatus(word uint64) Status {
 func encodeHop(h Hop) uint64 {
 	var b [8]byte
 	copy(b[:], h.MAC[:])
-	return binary.LittleEndian.Uint64(b[:]) | uint64(h.Link)<<48
+	return binary.LittleEndian.Uint64(b[:]) | uint64(h.Link&0xff)<<48 | uint64(h.Tags)<<56
 }
 
 func decodeHop(w uint64) (h Hop) {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], w)
 	copy(h.MAC[:], b[:6])
-	h.Link = uint16(w >> 48)
+	h.Link, h.Tags = uint16(w>>48&0xff), uint8(w>>56)
 	return h
 }
 

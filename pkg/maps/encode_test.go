@@ -38,7 +38,7 @@ func TestVIPKeyLiesAsOnTheWire(t *testing.T) {
 }
 
 func TestHopLiesAsOnTheWire(t *testing.T) {
-	h := Hop{Link: 0x1234, MAC: [6]byte{2, 1, 2, 3, 4, 5}}
+	h := Hop{Link: 0x34, Tags: 0x12, MAC: [6]byte{2, 1, 2, 3, 4, 5}}
 	w := encodeHop(h)
 	if w != 0x1234_050403020102 {
 		t.Errorf("word %#x", w)

@@ -56,6 +56,7 @@ func NewFake(sizes FakeSizes) *Fake {
 			snats:        make([]loader.SNAT, snatsMax),
 			ours:         make([]uint64, OursWords),
 			links:        make([]loader.LinkEntry, linksMax),
+			tags:         make([]uint64, TagsMax+1),
 			meta:         fakeMeta(),
 			timeline:     newTimeline(sizes.Now),
 		},

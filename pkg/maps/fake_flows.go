@@ -134,3 +134,6 @@ func raw6(a netip.AddrPort) [4]uint32 {
 	b := a.Addr().As16()
 	return *(*[4]uint32)(unsafe.Pointer(&b))
 }
+
+// ClaimTags does what the program does when a client's frames come with VLAN tags that it does not know.
+func (f *Fake) ClaimTags(index uint8, t Tags) { f.tags[index] = t.word() }

@@ -200,6 +200,22 @@ func (f *Faulty) WriteLink(index uint16, l Link) error {
 	return f.write("write links", func() error { return f.Tables.WriteLink(index, l) })
 }
 
+func (f *Faulty) ReadTags(index uint8) (t Tags, retired bool, err error) {
+	t, err = fails(f, "read tags", func() (t Tags, err error) {
+		t, retired, err = f.Tables.ReadTags(index)
+		return t, err
+	})
+	return t, retired, err
+}
+
+func (f *Faulty) RetireTags(index uint8, retired bool) error {
+	return f.write("write tags", func() error { return f.Tables.RetireTags(index, retired) })
+}
+
+func (f *Faulty) FreeTags(index uint8) error {
+	return f.write("write tags", func() error { return f.Tables.FreeTags(index) })
+}
+
 func (f *Faulty) ReadSNAT(index uint16) (netip.Addr, error) {
 	return fails(f, "read snats", func() (netip.Addr, error) { return f.Tables.ReadSNAT(index) })
 }

@@ -177,6 +177,7 @@ func (s *store) InUse() (*Usage, error) {
 				}
 			} else if hop := decodeHop(h.common.Own.Hop); hop.Resolved() && int(hop.Link/64) < len(u.Links) {
 				u.Links[hop.Link/64] |= 1 << (hop.Link % 64)
+				u.Tags[hop.Tags/64] |= 1 << (hop.Tags % 64)
 			}
 			return true
 		})

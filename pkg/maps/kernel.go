@@ -62,6 +62,7 @@ func (k *Kernel) mapAll(m *loader.Maps) (err error) {
 	mapped(k, &k.snats, "snats", m.Snats, write, &err)
 	mapped(k, &k.ours, "ours", m.Ours, write, &err)
 	mapped(k, &k.links, "links", m.Links, write, &err)
+	mapped(k, &k.tags, "tags", m.Tags, write, &err)
 	return err
 }
 

@@ -21,6 +21,7 @@ type memory struct {
 	snats        []loader.SNAT
 	ours         []uint64
 	links        []loader.LinkEntry
+	tags         []uint64
 	meta         loader.Meta
 	timeline
 }

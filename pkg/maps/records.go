@@ -86,17 +86,21 @@ type Status struct {
 
 // Hop is where a packet goes next. The zero Hop is unresolved.
 type Hop struct {
-	Link uint16 // index into links
+	Link uint16 // index into links, below 256
+	Tags uint8  // index into tags of a client's; 0: none, TagsOfLink: those of the link
 	MAC  [6]byte
 }
 
 // Resolved reports whether the packet path can use the hop.
 func (h Hop) Resolved() bool { return h != Hop{} }
 
-// String gives LINK>MAC, or "unresolved".
+// String gives LINK>MAC, or LINK/TAGS>MAC, or "unresolved".
 func (h Hop) String() string {
 	if !h.Resolved() {
 		return "unresolved"
+	}
+	if h.Tags != 0 {
+		return fmt.Sprintf("%d/%d>%s", h.Link, h.Tags, net.HardwareAddr(h.MAC[:]))
 	}
 	return fmt.Sprintf("%d>%s", h.Link, net.HardwareAddr(h.MAC[:]))
 }
@@ -160,6 +164,9 @@ type Link struct {
 	IfIndex int
 	MAC     [6]byte
 	MTU     int // largest IP packet that leaves by it, in bytes; 0: any
+	// Tags are those of a VLAN interface: its frames leave by Parent, with the tags.
+	Tags   Tags
+	Parent int
 	// Redirect says that frames which leave by the interface that they came in by are redirected
 	// as all others are; on a veth XDP_TX does not do.
 	Redirect bool

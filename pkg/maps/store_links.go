@@ -19,11 +19,15 @@ func (s *store) ReadLink(index uint16) (Link, error) {
 	if err != nil {
 		return Link{}, fmt.Errorf("tx_ports[%d]: %w", index, err)
 	}
-	return Link{
+	l := Link{
 		IfIndex: int(e.Ifindex), MAC: e.Mac, MTU: decodeMTU(e.Mtu),
 		Redirect: e.Flags&loader.LinkRedirect != 0,
 		Stale:    port != int(e.Ifindex),
-	}, nil
+	}
+	if e.Flags&loader.LinkTagged != 0 {
+		l.Tags, l.Parent, l.Stale = decodeTags(e.Tags), port, port == 0
+	}
+	return l, nil
 }
 
 func (s *store) WriteLink(index uint16, l Link) error {
@@ -38,14 +42,22 @@ func (s *store) WriteLink(index uint16, l Link) error {
 		}
 		return nil
 	}
-	if err := s.putTxPort(index, l.IfIndex); err != nil {
-		return fmt.Errorf("tx_ports[%d], interface %d: %w", index, l.IfIndex, err)
+	port := l.IfIndex
+	if l.Tags != (Tags{}) {
+		port = l.Parent
+	}
+	if err := s.putTxPort(index, port); err != nil {
+		return fmt.Errorf("tx_ports[%d], interface %d: %w", index, port, err)
 	}
 	// The rest first: with the word of the interface the entry is there.
 	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC, Mtu: encodeMTU(l.MTU)}
 	if l.Redirect {
 		want.Flags = loader.LinkRedirect
 	}
+	if l.Tags != (Tags{}) {
+		want.Flags, want.Tags = want.Flags|loader.LinkTagged, l.Tags.word()
+	}
+	atomic.StoreUint64(&e.Tags, want.Tags)
 	atomic.StoreUint32(&e.Mtu, want.Mtu)
 	atomic.StoreUint32(word32(&e.Mac[4]), *word32(&want.Mac[4]))
 	atomic.StoreUint64(word64(&e.Ifindex), *word64(&want.Ifindex))

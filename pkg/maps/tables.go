@@ -83,6 +83,12 @@ type Tables interface {
 	// entry. A Link that has lost its place in the redirect map reads as Stale.
 	ReadLink(index uint16) (Link, error)
 	WriteLink(index uint16, l Link) error
+	// ReadTags returns the VLAN tags of clients that an entry of tags holds, and whether it is retired: no new
+	// flow uses it. The program claims entries, from 1 on; RetireTags retires one or takes that back, FreeTags
+	// frees it.
+	ReadTags(index uint8) (t Tags, retired bool, err error)
+	RetireTags(index uint8, retired bool) error
+	FreeTags(index uint8) error
 	// ReadSNAT and WriteSNAT hold an address that NAT sends from; the zero Addr is a free entry.
 	ReadSNAT(index uint16) (netip.Addr, error)
 	WriteSNAT(index uint16, a netip.Addr) error
@@ -109,6 +115,7 @@ type Limits struct {
 type Usage struct {
 	Nodes []uint64 // bit per node id
 	Links [4]uint64
+	Tags  [4]uint64
 	Ours  Ours // bits of the flows' VIPs and source addresses
 }
 
@@ -120,6 +127,11 @@ func (u *Usage) Node(id uint32) bool {
 // Link reports whether a flow's replies leave by the entry of links.
 func (u *Usage) Link(index uint16) bool {
 	return index < 256 && u.Links[index/64]>>(index%64)&1 != 0
+}
+
+// Tag reports whether a flow's replies leave with the entry of tags.
+func (u *Usage) Tag(index uint8) bool {
+	return u.Tags[index/64]>>(index%64)&1 != 0
 }
 
 // Idle is how long flows of a node may be without a packet.

@@ -30,6 +30,7 @@ func (r *Reader) tables() []table {
 		of("snats", "addresses that NAT sends from; the daemon writes", r.snats, r.dumpSNATs),
 		of("ours", "words of a bitmap of hashed VIPs and source addresses; the daemon writes", r.ours, r.dumpOurs),
 		of("links", "interfaces that packets may leave by; the daemon writes", r.links, r.dumpLinks),
+		of("tags", "VLAN tags of clients' frames, for their replies; the program claims, the daemon frees", r.tags, r.dumpTags),
 		sized("tx_ports", "the same interfaces for redirection; the daemon writes", uint64(len(r.links)), 8, r.dumpTxPorts),
 		sized("announced", "VIP and interface → the MAC by which it is announced there; the daemon writes", uint64(r.announcedMax()), 32, r.dumpAnnounced),
 		sized("fragments", "datagram → what becomes of its later fragments; the program writes", uint64(r.fragmentsMax()), fragmentBytes, r.dumpFragments),

@@ -66,7 +66,7 @@ func (d *decoder) decodeType(kind uint16, b []byte) Packet {
 		return data(b)
 	}
 	switch kind {
-	case TypeVLAN, 0x88a8:
+	case TypeVLAN, TypeServiceVLAN:
 		p = d.decodeVLAN(b)
 	case TypeIPv4:
 		p = d.decodeIPv4(b, true)

@@ -175,6 +175,8 @@ const (
 	TypeVLAN = 0x8100
 	TypeIPv6 = 0x86dd
 
+	TypeServiceVLAN = 0x88a8 // the outer tag of two (802.1ad)
+
 	HopByHop           = 0
 	ProtoICMP          = 1
 	ProtoTCP           = 6
