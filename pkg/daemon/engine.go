@@ -42,6 +42,7 @@ type (
 		Changes() <-chan struct{}
 		Hops() netdev.Hops
 		Links() []netdev.Link
+		StripsTags(ifname string) (bool, error)
 	}
 	applier interface {
 		Apply(v *state.View, links []netdev.Link) (reconcile.Applied, error)
@@ -363,7 +364,7 @@ func (e *engine) wakeUp(at time.Time) {
 func (e *engine) apply(v *state.View) {
 	e.hold = nil
 	began := time.Now()
-	done, err := e.maps.Apply(v, e.network.Links())
+	done, err := e.maps.Apply(v, e.ports.ways(e.network.Links()))
 	e.rounds.Done(time.Since(began), done.Writes, err)
 	e.applied, e.warnings = v.Generation, done.Warnings
 	if err == nil {
@@ -398,7 +399,9 @@ func (e *engine) publish(v *state.View) {
 }
 
 func (e *engine) allWarnings() []string {
-	out := slices.Concat(e.file.warnings(), e.ports.warnings(), foreign(e.file.start.SNAT, e.network.Links()), e.vips.warnings(), e.warnings)
+	links := e.network.Links()
+	out := slices.Concat(e.file.warnings(), e.ports.warnings(), tagless(e.ports.interfaces(), links, e.network.StripsTags),
+		foreign(e.file.start.SNAT, links), e.vips.warnings(), e.warnings)
 	if e.failure != nil {
 		g := e.progress.now()
 		out = append(out, fmt.Sprintf("the data path runs generation %d, %d is wanted: %s", g.Applied, g.Desired, oneLine(e.failure)))

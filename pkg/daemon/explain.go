@@ -9,6 +9,7 @@ import (
 
 	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/netdev"
 )
 
@@ -102,11 +103,12 @@ func (l looker) egress(in api.Interface, verdict string, frame []byte) string {
 	name := in.Name
 	for i := range l.reader.Limits().Links {
 		link, err := l.reader.ReadLink(i)
-		if err != nil || link.IfIndex == 0 || !slices.Equal(link.MAC[:], frame[6:12]) {
+		tagged := link.Tags != (maps.Tags{}) // a VLAN interface, often with the MAC of the one below it
+		if err != nil || link.IfIndex == 0 || !slices.Equal(link.MAC[:], frame[6:12]) || tagged && !link.Tags.Begin(frame) {
 			continue
 		}
 		if found, err := net.InterfaceByIndex(link.IfIndex); err == nil {
-			if name = found.Name; found.Index != in.Index {
+			if name = found.Name; tagged || found.Index != in.Index {
 				return name
 			}
 		}

@@ -119,6 +119,7 @@ type fakeNetwork struct {
 	silent      bool   // neighbours do not answer
 	unreachable string // why no target can be reached
 	ifName      string // that targets are reached by; empty: eth0
+	strips      bool   // interfaces take VLAN tags off
 	changed     chan struct{}
 }
 
@@ -151,6 +152,8 @@ func (n *fakeNetwork) Links() []netdev.Link {
 	defer n.mu.Unlock()
 	return slices.Clone(n.links)
 }
+
+func (n *fakeNetwork) StripsTags(string) (bool, error) { return n.strips, nil }
 
 func (n *fakeNetwork) setLinks(links ...netdev.Link) {
 	n.mu.Lock()

@@ -132,6 +132,22 @@ func (p *ports) report(now, before *port) {
 	}
 }
 
+// ways are the links as packets leave by them: frames come in by a VLAN link that the program is attached to, and
+// not to the one below, without tags, and they leave by it without.
+func (p *ports) ways(links []netdev.Link) []netdev.Link {
+	attached := map[int]bool{}
+	for _, w := range p.wanted {
+		attached[w.index] = w.index != 0
+	}
+	out := slices.Clone(links)
+	for i, l := range out {
+		if l.Kind == "vlan" && attached[l.Index] && !attached[l.Parent] {
+			out[i].Parent, out[i].Tags = l.Index, nil
+		}
+	}
+	return out
+}
+
 // interfaces is what status shows.
 func (p *ports) interfaces() []api.Interface {
 	out := make([]api.Interface, len(p.wanted))

@@ -78,3 +78,26 @@ func TestWhatIsWrongWithAnInterfaceIsSaid(t *testing.T) {
 		t.Errorf("generic mode was asked for, yet %q, %v", p.warnings(), err)
 	}
 }
+
+func TestVLANLinksLeaveByThemselvesOnlyWhereTheProgramIs(t *testing.T) {
+	links := []netdev.Link{up(2, "eth0"), up(3, "eth0.5"), up(4, "eth0.6")}
+	for i := range links[1:] {
+		links[i+1].Kind, links[i+1].Parent, links[i+1].Tags = "vlan", 2, []netdev.Tag{{Type: 0x8100, ID: uint16(5 + i)}}
+	}
+	for _, c := range []struct {
+		interfaces []string
+		parents    [3]int
+	}{
+		{[]string{"eth0"}, [3]int{0, 2, 2}},
+		{[]string{"eth0.5"}, [3]int{0, 3, 2}},
+		{[]string{"eth0", "eth0.5"}, [3]int{0, 2, 2}},
+	} {
+		p := newPorts(c.interfaces, loader.ModeAuto, &fakeAttacher{}, quietly())
+		p.update(links)
+		for i, l := range p.ways(links) {
+			if l.Parent != c.parents[i] || (len(l.Tags) > 0) != (l.Parent == 2) {
+				t.Errorf("attached to %v: %s leaves by %d with %v, want %d", c.interfaces, l.Name, l.Parent, l.Tags, c.parents[i])
+			}
+		}
+	}
+}

@@ -3,7 +3,7 @@ package daemon
 // reasonTexts say why a packet meets its fate, for people.
 var reasonTexts = map[string]string{
 	"not_ip":             "it is neither IPv4 nor IPv6",
-	"vlan":               "it has a VLAN tag, and such frames are the kernel's",
+	"vlan":               "it has more than two VLAN tags, and such frames are the kernel's",
 	"truncated":          "one of its headers is cut short or contradicts itself",
 	"not_ours":           "its destination is neither a VIP nor an address that NAT sends from",
 	"not_tcp_udp":        "it is neither TCP nor UDP, nor anything else that is balanced",
@@ -11,6 +11,7 @@ var reasonTexts = map[string]string{
 	"no_config":          "it belongs to no flow, and no config serves its destination",
 	"ttl_expired":        "its TTL ends here: the kernel answers that it does",
 	"icmp_unknown":       "it is an ICMP message about no flow of ours",
+	"tags_full":          "its VLAN tags are new, and there is no room for more of them",
 	"hop_unresolved":     "the way to its next hop is not known: the kernel may forward it, and looks for the way",
 	"left_to_fragment":   "it is larger than the MTU of its way out: the kernel may send it in fragments",
 	"new_flow":           "it is the first packet of a flow",

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -98,8 +99,9 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 		room := false         // one of those may have another
 		for j := range svc.Nodes {
 			n := nodeOfView(svc, &svc.Nodes[j])
-			if h := &svc.Nodes[j].Hop; h.Resolved && !attached(interfaces, h.IfName) {
-				n.Unreachable = fmt.Sprintf("reached by %s, which is not in interfaces: its replies do not come back: add it", h.IfName)
+			h := &svc.Nodes[j].Hop
+			if port := cmp.Or(h.Parent, h.IfName); h.Resolved && !attached(interfaces, port) && !attached(interfaces, h.IfName) {
+				n.Unreachable = fmt.Sprintf("reached by %s, which is not in interfaces: its replies do not come back: add it", port)
 			}
 			s, ok := counts[place{vip, n.Address}]
 			if ok {

@@ -3,12 +3,14 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/netdev"
 )
 
 // nearlyFull is the share of a flow table from which on status warns: hashing leaves no flow without a place
@@ -38,6 +40,22 @@ func lagging(s health.Stats) []string {
 	}
 	return []string{fmt.Sprintf("health checks start up to %s late: health is older than it says; is the host overloaded, or are its files too few for %d checks at a time?",
 		s.LagP99.Round(100*time.Millisecond), s.InFlight)}
+}
+
+// tagless warns of interfaces with VLAN interfaces on them whose hardware takes the tags off: the program takes
+// such frames for ones that had none. strips asks that; who does not answer has no such offload.
+func tagless(interfaces []api.Interface, links []netdev.Link, strips func(ifname string) (bool, error)) (out []string) {
+	for _, i := range interfaces {
+		at := slices.IndexFunc(links, func(l netdev.Link) bool { return l.Parent != 0 && l.Parent == i.Index })
+		if at < 0 {
+			continue
+		}
+		if yes, err := strips(i.Name); err == nil && yes {
+			out = append(out, fmt.Sprintf("%s takes VLAN tags off before the program sees frames, as those of %s, which are then balanced as if they had none: "+
+				"`ethtool -K %[1]s rxvlan off`, and rx-vlan-stag-hw-parse off where it is on", i.Name, links[at].Name))
+		}
+	}
+	return out
 }
 
 func (b *backend) late() []string {

@@ -86,6 +86,11 @@ func TestStatusSaysInWordsWhatIsWrong(t *testing.T) {
 			"snat 192.0.2.200 is on no interface of this host: replies come back only if it is routed here"},
 		{"node by an interface that is not listed", func(_ *testing.T, r *rig) { r.network.ifName = "eth7"; r.takeNetwork() },
 			"reached by eth7, which is not in interfaces: its replies do not come back: add it"},
+		{"VLAN tags that the hardware takes off", func(_ *testing.T, r *rig) {
+			r.network.strips = true
+			r.network.setLinks(append(r.network.Links(), netdev.Link{Index: 7, Name: "eth0.5", Kind: "vlan", Parent: 2, Tags: []netdev.Tag{{Type: 0x8100, ID: 5}}})...)
+			r.takeNetwork()
+		}, "eth0 takes VLAN tags off before the program sees frames, as those of eth0.5, which are then balanced as if they had none: `ethtool -K eth0 rxvlan off`"},
 		{"flow table nearly full", func(t *testing.T, r *rig) {
 			for i := range 200 { // 512 entries; those that find no place are left out
 				_ = r.tables.AddFlow(maps.Flow{Protocol: lb.TCP, Class: maps.Established, NodeID: 1, Client: at(i), VIP: netip.MustParseAddrPort("203.0.113.10:80"),

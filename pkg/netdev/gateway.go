@@ -31,11 +31,16 @@ func (w *world) hop(t *target) NextHop {
 	if t.path.mtu > 0 && t.path.mtu < l.MTU {
 		hop.MTU = t.path.mtu
 	}
+	if l.Parent != 0 {
+		hop.Parent = w.links[l.Parent].Name
+	}
 	switch {
 	case !l.Up:
 		hop.Reason = fmt.Sprintf("link %s is down", l.Name)
 	case !l.ethernet:
 		hop.Reason = fmt.Sprintf("link %s does not carry Ethernet frames", l.Name)
+	case l.Kind == kindVLAN && l.Parent == 0:
+		hop.Reason = fmt.Sprintf("link %s has more than %d VLAN tags, or its parent is in another network namespace", l.Name, maxTags)
 	case n.usable():
 		hop.Resolved, hop.DstMAC = true, n.mac
 	case t.gateway.silent:

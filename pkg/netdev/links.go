@@ -47,7 +47,8 @@ func linkNames(links map[int]link) []string {
 // link is a Link with what only this package needs to know of it.
 type link struct {
 	Link
-	ethernet bool // frames on it have Ethernet addresses
+	ethernet bool  // frames on it have Ethernet addresses
+	vlan     *vlan // nil: it is none
 }
 
 // dumpTries is how often a dump is asked for again that the kernel says was interrupted by a change.
@@ -80,6 +81,7 @@ func readLinks(h *netlink.Handle) (map[int]link, error) {
 	for _, l := range found {
 		links[l.Attrs().Index] = newLink(l)
 	}
+	resolveVLANs(links)
 	for _, a := range addrs {
 		l, ok := links[a.LinkIndex]
 		if !ok || a.IPNet == nil {
@@ -105,6 +107,7 @@ func newLink(l netlink.Link) link {
 			Master: attrs.MasterIndex,
 		},
 		ethernet: attrs.EncapType == "ether" && len(attrs.HardwareAddr) == 6,
+		vlan:     vlanOf(l),
 	}
 	if n.ethernet {
 		copy(n.MAC[:], attrs.HardwareAddr)
@@ -142,7 +145,7 @@ func sortedLinks(links map[int]link) []Link {
 func equalLinks(a, b Link) bool {
 	return a.Index == b.Index && a.Name == b.Name && a.Kind == b.Kind && a.MAC == b.MAC &&
 		a.MTU == b.MTU && a.Up == b.Up && slices.Equal(a.Addrs, b.Addrs) &&
-		a.Master == b.Master && slices.Equal(a.Prefixes, b.Prefixes)
+		a.Master == b.Master && a.Parent == b.Parent && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Prefixes, b.Prefixes)
 }
 
 // fromIP is the address without the detour of IPv4 in IPv6.

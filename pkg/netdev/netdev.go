@@ -14,6 +14,7 @@ type NextHop struct {
 	Resolved bool
 	IfIndex  int    // of the outgoing link
 	IfName   string // of the outgoing link
+	Parent   string // name of the link that frames leave by where the outgoing one is a VLAN link; else empty
 	SrcMAC   [6]byte
 	DstMAC   [6]byte
 	Source   netip.Addr // the address that the kernel would send from
@@ -32,6 +33,11 @@ type Link struct {
 	MTU   int          // bytes
 	Up    bool         // set up and with carrier
 	Addrs []netip.Addr // usable ones, in the kernel's order; no tentative or duplicate IPv6 addresses
+
+	// Of a VLAN link: the link below it that frames leave by, and the tags that they have, the outer one first.
+	// Parent is 0 where that is in another network namespace, or would be more than two tags; and for other links.
+	Parent int
+	Tags   []Tag
 
 	Master   int            // index of the link that it is a part of, as of a bond or a bridge; 0: none
 	Prefixes []netip.Prefix // on-link through its addresses; kept by IPv4 while the link is down

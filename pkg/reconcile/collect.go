@@ -34,7 +34,7 @@ func (s *scan) done(now time.Time, fruitful bool) {
 }
 
 // collect takes back what was removed and has no flows any more: node ids, bits of addresses,
-// interfaces, and services without nodes.
+// interfaces, tags, and services without nodes.
 func (r *Reconciler) collect(wanted map[maps.VIP]bool) error {
 	bits := r.wantedOurs(wanted)
 	r.noteStale(bits)
@@ -44,7 +44,11 @@ func (r *Reconciler) collect(wanted map[maps.VIP]bool) error {
 	}
 	now := r.now()
 	stale := r.ours.stale && now.Sub(r.ours.staleSince) >= grace
-	if (len(nodes) > 0 || stale || len(r.restedLinks()) > 0) && !now.Before(r.scan.next) {
+	fill, err := r.tagsFill()
+	if err != nil {
+		return err
+	}
+	if (len(nodes) > 0 || stale || fill || len(r.restedLinks()) > 0) && !now.Before(r.scan.next) {
 		before := r.nodeIDs.left
 		if err := r.collectUnused(nodes, bits, stale); err != nil {
 			return err
@@ -73,7 +77,7 @@ func (r *Reconciler) collectUnused(nodes []*node, bits *maps.Ours, stale bool) e
 	if stale {
 		errs = append(errs, r.clearOurs(bits, &usage.Ours))
 	}
-	errs = append(errs, r.freeLinks(usage))
+	errs = append(errs, r.freeLinks(usage), r.freeTags(usage))
 	return errors.Join(errs...)
 }
 

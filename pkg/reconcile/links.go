@@ -38,7 +38,11 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 	}
 	linkOf := func(ifindex int, mac [6]byte) maps.Link {
 		l := known[ifindex]
-		return maps.Link{IfIndex: ifindex, MAC: mac, MTU: l.MTU, Redirect: l.Kind == "veth"}
+		out := maps.Link{IfIndex: ifindex, MAC: mac, MTU: l.MTU, Redirect: l.Kind == "veth", Tags: tagsOf(l)}
+		if len(l.Tags) > 0 {
+			out.Parent = l.Parent
+		}
+		return out
 	}
 	wanted := map[int]bool{}
 	var errs []error
@@ -49,7 +53,7 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 		}
 	}
 	for _, l := range host {
-		if wanted[l.Index] {
+		if wanted[l.Index] || l.Kind == "vlan" && l.Parent == 0 {
 			continue
 		}
 		wanted[l.Index] = true
@@ -69,6 +73,13 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func tagsOf(l netdev.Link) (t maps.Tags) {
+	for i, tag := range l.Tags {
+		t[i] = maps.Tag{Type: tag.Type, ID: tag.ID}
+	}
+	return t
 }
 
 // outPause is how long interfaces may stay in the table by which no next hop leaves any more: which these are is
@@ -154,7 +165,11 @@ func (r *Reconciler) hop(h netdev.NextHop) maps.Hop {
 	if !ok || !r.links.entries[i].link.known {
 		return maps.Hop{}
 	}
-	return maps.Hop{Link: i, MAC: h.DstMAC}
+	hop := maps.Hop{Link: i, MAC: h.DstMAC}
+	if r.links.entries[i].link.value.Tags != (maps.Tags{}) {
+		hop.Tags = maps.TagsOfLink
+	}
+	return hop
 }
 
 // restedLinks yields the entries of interfaces that are gone long enough.

@@ -68,6 +68,7 @@ type books struct {
 	groups     groups
 	snats      snats
 	links      links
+	tags       tags
 	ours       ours
 	addresses  addresses
 	announced  announced
