@@ -45,12 +45,23 @@ type ConfigMove struct {
 }
 
 // Diff plans the way from one desired state to another.
-func Diff(from, to []lb.Balancer) Plan {
-	p := Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}
+func Diff(from, to []lb.Balancer) Plan { return diff(from, to, true) }
+
+// Steps is Diff without a look at who would move, which with thousands of nodes takes longer than to change them.
+func Steps(from, to []lb.Balancer) Plan { return diff(from, to, false) }
+
+// planner makes a plan.
+type planner struct {
+	Plan
+	measures bool // moves are looked for
+}
+
+func diff(from, to []lb.Balancer, moves bool) Plan {
+	p := planner{Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}, moves}
 	for _, pair := range match(from, to, byIdentity(from)) {
 		p.balancer(pair.key, pair.from, pair.to)
 	}
-	return p
+	return p.Plan
 }
 
 // byIdentity gives the label that a balancer had before, if it has an id to know it by, else the one that it has.
@@ -70,11 +81,11 @@ func byIdentity(from []lb.Balancer) func(lb.Balancer) string {
 // Empty says that nothing changes.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
 
-func (p *Plan) step(action string, kind Kind, name string, changes ...string) {
+func (p *planner) step(action string, kind Kind, name string, changes ...string) {
 	p.Steps = append(p.Steps, Step{Action: action, Kind: kind, Name: name, Changes: changes})
 }
 
-func (p *Plan) balancer(label string, from, to *lb.Balancer) {
+func (p *planner) balancer(label string, from, to *lb.Balancer) {
 	switch {
 	case from == nil:
 		p.step(Add, KindBalancer, label, fmt.Sprintf("VIPs %s", vips(*to)))
@@ -95,7 +106,7 @@ func (p *Plan) balancer(label string, from, to *lb.Balancer) {
 	}
 }
 
-func (p *Plan) config(name string, from, to *lb.Config) {
+func (p *planner) config(name string, from, to *lb.Config) {
 	switch {
 	case from == nil:
 		p.step(Add, KindConfig, name)
@@ -105,6 +116,9 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 		to = &lb.Config{}
 	default:
 		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
+		if !p.measures {
+			break
+		}
 		if share, refused := moved(from, to); share > 0 {
 			p.Moves = append(p.Moves, ConfigMove{
 				Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient(), Refused: refused,
@@ -121,7 +135,7 @@ func (p *Plan) config(name string, from, to *lb.Config) {
 	}
 }
 
-func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
+func (p *planner) node(config string, labels map[string]int, from, to *lb.Node) {
 	switch {
 	case from == nil:
 		what := fmt.Sprintf("%s, weight %d, mode %s", to.Address, to.Weight, to.Mode)
@@ -140,7 +154,7 @@ func (p *Plan) node(config string, labels map[string]int, from, to *lb.Node) {
 	}
 }
 
-func (p *Plan) changed(kind Kind, name string, changes []string) {
+func (p *planner) changed(kind Kind, name string, changes []string) {
 	if len(changes) > 0 {
 		p.step(Change, kind, name, changes...)
 	}

@@ -48,11 +48,15 @@ func (b *backend) Edit(_ context.Context, e api.Edit) (api.ApplyResult, error) {
 	how := func(d *store.Draft) error {
 		draft = d
 		err := edit(d, e, b.d.pool())
-		if err == nil {
-			was, is := d.Touched()
-			res.Plan = api.DiffLive(was, is, b.active)
+		if err != nil {
+			return err
 		}
-		return err
+		if was, is := d.Touched(); e.DryRun {
+			res.Plan = api.DiffLive(was, is, b.active)
+		} else {
+			res.Plan = api.Steps(was, is)
+		}
+		return nil
 	}
 	var err error
 	if e.DryRun {

@@ -34,11 +34,19 @@ type followed struct {
 	built      uint64 // as it was seen last
 	generation uint64 // of the last view that had it
 	tier       schedule.Tier
-	nodes      map[lb.NodeKey]standing
+	nodes      []standing
 }
 
-// standing is what is followed of a node.
+// standing is a node of a service, and what is followed of it.
 type standing struct {
+	node *state.Node // nobody changes it
+	seen seen
+}
+
+func (s *standing) key() lb.NodeKey { return s.node.Key }
+
+// seen is what events tell of.
+type seen struct {
 	label    string
 	health   lb.Health
 	override lb.Override
@@ -91,28 +99,29 @@ func (h *herald) of(i int, svc *state.Service) *followed {
 
 // follow says what has become of a service.
 func (f *followed) follow(svc *state.Service, d *drains, first bool) (all []events.Event) {
-	nodes := make(map[lb.NodeKey]standing, len(svc.Nodes))
+	nodes := make([]standing, len(svc.Nodes))
 	for j := range svc.Nodes {
 		n := &svc.Nodes[j]
-		now := standing{n.Label, n.Effective, n.Override, n.Mode, n.Weight}
-		was, known := f.nodes[n.Key]
-		nodes[n.Key] = now
+		nodes[j] = standing{n, seen{n.Label, n.Effective, n.Override, n.Mode, n.Weight}}
 		d.follow(svc, n, first)
-		if was != now {
-			all = append(all, newsOfNode(svc, n, was, known)...)
-		}
 	}
+	var gone []events.Event
+	state.Pair(f.nodes, nodes, (*standing).key, func(key lb.NodeKey, was, is *standing) {
+		switch {
+		case is == nil:
+			gone = append(gone, removal(key, was.seen))
+			d.remove(key, was.seen.label)
+		case was == nil:
+			all = append(all, newsOfNode(svc, is.node, seen{}, false)...)
+		case was.seen != is.seen:
+			all = append(all, newsOfNode(svc, is.node, was.seen, true)...)
+		}
+	})
 	if f.tier != svc.Tier {
 		all = append(all, newsOfTier(svc, f.tier))
 	}
-	for key, was := range f.nodes {
-		if _, there := nodes[key]; !there {
-			all = append(all, removal(key, was))
-			d.remove(key, was.label)
-		}
-	}
 	f.built, f.tier, f.nodes = svc.Built, svc.Tier, nodes
-	return all
+	return append(all, gone...)
 }
 
 // forget drops the services that a view has no longer, and says which nodes have gone with them.
@@ -121,9 +130,10 @@ func (h *herald) forget(generation uint64) (all []events.Event) {
 		if f.generation == generation {
 			continue
 		}
-		for node, was := range f.nodes {
-			all = append(all, removal(node, was))
-			h.drains.remove(node, was.label)
+		for i := range f.nodes {
+			was := &f.nodes[i]
+			all = append(all, removal(was.key(), was.seen))
+			h.drains.remove(was.key(), was.seen.label)
 		}
 		delete(h.services, key)
 	}
@@ -132,7 +142,7 @@ func (h *herald) forget(generation uint64) (all []events.Event) {
 
 // newsOfNode puts into words how a node differs from what it was. That health is not known (any more)
 // follows from what people did, and so is no news.
-func newsOfNode(svc *state.Service, n *state.Node, was standing, known bool) (out []events.Event) {
+func newsOfNode(svc *state.Service, n *state.Node, was seen, known bool) (out []events.Event) {
 	name := lb.NodeName(svc.Config, n.Label)
 	event := func(kind events.Kind, from, to, format string, args ...any) {
 		out = append(out, events.Event{Kind: kind, Config: svc.Config.String(), Node: name, From: from, To: to,
@@ -140,7 +150,7 @@ func newsOfNode(svc *state.Service, n *state.Node, was standing, known bool) (ou
 	}
 	if !known {
 		event(events.Added, "", string(n.Mode), ": added with address %s, weight %d, mode %s", n.Key.Address, n.Weight, n.Mode)
-		was = standing{n.Label, lb.Unknown, n.Override, n.Mode, n.Weight}
+		was = seen{n.Label, lb.Unknown, n.Override, n.Mode, n.Weight}
 	}
 	if set := settings(n, was); len(set) > 0 {
 		from, to := "", ""
@@ -160,7 +170,7 @@ func newsOfNode(svc *state.Service, n *state.Node, was standing, known bool) (ou
 }
 
 // settings says what people have set on a node.
-func settings(n *state.Node, was standing) (set []string) {
+func settings(n *state.Node, was seen) (set []string) {
 	if n.Label != was.label {
 		set = append(set, fmt.Sprintf("label %s → %s", was.label, n.Label))
 	}
@@ -176,7 +186,7 @@ func settings(n *state.Node, was standing) (set []string) {
 	return set
 }
 
-func removal(key lb.NodeKey, was standing) events.Event {
+func removal(key lb.NodeKey, was seen) events.Event {
 	name := lb.NodeName(key.Config, was.label)
 	return events.Event{Kind: events.Removed, Config: key.Config.String(), Node: name, From: string(was.mode),
 		Text: fmt.Sprintf("%s: removed (%s)", name, key.Address)}

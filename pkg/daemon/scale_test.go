@@ -10,14 +10,14 @@ import (
 	"github.com/headgate/headgate/pkg/store"
 )
 
-// crowded is a file of so many balancers, each with ten configs of so many nodes.
-func crowded(balancers, nodes int) string {
+// crowded is a file of so many balancers, each with so many configs of so many nodes.
+func crowded(balancers, configs, nodes int) string {
 	var b strings.Builder
 	b.WriteString("interfaces: [eth0]\nbalancers:\n")
 	count := 0
 	for i := range balancers {
 		fmt.Fprintf(&b, "  - label: lb-%d\n    ipv4: 203.%d.%d.1\n    configs:\n", i, i/200, i%200)
-		for p := range 10 {
+		for p := range configs {
 			fmt.Fprintf(&b, "      - port: %d\n        check: connection\n        nodes:\n", 1000+p)
 			for range nodes {
 				count++
@@ -31,7 +31,14 @@ func crowded(balancers, nodes int) string {
 
 // BenchmarkOneChange is a change of one node among ten thousand, from the store to the maps.
 func BenchmarkOneChange(b *testing.B) {
-	r := newRigOf(b, crowded(100, 10), maps.FakeSizes{Nodes: 32768, Services: 8192, Slots: 1 << 22})
+	b.Run("1,000 configs of 10", func(b *testing.B) { oneChange(b, 100, 10, 10, "roundrobin") })
+	b.Run("1 config of 10,000", func(b *testing.B) { oneChange(b, 1, 1, 10_000, "roundrobin") })
+	b.Run("1 config of 10,000, by hash", func(b *testing.B) { oneChange(b, 1, 1, 10_000, "source") })
+}
+
+func oneChange(b *testing.B, balancers, configs, nodes int, algorithm string) {
+	file := strings.ReplaceAll(crowded(balancers, configs, nodes), "check: connection", "check: connection\n        algorithm: "+algorithm)
+	r := newRigOf(b, file, maps.FakeSizes{Nodes: 32768, Services: 8192, Slots: 1 << 22})
 	disk, err := store.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -48,8 +55,8 @@ func BenchmarkOneChange(b *testing.B) {
 	for b.Loop() {
 		i++
 		if _, err := disk.Change(func(d *store.Draft) error {
-			x, _ := d.Edit(d.Balancers()[i%100].ID)
-			n := &x.Configs[i%10].Nodes[i%7]
+			x, _ := d.Edit(d.Balancers()[i%balancers].ID)
+			n := &x.Configs[i%configs].Nodes[i%7]
 			n.Weight = 1 + (n.Weight+1)%255
 			return nil
 		}); err != nil {

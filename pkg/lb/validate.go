@@ -97,7 +97,7 @@ func (v *validator) uniqueLabel(i int) {
 
 func (v *validator) balancer(i int) {
 	b, path := &v.balancers[i], fmt.Sprintf("balancers[%d]", i)
-	judgeFields(v, path, b, BalancerFields)
+	judgeFields(v, func() string { return path }, b, BalancerFields)
 	v.uniqueLabel(i)
 	v.tags(path, b.Tags)
 	if !b.IPv4.IsValid() && !b.IPv6.IsValid() {
@@ -120,10 +120,13 @@ func (v *validator) balancer(i int) {
 	}
 }
 
-// judgeFields adds what is wrong with each field in itself.
-func judgeFields[T any](v *validator, path string, t *T, fields []Field[T]) {
+// judgeFields adds what is wrong with each field in itself. Of ten thousand nodes mostly nothing is: paths are made
+// when they are needed.
+func judgeFields[T any](v *validator, path func() string, t *T, fields []Field[T]) {
 	for i := range fields {
-		v.add(path+"."+fields[i].Key, fields[i].Reason(t))
+		if reason := fields[i].Reason(t); reason != "" {
+			v.add(path()+"."+fields[i].Key, reason)
+		}
 	}
 }
 
@@ -156,20 +159,22 @@ func (v *validator) ownVIP(path string, i int, vip netip.Addr) {
 }
 
 func (v *validator) config(path string, b *Balancer, c *Config) {
-	judgeFields(v, path, c, ConfigFields)
+	judgeFields(v, func() string { return path }, c, ConfigFields)
 	v.algorithm(path, c)
 	v.stickiness(path, c)
 	v.check(path, c)
 	addresses := make(map[netip.AddrPort]int, len(c.Nodes))
 	for k := range c.Nodes {
 		n := &c.Nodes[k]
-		npath := fmt.Sprintf("%s.nodes[%d]", path, k)
+		npath := func() string { return fmt.Sprintf("%s.nodes[%d]", path, k) }
 		judgeFields(v, npath, n, NodeFields)
 		if first, seen := addresses[n.Address]; seen && n.Address.IsValid() {
-			v.add(npath+".address", fmt.Sprintf("%s is already the address of nodes[%d]: each needs its own", n.Address, first))
-		} else {
-			addresses[n.Address] = k
-			v.add(npath+".address", v.nodeAddressReason(b, n.Address.Addr()))
+			v.add(npath()+".address", fmt.Sprintf("%s is already the address of nodes[%d]: each needs its own", n.Address, first))
+			continue
+		}
+		addresses[n.Address] = k
+		if reason := v.nodeAddressReason(b, n.Address.Addr()); reason != "" {
+			v.add(npath()+".address", reason)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"net/netip"
+
 	"github.com/headgate/headgate/pkg/lb"
 )
 
@@ -13,7 +15,7 @@ type change struct {
 // changesOf finds what differs between two desired states. What shares its memory is the same, so that the cost
 // is that of the changes and not that of the whole.
 func changesOf(was, is []lb.Balancer) (changes []change) {
-	pair(was, is, func(b *lb.Balancer) string { return b.Label }, func(label string, from, to *lb.Balancer) {
+	Pair(was, is, func(b *lb.Balancer) string { return b.Label }, func(label string, from, to *lb.Balancer) {
 		if from != nil && to != nil && sameMemory(from, to) {
 			return
 		}
@@ -25,7 +27,7 @@ func changesOf(was, is []lb.Balancer) (changes []change) {
 			to = none
 		}
 		moved := !from.EqualButConfigs(*to)
-		pair(from.Configs, to.Configs, func(c *lb.Config) lb.ConfigKey { return c.Key(label) }, func(key lb.ConfigKey, a, b *lb.Config) {
+		Pair(from.Configs, to.Configs, func(c *lb.Config) lb.ConfigKey { return c.Key(label) }, func(key lb.ConfigKey, a, b *lb.Config) {
 			if a == nil || b == nil || moved || !a.Equal(*b) {
 				changes = append(changes, change{key, a, b})
 			}
@@ -53,9 +55,9 @@ func sameOrder(a, b []lb.Balancer) bool {
 	return true
 }
 
-// pair hands out each key of both lists once, with what is there under it; nil: nothing is. Mostly all stay where
+// Pair hands out each key of both lists once, with what is there under it; nil: nothing is. Mostly all stay where
 // they were, which costs no search.
-func pair[T any, K comparable](was, is []T, key func(*T) K, each func(k K, was, is *T)) {
+func Pair[T any, K comparable](was, is []T, key func(*T) K, each func(k K, was, is *T)) {
 	var rest map[K]*T // of was, what was not met where it stood
 	for i := range was {
 		if i < len(is) && key(&was[i]) == key(&is[i]) {
@@ -82,11 +84,20 @@ func pair[T any, K comparable](was, is []T, key func(*T) K, each func(k K, was, 
 
 // follow keeps what is known of the nodes of a config in step with a change of it.
 func (s *State) follow(c change) {
-	was, is := nodesOf(c.was), nodesOf(c.is)
-	s.followChecks(c)
-	s.followModes(c.key, was, is)
-	s.addresses.count(is, 1)
-	s.addresses.count(was, -1)
+	var came, gone []lb.Node
+	checks := s.followChecks(c)
+	Pair(nodesOf(c.was), nodesOf(c.is), func(n *lb.Node) netip.AddrPort { return n.Address }, func(_ netip.AddrPort, was, is *lb.Node) {
+		checks(was, is)
+		s.followMode(c.key, was, is)
+		switch {
+		case was == nil:
+			came = append(came, *is)
+		case is == nil:
+			gone = append(gone, *was)
+		}
+	})
+	s.addresses.count(came, 1)
+	s.addresses.count(gone, -1)
 }
 
 func nodesOf(c *lb.Config) []lb.Node {

@@ -2,7 +2,6 @@ package state
 
 import (
 	"iter"
-	"maps"
 
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
@@ -36,40 +35,29 @@ func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, *lb.Check] {
 	}
 }
 
-// probes are the checks of the nodes of a config that are checked, as they are made.
-func probes(key lb.ConfigKey, c *lb.Config) map[lb.NodeKey]lb.Check {
-	out := map[lb.NodeKey]lb.Check{}
-	if c == nil {
-		return out
-	}
-	for k := range c.Nodes {
-		if n := &c.Nodes[k]; isChecked(c, n) {
-			out[lb.NodeKey{Config: key, Address: n.Address}] = c.Probe()
+// followChecks gives what is to be done for each node of a config that changes: what is known of nodes whose checks
+// start with a new desired state is dropped. A node that leaves mode reject is Unknown until its next check, and so is
+// one that was away. With the first desired state, what was known before the restart holds.
+func (s *State) followChecks(c change) func(was, is *lb.Node) {
+	now, another, told := s.now(), !sameProbe(c.was, c.is), false
+	return func(was, is *lb.Node) {
+		before := was != nil && isChecked(c.was, was)
+		after := is != nil && isChecked(c.is, is)
+		if !told && (before != after || after && another) {
+			told = true
+			s.targeted++
+		}
+		switch {
+		case after && !before && s.started:
+			s.since[lb.NodeKey{Config: c.key, Address: is.Address}] = now
+		case before && !after:
+			delete(s.since, lb.NodeKey{Config: c.key, Address: was.Address})
 		}
 	}
-	return out
 }
 
-// followChecks drops what is known of nodes whose checks start with a new desired state: a node that
-// leaves mode reject is Unknown until its next check, and so is one that was away. With the first
-// desired state, what was known before the restart holds.
-func (s *State) followChecks(c change) {
-	was, is := probes(c.key, c.was), probes(c.key, c.is)
-	if !maps.Equal(was, is) {
-		s.targeted++
-	}
-	now := s.now()
-	for key := range is {
-		if _, before := was[key]; !before && s.started {
-			s.since[key] = now
-		}
-	}
-	for key := range was {
-		if _, still := is[key]; !still {
-			delete(s.since, key)
-		}
-	}
-}
+// sameProbe says that two configs have their nodes checked alike.
+func sameProbe(a, b *lb.Config) bool { return a != nil && b != nil && a.Probe() == b.Probe() }
 
 // found returns what is known of a checked node: the check's result, else what was known before a
 // restart while that is within two intervals (of the future too: clocks are set back), else Unknown.

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"maps"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -13,23 +12,22 @@ type modeSet struct {
 	since time.Time
 }
 
-// followModes notes when the modes of the nodes of a config were set: now, unless a node had its mode
-// before, also before a restart.
-func (s *State) followModes(config lb.ConfigKey, was, is []lb.Node) {
-	modes, now := make(map[lb.NodeKey]modeSet, len(is)), s.now()
-	for k := range is {
-		n := &is[k]
-		key := lb.NodeKey{Config: config, Address: n.Address}
-		set := modeSet{n.Mode, now}
-		if was, ok := s.lastMode(key); ok && was.mode == n.Mode {
-			set = was
-		}
-		modes[key] = set
+// followMode notes when the mode of a node of a config was set: now, unless it had its mode before, also before a
+// restart.
+func (s *State) followMode(config lb.ConfigKey, was, is *lb.Node) {
+	if s.started && was != nil && is != nil && was.Mode == is.Mode {
+		return
 	}
-	for k := range was {
-		delete(s.modes, lb.NodeKey{Config: config, Address: was[k].Address})
+	if is == nil {
+		delete(s.modes, lb.NodeKey{Config: config, Address: was.Address})
+		return
 	}
-	maps.Copy(s.modes, modes)
+	key := lb.NodeKey{Config: config, Address: is.Address}
+	set := modeSet{is.Mode, s.now()}
+	if last, ok := s.lastMode(key); ok && last.mode == is.Mode {
+		set = last
+	}
+	s.modes[key] = set
 }
 
 // lastMode is the mode that a node had until now.

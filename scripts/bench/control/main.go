@@ -98,7 +98,7 @@ func bench(ctx context.Context, s shape, changes int) (missed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	row("memory of the daemon, at its most", memory/(1<<20), memoryMost>>20, "MiB")
+	row("memory of the daemon, without the maps", memory/(1<<20), memoryMost>>20, "MiB")
 	return missed, b.gate.Stop()
 }
 
