@@ -318,7 +318,9 @@ func (e *engine) rereadFile() {
 func (e *engine) everySecond(now time.Time) {
 	e.says.tick()
 	e.state.SetHealth(e.checks.Snapshot())
-	e.touch(0)
+	if e.touchDue == nil { // else the last second's is still going on
+		e.touch(0)
+	}
 	e.ports.update(e.network.Links())
 	e.lookAtNodes(now)
 }

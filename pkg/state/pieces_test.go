@@ -194,3 +194,40 @@ func TestOneChangeMakesOneServiceAnew(t *testing.T) {
 		t.Error("a weight is not what checks ask for")
 	}
 }
+
+// TestPartsOfTouchAreTheWhole: each config that asks for checks is made anew once, and no other.
+func TestPartsOfTouchAreTheWhole(t *testing.T) {
+	f := newFixture(t)
+	var all []lb.Balancer
+	for i := range 20 {
+		b := f.balancer.Clone()
+		b.Label, b.IPv4, b.IPv6 = fmt.Sprintf("lb-%d", i), netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), netip.Addr{}
+		if i%4 == 0 {
+			b.Configs[0].Check.Type = lb.CheckNone
+		}
+		all = append(all, b)
+	}
+	f.SetDesired(1, all)
+	built := func() (out []uint64) {
+		for _, s := range f.View().Services {
+			out = append(out, s.Built)
+		}
+		return out
+	}
+	before, last, times := built(), built(), make([]int, 20)
+	for part := range 3 {
+		f.Touch(part, 3)
+		now := built()
+		for i := range now {
+			if now[i] != last[i] {
+				times[i]++
+			}
+		}
+		last = now
+	}
+	for i, n := range times {
+		if want := min(1, i%4); n != want {
+			t.Errorf("config %d was made anew %d times, not %d (%d, %d)", i, n, want, before[i], last[i])
+		}
+	}
+}
