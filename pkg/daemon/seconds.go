@@ -6,6 +6,29 @@ import (
 	"github.com/headgate/headgate/pkg/maps"
 )
 
+// everySecond does what nothing announces: health as checks confirm it (its time is kept in the
+// maps for the next start), interfaces that could not be attached, ids whose last flow ended.
+func (e *engine) everySecond(now time.Time) {
+	e.says.tick()
+	e.state.SetHealth(e.checks.Snapshot())
+	if e.touchDue == nil { // else the last second's is still going on
+		e.touch(0)
+	}
+	e.ports.update(e.network.Links())
+	e.lookAtNodes(now)
+}
+
+// touch has a part of the configs say anew when they were checked last, and then, within the second, the others:
+// thousands at once would keep changes waiting.
+func (e *engine) touch(part int) {
+	parts := min(touchParts, 1+len(e.state.View().Services)/touchAtOnce)
+	e.state.Touch(part, parts)
+	e.touchDue, e.touchNext = nil, part+1
+	if e.touchNext < parts {
+		e.touchDue = time.After(tickInterval / time.Duration(parts))
+	}
+}
+
 // look is what the maps said of all nodes at a time.
 type look struct {
 	at     time.Time
