@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/headgate/headgate/pkg/daemon"
+	"github.com/headgate/headgate/pkg/privilege"
 )
 
 func runCommand(e env) *cli.Command {
@@ -37,7 +38,9 @@ func runCommand(e env) *cli.Command {
 				return err
 			}
 			collectSooner()
-			return daemon.Run(c.Context, daemon.Options{File: path, Version: ownBuild().Version, Log: log, Reload: e.hangups})
+			return daemon.Run(c.Context, daemon.Options{
+				File: path, Version: ownBuild().Version, Log: log, Reload: e.hangups, GiveUp: privilege.KeepDaemon,
+			})
 		},
 	}
 }

@@ -32,6 +32,7 @@ type Options struct {
 	Version string           // for status
 	Log     *slog.Logger     // nil: slog.Default
 	Reload  <-chan os.Signal // a value: read the file again; may be nil
+	GiveUp  func() error     // gives up what may be done no more once the program is attached and the sockets are open; may be nil
 }
 
 // Run runs the daemon until the context ends, and returns nil then; the data path goes on
@@ -106,6 +107,7 @@ func (d *daemon) start(ctx context.Context) error {
 		d.awaitHops,
 		d.writeTable,
 		d.attach,
+		d.giveUp,
 		d.runParts,
 	} {
 		if err := ctx.Err(); err != nil {

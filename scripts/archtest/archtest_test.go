@@ -16,7 +16,7 @@ const module = "github.com/headgate/headgate/"
 
 // levels: a package imports only those of lower levels.
 var levels = map[string]int{
-	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0, "pkg/events": 0, "pkg/httpd": 0, "pkg/usage": 0,
+	"pkg/lb": 0, "pkg/schedule": 0, "pkg/packet": 0, "pkg/events": 0, "pkg/httpd": 0, "pkg/usage": 0, "pkg/privilege": 0,
 	"loader": 1, "pkg/netdev": 1, "pkg/config": 1, "pkg/store": 1,
 	"pkg/maps": 2, "pkg/health": 2, "pkg/announce": 2,
 	"pkg/state":     3,
@@ -41,6 +41,7 @@ var doors = map[string][]string{
 	"github.com/gdamore/tcell":            {"cmd/headgate"},
 	"github.com/prometheus/client_golang": {"pkg/metrics"},
 	"github.com/prometheus/client_model":  {"pkg/metrics"},
+	"kernel.org/pub/linux/libs":           {"pkg/privilege"},
 	"github.com/coreos/go-systemd":        {"pkg/daemon"},
 	"github.com/gopacket/gopacket":        {"pkg/packet"},
 	"go.etcd.io/bbolt":                    {"pkg/store"},

@@ -157,6 +157,11 @@ func (n *Namespace) LinkDown(ifname string) error { return n.onLink(ifname, "dow
 // DeleteLink removes an interface, and with it its peer.
 func (n *Namespace) DeleteLink(ifname string) error { return n.onLink(ifname, "delete", n.nl.LinkDel) }
 
+// Rename gives a link another name; it must be down.
+func (n *Namespace) Rename(ifname, name string) error {
+	return n.onLink(ifname, "rename", func(l netlink.Link) error { return n.nl.LinkSetName(l, name) })
+}
+
 // SetMTU changes an interface's MTU, in bytes.
 func (n *Namespace) SetMTU(ifname string, mtu int) error {
 	return n.onLink(ifname, "MTU", func(l netlink.Link) error { return n.nl.LinkSetMTU(l, mtu) })

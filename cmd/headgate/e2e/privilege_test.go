@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,6 +57,37 @@ func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
 		if !slices.Contains(granted, call) {
 			t.Errorf("the daemon uses %s, which the unit does not grant", call)
 		}
+	}
+}
+
+// What only a start needs is given up, in every thread; what cannot be done any more for want of it is said.
+func TestTheDaemonGivesUpWhatItNeedsNoMore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, smallTable)
+	s.configure(s.yaml(conf{port: 80, nodes: members(1, 8080, both)}))
+	s.must(os.Chown(s.gate.File, nobody, nobody)) // root may read it by a power that is given up
+	s.start()
+	tasks, err := filepath.Glob("/proc/" + s.pid() + "/task/*/status")
+	s.must(err)
+	if len(tasks) < 2 {
+		t.Fatalf("threads: %v", tasks)
+	}
+	// BPF, PERFMON, NET_ADMIN and NET_RAW, as capabilities(7) numbers them.
+	powers := fmt.Sprintf("%016x", 1<<39|1<<38|1<<12|1<<13)
+	for _, task := range tasks {
+		status, err := os.ReadFile(task)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has ended
+		}
+		s.must(err)
+		for _, line := range []string{"CapPrm:\t" + powers, "CapEff:\t" + powers, "CapInh:\t0000000000000000", "NoNewPrivs:\t1"} {
+			if !strings.Contains(string(status), line+"\n") {
+				t.Errorf("%s lacks %q:\n%s", task, line, status)
+			}
+		}
+	}
+	if w := strings.Join(s.status().Warnings, "\n"); !strings.Contains(w, s.gate.File+": permission denied: changes to it count only from the next start") {
+		t.Errorf("no word of the file that can be read no more: %s", w)
 	}
 }
 

@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/scripts/lab"
+)
+
+// The program follows the interfaces that the file names, whatever becomes of them while it runs.
+func TestInterfacesAreRenamedVanishAndAppear(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2, smallTable)
+	s.servers()
+	s.run(s.yaml(conf{port: 80, extra: quickCheck, nodes: members(2, 8080, []int{4})}))
+	balancer, node := s.star.Balancer, s.star.Nodes[1]
+	whole := map[string]int{"a": 5, "b": 5}
+	wantShares(t, "with both interfaces", s.exchanges("tcp", 4, 80, 10), whole)
+
+	s.rename("node2", "elsewhere")
+	s.gone("node2")
+	if on, _, err := balancer.XDP("elsewhere"); err != nil || on {
+		t.Errorf("a program is on an interface that the file does not name: %v, %v", on, err)
+	}
+	s.rename("elsewhere", "node2")
+	s.back("node2")
+	wantShares(t, "with its old name", s.exchanges("tcp", 4, 80, 10), whole)
+
+	s.must(balancer.DeleteLink("node2"))
+	s.gone("node2")
+	s.nodeEventually("web/80/node-b", "is DOWN", func(n api.Node) bool { return !n.TakesNew })
+	wantShares(t, "without an interface", s.exchanges("tcp", 4, 80, 10), map[string]int{"a": 10})
+	s.must(s.star.Lab.Connect(
+		lab.Port{Namespace: node, Name: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.2.2/24")}},
+		lab.Port{Namespace: balancer, Name: "node2", Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.2.1/24")}}))
+	s.must(node.PrepareForXDP("eth0"))
+	s.must(node.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParseAddr("10.77.2.1"), "eth0"))
+	s.back("node2")
+	wantShares(t, "with a new interface", s.exchanges("tcp", 4, 80, 10), whole)
+	s.checkCounts()
+}
+
+// rename gives an interface of the balancer another name.
+func (s *site) rename(from, to string) {
+	s.t.Helper()
+	s.must(s.star.Balancer.LinkDown(from))
+	s.must(s.star.Balancer.Rename(from, to))
+	s.must(s.star.Balancer.LinkUp(to))
+}
+
+// gone waits until status says that an interface is gone.
+func (s *site) gone(name string) {
+	s.t.Helper()
+	s.eventually(name+" is missed", func(st api.Status) bool {
+		return strings.Contains(strings.Join(st.Warnings, "\n"), "interface "+name+" is gone: the program is attached again when it is back")
+	})
+}
+
+// back waits until an interface serves again: attached, and with it the second node.
+func (s *site) back(name string) {
+	s.t.Helper()
+	s.eventually(name+" serves again", func(st api.Status) bool {
+		for _, i := range st.Interfaces {
+			if i.Name == name && i.Mode != "native" {
+				return false
+			}
+		}
+		n, err := st.Node("web/80/node-b")
+		s.must(err)
+		return len(st.Warnings) == 0 && n.TakesNew
+	})
+	if on, _, err := s.star.Balancer.XDP(name); err != nil || !on {
+		s.t.Errorf("no program is on %s: %v", name, err)
+	}
+}
