@@ -93,8 +93,11 @@ func TestThePackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 	}
 	unitsAreCleanAndTight(t, s)
 	theFileDoesNothing(t, s, headgate)
-	if page := run(t, "man", "--warnings", "-l", filepath.Join(s.dir, "usr/share/man/man8/headgate.8.gz")); !strings.Contains(page, "node set") {
-		t.Error("the manual does not tell of node set")
+	page := run(t, "man", "--warnings", "-l", filepath.Join(s.dir, "usr/share/man/man8/headgate.8.gz"))
+	for _, part := range []string{"node set", "SIGHUP reads the file again", "EXIT STATUS", "ENVIRONMENT", "FILES"} {
+		if !strings.Contains(strings.Join(strings.Fields(page), " "), part) {
+			t.Errorf("the manual does not tell of %s", part)
+		}
 	}
 
 	const file = "etc/headgate/headgate.yaml"
