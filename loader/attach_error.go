@@ -49,18 +49,21 @@ func (d *Datapath) occupant(ifindex int) string {
 // that know no frames of several buffers take no larger MTU; some, an even smaller one.
 const onePageMTU = 4096 - 256 - 320 - 22
 
-// largeMTU says what to set where a driver refuses an MTU: veth and others with ERANGE, most with EINVAL.
+// largeMTU says what to set where a driver refuses an MTU: veth and others with ERANGE, most with EINVAL, some as
+// if they knew no XDP at all.
 func largeMTU(a Attachment, err error) string {
-	if !errors.Is(err, unix.ERANGE) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) {
-		return ""
-	}
+	may := errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)
+	certain := errors.Is(err, unix.ERANGE)
 	dev, lookup := net.InterfaceByIndex(a.IfIndex)
-	if lookup != nil || dev.MTU <= 1500 {
+	if !may && !certain || lookup != nil || dev.MTU <= 1500 || dev.Flags&net.FlagLoopback != 0 {
 		return ""
 	}
-	most := onePageMTU
+	why, most := "perhaps for its MTU", onePageMTU
+	if certain {
+		why = "for its MTU"
+	}
 	if dev.MTU <= most {
 		most = 1500
 	}
-	return fmt.Sprintf(", with an MTU of %d: set it to %d at most, ip link set dev %s mtu %d", dev.MTU, most, a.Interface, most)
+	return fmt.Sprintf(", %s of %d: set it to %d at most, ip link set dev %s mtu %d", why, dev.MTU, most, a.Interface, most)
 }

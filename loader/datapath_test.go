@@ -250,7 +250,7 @@ func TestAnMTUTooLargeForTheDriverIsSaidWithWhatToSet(t *testing.T) {
 	d := open(t, dir, loader.ModeNative)
 	loader.Replace(d, passing(t, "one_buffer", 0))
 	_, err := d.Attach(a.Attrs().Index, "hg0")
-	if err == nil || !strings.Contains(err.Error(), "with an MTU of 9000: set it to 3498 at most, ip link set dev hg0 mtu 3498") {
+	if err == nil || !strings.Contains(err.Error(), "for its MTU of 9000: set it to 3498 at most, ip link set dev hg0 mtu 3498") {
 		t.Errorf("attach in native mode: %v", err)
 	}
 	d.Close()
