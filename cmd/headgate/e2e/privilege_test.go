@@ -38,7 +38,7 @@ func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
 	s.servers()
 	trace := s.star.Lab.Dir() + "/trace"
 	binary := s.gate.Binary
-	s.gate.Binary = s.bounded(binary, "strace -D -f -qq -o "+trace)
+	s.gate.Binary = s.bounded(binary, "strace -D -f -qq -s 300 -o "+trace)
 
 	s.configure(s.yaml(conf{port: 80, extra: quickCheck, nodes: members(2, 8080, both)}))
 	s.start()
@@ -52,10 +52,16 @@ func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
 	s.eventually("the file is read again", func(st api.Status) bool { return st.File.ReadAt.After(before) })
 	s.must(s.gate.Stop())
 
+	own := ownTrace(t, trace, binary)
 	granted := grantedCalls(t, setting(t, "SystemCallFilter"))
-	for _, call := range callsIn(t, trace, binary) {
+	for _, call := range callsIn(t, own) {
 		if !slices.Contains(granted, call) {
 			t.Errorf("the daemon uses %s, which the unit does not grant", call)
+		}
+	}
+	for _, path := range writtenIn(t, own) {
+		if !slices.ContainsFunc([]string{s.gate.StateDir, s.gate.BPFFS, s.gate.Socket, "/dev/null"}, func(place string) bool { return strings.HasPrefix(path, place) }) {
+			t.Errorf("the daemon writes %s, beyond bpffs, state_dir and its socket", path)
 		}
 	}
 }
@@ -105,8 +111,8 @@ func (s *site) bounded(binary, under string) (path string) {
 	return path
 }
 
-// callsIn lists the system calls of a trace since the binary was started.
-func callsIn(t *testing.T, trace, binary string) (calls []string) {
+// ownTrace is a trace since the binary was started.
+func ownTrace(t *testing.T, trace, binary string) string {
 	t.Helper()
 	data, err := os.ReadFile(trace)
 	if err != nil {
@@ -116,6 +122,36 @@ func callsIn(t *testing.T, trace, binary string) (calls []string) {
 	if !found {
 		t.Fatalf("the trace does not show %s start:\n%.2000s", binary, data)
 	}
+	return own
+}
+
+// writtenIn lists the files that a trace opens to write, and those that it makes, renames, removes, pins or binds.
+func writtenIn(t *testing.T, trace string) (paths []string) {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^\d+ +(open|openat|openat2|creat|mkdir|mkdirat|mknod|mknodat|rename|renameat|renameat2|unlink|unlinkat|rmdir|link|linkat|symlink|symlinkat|truncate|chmod|fchmodat|chown|fchownat|bind|bpf)\((.*)$`)
+	quoted := regexp.MustCompile(`"(/[^"]*)"`)
+	for _, m := range line.FindAllStringSubmatch(trace, -1) {
+		call, args := m[1], m[2]
+		switch {
+		case strings.HasPrefix(call, "open") && !regexp.MustCompile(`O_WRONLY|O_RDWR|O_CREAT`).MatchString(args),
+			call == "bpf" && !strings.HasPrefix(args, "BPF_OBJ_PIN"):
+			continue
+		}
+		for _, path := range quoted.FindAllStringSubmatch(args, -1) {
+			paths = append(paths, path[1])
+		}
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	if len(paths) < 20 { // each map is pinned
+		t.Fatalf("the trace shows few files that are written: %q", paths)
+	}
+	return paths
+}
+
+// callsIn lists the system calls of a trace.
+func callsIn(t *testing.T, own string) (calls []string) {
+	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)^\d+ +([a-z0-9_]+)\(`).FindAllStringSubmatch(own, -1) {
 		calls = append(calls, m[1])
 	}
