@@ -1,8 +1,9 @@
 # Debian's cloud kernels, from more suites than this system has, by an apt of their own: nothing is
-# installed, and the system's lists stay as they are. Read by run.sh, which sets cache and work.
+# installed, and the system's lists stay as they are. Read by run.sh, which sets cache, work and series.
 
-# Where the series lie: 5.10, 6.1, 6.12, and those that are newer.
-suites="bullseye bookworm trixie trixie-backports"
+# Where the series lie: 6.1, 6.12, and those that are newer; 5.10, which leaves the mirrors first.
+suites="bookworm trixie trixie-backports"
+case " $series" in *" 5."*) suites="bullseye $suites" ;; esac
 
 apt_dir=$cache/apt
 apt_options="-o Dir::Etc::sourcelist=$apt_dir/sources.list -o Dir::Etc::sourceparts=/dev/null
@@ -11,18 +12,22 @@ apt_options="-o Dir::Etc::sourcelist=$apt_dir/sources.list -o Dir::Etc::sourcepa
 
 # Fetches the lists, once a day.
 fetch_lists() {
-	[ -z "$(find "$apt_dir/fetched" -mmin -1440 2>/dev/null)" ] || return 0
 	# The mirror that this system uses.
 	mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Component: main' | grep -E '/debian/?$' | head -n 1)
 	[ -n "$mirror" ] || fail "apt has no source of Debian's packages"
-	mkdir -p "$apt_dir/lists/partial" "$apt_dir/cache/archives/partial"
 	for suite in $suites; do
 		echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
-	done >"$apt_dir/sources.list"
+	done >"$work/sources.list"
+	mkdir -p "$apt_dir/lists/partial" "$apt_dir/cache/archives/partial"
+	if cmp -s "$work/sources.list" "$apt_dir/sources.list" && [ -n "$(find "$apt_dir/fetched" -mmin -1440 2>/dev/null)" ]; then
+		return 0
+	fi
+	cp "$work/sources.list" "$apt_dir/sources.list"
 	# shellcheck disable=SC2086 # a list of words
 	apt-get $apt_options update >"$work/apt.log" 2>&1 || {
 		cat "$work/apt.log" >&2
-		fail "could not fetch the package lists"
+		rm -f "$apt_dir/fetched"
+		fail "could not fetch the package lists of $suites from $mirror"
 	}
 	touch "$apt_dir/fetched"
 }
