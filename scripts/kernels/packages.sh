@@ -39,22 +39,32 @@ package() {
 	apt-cache $apt_options pkgnames "linux-image-$1." | grep -E '^linux-image-[0-9][^ ]*-cloud-amd64$' | sort -V | tail -n 1
 }
 
-# Downloads a package and keeps of it what is booted, the kernel and the veth module, unless they are there.
+# Downloads a package, and those that newer kernels are split into, and keeps of them what is booted, the kernel
+# and the veth module, unless they are there.
 fetch() {
 	[ ! -d "$cache/$1" ] || return 0
 	mkdir "$work/download" "$work/kept"
-	# shellcheck disable=SC2086
-	(cd "$work/download" && apt-get $apt_options download "$1" >log 2>&1) || {
-		cat "$work/download/log" >&2
-		fail "could not download $1"
-	}
-	dpkg-deb -x "$work"/download/*.deb "$work/download/root"
-	mv "$work"/download/root/boot/vmlinuz-* "$work/kept/vmlinuz"
+	unpack "$1"
+	for part in $(dpkg-deb -f "$work/download/$1"_*.deb Depends | tr ',' '\n' | sed -n 's/^ *\(linux-\(binary\|modules\)-[^ ]*\).*/\1/p'); do
+		unpack "$part"
+	done
+	mv "$(find "$work/download/root" -name 'vmlinuz*' -type f)" "$work/kept/vmlinuz" || fail "no kernel in $1"
 	module=$(find "$work/download/root" -name 'veth.ko*')
 	case $module in
+	"") fail "no module veth in $1" ;;
 	*.xz) xz -dc "$module" >"$work/kept/veth.ko" ;;
 	*) mv "$module" "$work/kept/veth.ko" ;;
 	esac
 	mv "$work/kept" "$cache/$1"
 	rm -r "$work/download"
+}
+
+# Downloads and unpacks one package.
+unpack() {
+	# shellcheck disable=SC2086
+	(cd "$work/download" && apt-get $apt_options download "$1" >log 2>&1) || {
+		cat "$work/download/log" >&2
+		fail "could not download $1"
+	}
+	dpkg-deb -x "$work/download/$1"_*.deb "$work/download/root"
 }
