@@ -63,7 +63,9 @@ func (p *ports) update(links []netdev.Link) (changed bool) {
 	for _, w := range p.wanted {
 		before := *w
 		i := slices.IndexFunc(links, func(l netdev.Link) bool { return l.Name == w.name })
-		if i < 0 {
+		if other := renamed(w, links); i < 0 && other != "" {
+			w.trouble = fmt.Sprintf("interface %s is called %s now: it is served as before until the next start; the file should name it so", w.name, other)
+		} else if i < 0 {
 			*w = port{name: w.name, trouble: fmt.Sprintf("interface %s is gone: the program is attached again when it is back", w.name)}
 		} else if link := links[i]; w.index != link.Index {
 			p.attach(w, link)
@@ -80,6 +82,16 @@ func (p *ports) update(links []netdev.Link) (changed bool) {
 		p.prune()
 	}
 	return changed
+}
+
+// renamed is what the interface is called that a port is attached to; "" if it is no more.
+func renamed(w *port, links []netdev.Link) string {
+	for _, l := range links {
+		if w.index != 0 && l.Index == w.index {
+			return l.Name
+		}
+	}
+	return ""
 }
 
 func (p *ports) attach(w *port, link netdev.Link) {

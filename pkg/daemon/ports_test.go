@@ -64,6 +64,22 @@ func TestAnInterfaceThatWasReplacedAtOnceIsAttachedAnew(t *testing.T) {
 	}
 }
 
+func TestAnInterfaceThatIsRenamedIsServedAsBefore(t *testing.T) {
+	a := &fakeAttacher{}
+	p := newPorts([]string{"eth0"}, loader.ModeAuto, a, quietly())
+	if err := p.start([]netdev.Link{up(2, "eth0")}); err != nil {
+		t.Fatal(err)
+	}
+	p.update([]netdev.Link{up(2, "uplink")})
+	if w := p.warnings(); len(w) != 1 || !strings.Contains(w[0], "interface eth0 is called uplink now") || p.interfaces()[0].Index != 2 {
+		t.Errorf("renamed: %q, %+v", w, p.interfaces())
+	}
+	p.update([]netdev.Link{up(2, "uplink"), up(5, "eth0")}) // the name is another's
+	if len(p.warnings()) != 0 || !slices.Equal(a.calls, []int{2, 5}) || !slices.Equal(a.kept, []int{5}) {
+		t.Errorf("%q, attached %v, kept %v", p.warnings(), a.calls, a.kept)
+	}
+}
+
 func TestWhatIsWrongWithAnInterfaceIsSaid(t *testing.T) {
 	p := newPorts([]string{"eth0"}, loader.ModeAuto, &fakeAttacher{mode: loader.ModeGeneric}, quietly())
 	if err := p.start([]netdev.Link{{Index: 2, Name: "eth0"}}); err != nil {
