@@ -19,8 +19,8 @@ import (
 func (s *succession) fill(to *ebpf.Map) error {
 	oldKey, oldValue := make([]byte, s.old.KeySize()), make([]byte, s.old.ValueSize())
 	key, value := make([]byte, s.keySize), make([]byte, s.size)
-	array := s.old.Type() == ebpf.Array
-	for entries := s.old.Iterate(); entries.Next(&oldKey, &oldValue); {
+	array, entries := s.old.Type() == ebpf.Array, s.old.Iterate()
+	for entries.Next(&oldKey, &oldValue) {
 		clear(value)
 		apply(s.keys, oldKey, key)
 		apply(s.values, oldValue, value)
@@ -30,6 +30,9 @@ func (s *succession) fill(to *ebpf.Map) error {
 		if err := to.Put(key, value); err != nil {
 			return fmt.Errorf("fill map %s: %w", s.name, err)
 		}
+	}
+	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) { // which is for clients that come and go
+		return fmt.Errorf("fill map %s: read the old one: %w", s.name, err)
 	}
 	return nil
 }
@@ -116,7 +119,7 @@ func mapCarrier(u *upgrade, new, counted *ebpf.Map) (c *carrier, err error) {
 
 // carry adds what the old program has counted since the last time. The sums are right again once it has run
 // for the last packet; differences may be negative.
-func (c *carrier) carry() error {
+func (c *carrier) carry() {
 	for id := range min(c.old.entries, c.new.entries, c.carried.entries) {
 		now, before := atomic.LoadUint64(c.old.at(id)), c.carried.at(id)
 		if now != *before {
@@ -124,7 +127,6 @@ func (c *carrier) carry() error {
 			*before = now
 		}
 	}
-	return nil
 }
 
 func (c *carrier) close() (err error) {
