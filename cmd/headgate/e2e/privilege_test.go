@@ -59,9 +59,10 @@ func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
 			t.Errorf("the daemon uses %s, which the unit does not grant", call)
 		}
 	}
+	places := []string{s.gate.StateDir, s.gate.BPFFS, s.gate.Socket, filepath.Dir(s.gate.Socket) + "/.headgate-", "/dev/null"}
 	for _, path := range writtenIn(t, own) {
-		if !slices.ContainsFunc([]string{s.gate.StateDir, s.gate.BPFFS, s.gate.Socket, "/dev/null"}, func(place string) bool { return strings.HasPrefix(path, place) }) {
-			t.Errorf("the daemon writes %s, beyond bpffs, state_dir and its socket", path)
+		if !slices.ContainsFunc(places, func(place string) bool { return strings.HasPrefix(path, place) }) {
+			t.Errorf("the daemon writes %s, beyond bpffs, state_dir and where its socket is", path)
 		}
 	}
 }
