@@ -20,9 +20,10 @@ import (
 	"github.com/headgate/headgate/scripts/lab"
 )
 
-// startWithin bounds the time from exec to ready, and stopWithin that from SIGTERM to gone.
+// startWithin bounds the time from exec to ready, which is long where every instruction is emulated, and stopWithin
+// that from SIGTERM to gone.
 const (
-	startWithin = 30 * time.Second
+	startWithin = 2 * time.Minute
 	stopWithin  = 10 * time.Second
 )
 
