@@ -18,6 +18,7 @@
 #define TAGS_MAX 256 /* the first and the last are never used */
 #define TAGS_PROBES 64 /* tags of clients sit in one of these slots from their hash */
 #define SNATS_MAX 256
+#define GUESSES_MAX 16384 /* a power of two */
 #define NODES_MAX 32768 /* node ids are below; in scheduling tables they have 16 bits */
 #define POOL_WORDS 4194304 /* of all scheduling tables together */
 #define OURS_WORDS 1024 /* 65,536 bits */
@@ -188,7 +189,9 @@ struct throttle_policy {
 
 struct service {
 	__u64 word;
-	__u64 reserved[3];
+	/* Where it is found, while it is; else the family is 0. Written last to first, cleared first to last. */
+	struct vip_key vip;
+	__u32 reserved;
 	struct stick_policy stick;
 	struct throttle_policy throttle;
 	__u64 unused[2];

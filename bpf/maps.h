@@ -35,6 +35,18 @@ struct {
 	__type(value, __u32);
 } vips SEC(".maps");
 
+/*
+ * Hash of an address, port and protocol → the service that was found there last: a guess that saves the
+ * way through vips when service.vip proves it right. Written by the program.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GUESSES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} guesses SEC(".maps");
+
 /* Service id → table and policy in one word. Written by user space; the word is the commit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

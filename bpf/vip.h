@@ -2,7 +2,7 @@
 /* From an address to what is configured there. */
 #pragma once
 
-#include "parse.h"
+#include "flow_table.h"
 
 /* The entry of a tuple's destination; `port` has a port and above it a protocol, as in struct vip_key. */
 static __always_inline __u32 *look_up_vip(const struct tuple *t, __u32 port, const bool v6)
@@ -16,12 +16,40 @@ static __always_inline __u32 *look_up_vip(const struct tuple *t, __u32 port, con
 	return bpf_map_lookup_elem(&vips, &key);
 }
 
+/* Whether a service is found at this address and port, as in struct vip_key. */
+static __always_inline bool is_found_at(__u32 service_id, const struct tuple *t, __u32 port, const bool v6)
+{
+	struct service *service = bpf_map_lookup_elem(&services, &service_id);
+	const __u64 *dst = (const __u64 *)t->dst;
+	const struct vip_key *vip;
+	__u64 differs;
+
+	if (!service)
+		return false;
+	vip = &service->vip;
+	differs = READ_ONCE(*(const __u32 *)&vip->port) ^ (port | (v6 ? 6U : 4U) << 24);
+	differs |= READ_ONCE(((const __u64 *)vip->addr)[0]) ^ (v6 ? dst[0] : t->dst[0]);
+	if (v6)
+		differs |= READ_ONCE(((const __u64 *)vip->addr)[1]) ^ dst[1];
+	return !differs;
+}
+
 /* The service id of a tuple's destination, or -1. */
 static __always_inline int find_service(const struct tuple *t, const bool v6)
 {
-	__u32 *id = look_up_vip(t, t->word.dport | (__u32)t->word.proto << 16, v6);
+	__u32 port = t->word.dport | (__u32)t->word.proto << 16, *guess, *id;
+	__u64 addr = v6 ? ((const __u64 *)t->dst)[0] ^ ((const __u64 *)t->dst)[1] : t->dst[0];
+	__u32 i = (addr * secret0 + port * secret1) >> 32 & (GUESSES_MAX - 1);
 
-	return id ? (int)*id : -1;
+	guess = bpf_map_lookup_elem(&guesses, &i);
+	if (guess && is_found_at(READ_ONCE(*guess), t, port, v6))
+		return *guess;
+	id = look_up_vip(t, port, v6);
+	if (!id)
+		return -1;
+	if (guess)
+		WRITE_ONCE(*guess, *id);
+	return *id;
 }
 
 /* Whether a tuple's destination is a VIP, whatever the port. */

@@ -337,7 +337,8 @@ type headgateRefusalBucket struct {
 type headgateService struct {
 	_        structs.HostLayout
 	Word     uint64
-	Reserved [3]uint64
+	Vip      headgateVipKey
+	Reserved uint32
 	Stick    headgateStickPolicy
 	Throttle headgateThrottlePolicy
 	Unused   [2]uint64
@@ -436,6 +437,7 @@ const (
 	headgateMapFlows4         = "flows4"
 	headgateMapFlows6         = "flows6"
 	headgateMapFragments      = "fragments"
+	headgateMapGuesses        = "guesses"
 	headgateMapLinks          = "links"
 	headgateMapMeta           = "meta"
 	headgateMapNodes          = "nodes"
@@ -527,6 +529,7 @@ type headgateMapSpecs struct {
 	Flows4       *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	Guesses      *ebpf.MapSpec `ebpf:"guesses"`
 	Links        *ebpf.MapSpec `ebpf:"links"`
 	Meta         *ebpf.MapSpec `ebpf:"meta"`
 	Nodes        *ebpf.MapSpec `ebpf:"nodes"`
@@ -592,6 +595,7 @@ type headgateMaps struct {
 	Flows4       *ebpf.Map `ebpf:"flows4"`
 	Flows6       *ebpf.Map `ebpf:"flows6"`
 	Fragments    *ebpf.Map `ebpf:"fragments"`
+	Guesses      *ebpf.Map `ebpf:"guesses"`
 	Links        *ebpf.Map `ebpf:"links"`
 	Meta         *ebpf.Map `ebpf:"meta"`
 	Nodes        *ebpf.Map `ebpf:"nodes"`
@@ -621,6 +625,7 @@ func (m *headgateMaps) Close() error {
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,
+		m.Guesses,
 		m.Links,
 		m.Meta,
 		m.Nodes,

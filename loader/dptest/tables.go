@@ -192,6 +192,7 @@ func (b *Bed) SetService(s Service) {
 	}
 	b.update("services", s.ID, loader.Service{
 		Word:     uint64(first) | uint64(s.length())<<32 | uint64(s.flags())<<56,
+		Vip:      vipKey(s),
 		Stick:    loader.StickPolicy{Ttl: b.jiffiesOf(s.TTL), Tier: s.Tier, Slides: number(s.Slides)},
 		Throttle: loader.ThrottlePolicy{Group: s.Group, Rate: s.Rate},
 	})
@@ -214,7 +215,13 @@ func (b *Bed) SetServiceWord(id uint32, word uint64) {
 }
 
 // RemoveService takes a service's port away; its flows and its VIP stay.
-func (b *Bed) RemoveService(s Service) { must(b.coll.Maps["vips"].Delete(vipKey(s))) }
+func (b *Bed) RemoveService(s Service) {
+	var service loader.Service
+	must(b.coll.Maps["services"].Lookup(s.ID, &service))
+	service.Vip = loader.VIPKey{}
+	b.update("services", s.ID, service)
+	must(b.coll.Maps["vips"].Delete(vipKey(s)))
+}
 
 func vipKey(s Service) loader.VIPKey {
 	return loader.VIPKey{Addr: addr16(s.VIP.Addr()), Port: be16(s.VIP.Port()), Proto: s.Proto, Family: familyOf(s.VIP.Addr())}

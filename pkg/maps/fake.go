@@ -108,6 +108,12 @@ type fakeOutside struct {
 
 func (o *fakeOutside) vips() (map[VIP]uint32, error) { return maps.Clone(o.table), nil }
 func (o *fakeOutside) vipsMax() uint32               { return o.most }
+func (o *fakeOutside) guessesMax() uint32            { return 1 }
+
+func (o *fakeOutside) vip(v VIP) (service uint32, found bool, err error) {
+	service, found = o.table[v]
+	return service, found, nil
+}
 
 func (o *fakeOutside) putVIP(v VIP, service uint32) error {
 	if _, there := o.table[v]; !there && len(o.table) >= int(o.most) {

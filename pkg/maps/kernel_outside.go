@@ -14,7 +14,8 @@ type kernelOutside struct {
 	maps *loader.Maps
 }
 
-func (o *kernelOutside) vipsMax() uint32 { return o.maps.Vips.MaxEntries() }
+func (o *kernelOutside) vipsMax() uint32    { return o.maps.Vips.MaxEntries() }
+func (o *kernelOutside) guessesMax() uint32 { return o.maps.Guesses.MaxEntries() }
 
 func (o *kernelOutside) vips() (map[VIP]uint32, error) {
 	out := map[VIP]uint32{}
@@ -28,6 +29,17 @@ func (o *kernelOutside) vips() (map[VIP]uint32, error) {
 		return nil, fmt.Errorf("iterate map vips: %w", err)
 	}
 	return out, nil
+}
+
+func (o *kernelOutside) vip(v VIP) (service uint32, found bool, err error) {
+	err = o.maps.Vips.Lookup(encodeVIP(v), &service)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("map vips, look up %s: %w", v, err)
+	}
+	return service, true, nil
 }
 
 func (o *kernelOutside) putVIP(v VIP, service uint32) error {
@@ -174,7 +186,7 @@ func (o *kernelOutside) sizes() (map[string]uint64, error) {
 	m := o.maps
 	out := map[string]uint64{}
 	for name, one := range map[string]*ebpf.Map{
-		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "services": m.Services,
+		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "guesses": m.Guesses, "services": m.Services,
 		"services_live": m.ServicesLive, "services_info": m.ServicesInfo, "slots": m.Slots,
 		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
 		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "fragments": m.Fragments, "datagrams": m.Datagrams, "reasons": m.Reasons,

@@ -29,9 +29,11 @@ type memory struct {
 // outside is what is no memory: hash, redirect and per-CPU maps.
 type outside interface {
 	vips() (map[VIP]uint32, error)
+	vip(v VIP) (service uint32, found bool, err error)
 	putVIP(v VIP, service uint32) error
 	deleteVIP(v VIP) error
 	vipsMax() uint32
+	guessesMax() uint32
 
 	announced() (map[Announced][6]byte, error)
 	putAnnounced(a Announced, mac [6]byte) error

@@ -1,6 +1,7 @@
 package maps
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -312,10 +313,51 @@ func (s *store) Addresses() (addrs []netip.Addr, err error) {
 	return addrs, err
 }
 
-func (s *store) PutVIP(v VIP, service uint32) error { return s.putVIP(v, service) }
-func (s *store) DeleteVIP(v VIP) error              { return s.deleteVIP(v) }
-func (s *store) PutAddress(a netip.Addr) error      { return s.putVIP(VIP{Addr: a}, noService) }
-func (s *store) DeleteAddress(a netip.Addr) error   { return s.deleteVIP(VIP{Addr: a}) }
+// PutVIP also notes in the service where it is found: by that the program proves its guesses. Whoever is
+// found elsewhere from now on says so no longer.
+func (s *store) PutVIP(v VIP, service uint32) error {
+	svc, err := at("services", s.services, service)
+	if err != nil {
+		return err
+	}
+	if err := s.lose(v); err != nil {
+		return err
+	}
+	if err := s.putVIP(v, service); err != nil {
+		return err
+	}
+	storeVIP(&svc.Vip, encodeVIP(v))
+	return nil
+}
+
+func (s *store) DeleteVIP(v VIP) error {
+	if err := s.lose(v); err != nil {
+		return err
+	}
+	return s.deleteVIP(v)
+}
+
+// lose has the service that is found at a VIP no longer say so.
+func (s *store) lose(v VIP) error {
+	service, found, err := s.vip(v)
+	if err != nil || !found || service >= uint32(len(s.services)) {
+		return err
+	}
+	storeVIP(&s.services[service].Vip, loader.VIPKey{})
+	return nil
+}
+
+// storeVIP replaces a key that the program compares with at any time: while it is neither the old nor the
+// new one it has no family, and equals nothing.
+func storeVIP(to *loader.VIPKey, k loader.VIPKey) {
+	atomic.StoreUint32(word32(&to.Port), 0)
+	atomic.StoreUint64(word64(&to.Addr[0]), binary.NativeEndian.Uint64(k.Addr[:8]))
+	atomic.StoreUint64(word64(&to.Addr[8]), binary.NativeEndian.Uint64(k.Addr[8:]))
+	atomic.StoreUint32(word32(&to.Port), uint32(k.Port)|uint32(k.Proto)<<16|uint32(k.Family)<<24)
+}
+
+func (s *store) PutAddress(a netip.Addr) error    { return s.putVIP(VIP{Addr: a}, noService) }
+func (s *store) DeleteAddress(a netip.Addr) error { return s.deleteVIP(VIP{Addr: a}) }
 
 func (s *store) ReadSNAT(index uint16) (netip.Addr, error) {
 	e, err := at("snats", s.snats, uint32(index))

@@ -17,6 +17,7 @@ func (r *Reader) tables() []table {
 		sized("flows6", "IPv6 flow table, two halves a flow; the program writes",
 			uint64(len(r.flows6))*bucketSlots, uint64(unsafe.Sizeof(loader.Bucket6{}))/bucketSlots, r.dumpFlows(6)),
 		sized("vips", "VIP, port and protocol → service, and each VIP alone; the daemon writes", uint64(r.vipsMax()), 24, r.dumpVIPs),
+		sized("guesses", "hash of VIP, port and protocol → service that was found there last; the program writes", uint64(r.guessesMax()), 4, func(emit) {}),
 		of("services", "service → its table of slots; the daemon writes, one word commits", r.services, r.dumpServices),
 		of("services_live", "service → choices made; the program writes", r.servicesLive, r.dumpTickets),
 		of("services_info", "service → names for people; the daemon writes", r.servicesInfo, r.dumpServicesInfo),

@@ -54,7 +54,7 @@ func (b *bed) spreadBy(a algorithm, limited bool) error {
 	if limited {
 		word |= 1 << limitedBit
 	}
-	return b.put("services", uint32(0), loader.Service{Word: word})
+	return b.put("services", uint32(0), loader.Service{Word: word, Vip: b.found[0]})
 }
 
 // packed lays three node ids out in a word of slots.

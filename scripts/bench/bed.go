@@ -11,7 +11,8 @@ import (
 
 // Addresses and sizes of the bench. The last bytes of client addresses are 0: the harness fills them.
 const (
-	nodes        = 3
+	services     = 3
+	nodes        = 3  // of each
 	sources      = 16 // SNAT addresses; 64,000 ports each
 	natPortMin   = 1536
 	natPortCount = 64000
@@ -42,6 +43,7 @@ var (
 type bed struct {
 	program *ebpf.Collection
 	harness *ebpf.Collection
+	found   [services]loader.VIPKey // where each service is
 }
 
 // openBed loads both. A table of few entries is full at once.
@@ -118,11 +120,11 @@ func (b *bed) fill() error {
 		if err := b.putTable(service, id, id+1, id+2); err != nil {
 			return err
 		}
+		b.found[service] = loader.VIPKey{Addr: addr16(s.vip), Port: networkOrder(80), Proto: s.proto, Family: family(s.vip)}
 		if err := b.useTable(service); err != nil {
 			return err
 		}
-		key := loader.VIPKey{Addr: addr16(s.vip), Port: networkOrder(80), Proto: s.proto, Family: family(s.vip)}
-		if err := b.put("vips", key, uint32(service)); err != nil {
+		if err := b.put("vips", b.found[service], uint32(service)); err != nil {
 			return err
 		}
 		id += nodes
@@ -144,7 +146,7 @@ func (b *bed) putTable(service int, first, second, third uint32) error {
 // many flows as a throttle ever allows.
 func (b *bed) putService(service int, flags uint64) error {
 	return b.put("services", uint32(service), loader.Service{
-		Word:  flags | uint64(nodes)<<32 | uint64(service),
+		Word: flags | uint64(nodes)<<32 | uint64(service), Vip: b.found[service],
 		Stick: loader.StickPolicy{Ttl: 1 << 30, Tier: 2}, Throttle: loader.ThrottlePolicy{Group: 1, Rate: 20},
 	})
 }
