@@ -82,13 +82,11 @@ static __always_inline __u32 less_loaded(__u64 word, __u64 random, bool limited)
  */
 __attribute__((noinline)) int choice(__u64 word, __u64 at, bool limited)
 {
-	__u64 length = table_length(word);
-
 	switch (algorithm_of(word)) {
 	case ALGORITHM_SEQUENCE:
-		return node_at((__u32)word, length ? at % length : 0);
+		return node_in_sequence(word, at);
 	case ALGORITHM_HASH:
-		return node_at((__u32)word, (at >> 32) * length >> 32);
+		return node_by_hash(word, at);
 	case ALGORITHM_TICKETS:
 		return node_by_weight(word, at * GOLDEN);
 	default:

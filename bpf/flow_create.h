@@ -70,10 +70,14 @@ static __always_inline int create_locked(struct creation *c, const bool v6)
 	if (find_half(&at, &r->key, r->hash, v6) &&
 	    (!is_holder(r, &at) || !use_of_holder(&at, c->now, v6) || !remove_found(&at, l, 3, v6)))
 		return REASON_TABLE_BUSY;
-	fref = v6 ? reserve_slot6(c->hash, l, 2, c->now) : reserve_slot4(c->hash, l, 2, c->now);
+	fref = reserve_first(c->hash, c->now, v6);
+	if (fref == NO_REF)
+		fref = v6 ? reserve_slot6(c->hash, l, 2, c->now) : reserve_slot4(c->hash, l, 2, c->now);
 	if (!is_ref(fref))
 		return reason_of_ref(fref);
-	rref = v6 ? reserve_slot6(r->hash, l, 3, c->now) : reserve_slot4(r->hash, l, 3, c->now);
+	rref = reserve_first(r->hash, c->now, v6);
+	if (rref == NO_REF)
+		rref = v6 ? reserve_slot6(r->hash, l, 3, c->now) : reserve_slot4(r->hash, l, 3, c->now);
 	if (!is_ref(rref)) {
 		unreserve_slot(fref, c->hash, v6);
 		return reason_of_ref(rref);

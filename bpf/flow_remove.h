@@ -11,14 +11,17 @@ struct locks {
 	__u32 bucket[4];
 };
 
-static __always_inline bool take_lock(__u32 bucket, const bool v6)
+static __always_inline bool try_lock(__u32 bucket, const bool v6)
 {
 	struct bucket_head *head = bucket_at(bucket, v6);
 
-	if (!head)
-		return false;
+	return head && __sync_val_compare_and_swap(&head->lock, 0, 1) == 0;
+}
+
+static __always_inline bool take_lock(__u32 bucket, const bool v6)
+{
 	for (int i = 0; i < LOCK_TRIES; i++)
-		if (__sync_val_compare_and_swap(&head->lock, 0, 1) == 0)
+		if (try_lock(bucket, v6))
 			return true;
 	return false;
 }
@@ -52,7 +55,7 @@ static __always_inline bool hold(struct locks *l, int i, __u32 bucket, const boo
 {
 	if (holds(l, bucket))
 		return true;
-	if (!(v6 ? take_lock6(bucket) : take_lock4(bucket)))
+	if (!try_lock(bucket, v6) && !(v6 ? take_lock6(bucket) : take_lock4(bucket)))
 		return false;
 	l->bucket[i] = bucket;
 	return true;

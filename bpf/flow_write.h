@@ -47,13 +47,28 @@ static __always_inline __u32 count_free(__u32 bucket, const bool v6)
 #define PREFER_FIRST 3
 
 /*
- * Takes a slot for a key, evicting if need be. The slot is marked as being written and stamped
- * reserved, so that neither a second search evicts it nor a packet of its last flow moves it.
+ * Gives a slot to a key: marked as being written and stamped reserved, so that neither a second search
+ * evicts it nor a packet of its last flow moves it.
  */
+static __always_inline bool mark_slot(__u32 ref, __u64 hash, __u32 now, const bool v6)
+{
+	__u32 slot = ref & SLOT_MASK;
+	struct place at;
+
+	if (!place_at(&at, ref, v6))
+		return false;
+	opaque(slot);
+	slot &= SLOT_MASK;
+	bump_version(&at, v6);
+	WRITE_ONCE(at.head->stamps[slot], stamp_of(now, FLOW_RESERVED));
+	WRITE_ONCE(at.head->tags[slot], tag_of(hash));
+	return true;
+}
+
+/* Takes a slot for a key, evicting if need be. */
 static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int second_lock, __u32 now, const bool v6)
 {
-	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), room = count_free(first, v6), ref, slot;
-	struct place at;
+	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), room = count_free(first, v6), ref;
 
 	ref = free_slot(first, hash, v6);
 	if (room < PREFER_FIRST) {
@@ -71,15 +86,21 @@ static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int secon
 		if (!(v6 ? remove_pair6(ref, l) : remove_pair4(ref, l)))
 			return BUSY_REF;
 	}
-	if (!place_at(&at, ref, v6))
+	if (!mark_slot(ref, hash, now, v6))
 		return NO_REF;
-	slot = ref & SLOT_MASK;
-	bump_version(&at, v6);
-	WRITE_ONCE(at.head->stamps[slot], stamp_of(now, FLOW_RESERVED));
-	WRITE_ONCE(at.head->tags[slot], tag_of(hash));
 	if (ref >> 3 != first)
 		count_spilled(hash, 1, v6);
 	return ref;
+}
+
+/* The same as long as a key's first bucket has room enough, which is nearly always; else NO_REF. */
+static __always_inline __u32 reserve_first(__u64 hash, __u32 now, const bool v6)
+{
+	__u32 bucket = first_bucket(hash, v6), ref = free_slot(bucket, hash, v6);
+
+	if (ref == NO_REF || count_free(bucket, v6) < PREFER_FIRST)
+		return NO_REF;
+	return mark_slot(ref, hash, now, v6) ? ref : NO_REF;
 }
 
 __attribute__((noinline)) __u32 reserve_slot4(__u64 hash, struct locks *l, int second_lock, __u32 now)
@@ -181,17 +202,25 @@ static __always_inline bool write_half(const struct creation *c, __u32 ref, __u3
 	return true;
 }
 
-__attribute__((noinline)) int write_half4(const struct creation *c, __u32 ref, __u32 peer, bool is_forward)
+/* Writes both halves, the reply first: once a packet can leave, its answer must be known. */
+__attribute__((noinline)) int write_both4(const struct creation *c, __u32 forward, __u32 reply)
 {
-	return write_half(c, ref, peer, is_forward, false);
+	return write_half(c, reply, forward, false, false) && write_half(c, forward, reply, true, false);
 }
 
+/* One at a time: on the stack there is no room for two that are so long. */
 __attribute__((noinline)) int write_half6(const struct creation *c, __u32 ref, __u32 peer, bool is_forward)
 {
 	return write_half(c, ref, peer, is_forward, true);
 }
 
-/* Writes both halves, the reply first: once a packet can leave, its answer must be known. */
+static __always_inline void write_both6(const struct creation *c, __u32 forward, __u32 reply)
+{
+	write_half6(c, reply, forward, false);
+	write_half6(c, forward, reply, true);
+}
+
+/* Writes and counts a flow. */
 static __always_inline void write_pair(const struct creation *c, __u32 forward, __u32 reply, const bool v6)
 {
 	__u32 node_id = c->node;
@@ -199,11 +228,8 @@ static __always_inline void write_pair(const struct creation *c, __u32 forward, 
 
 	if (live)
 		__sync_fetch_and_add(&live->active, 1);
-	if (v6) {
-		write_half6(c, reply, forward, false);
-		write_half6(c, forward, reply, true);
-	} else {
-		write_half4(c, reply, forward, false);
-		write_half4(c, forward, reply, true);
-	}
+	if (v6)
+		write_both6(c, forward, reply);
+	else
+		write_both4(c, forward, reply);
 }

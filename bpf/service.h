@@ -3,15 +3,14 @@
 #pragma once
 
 #include "flow_create.h"
+#include "foresee.h"
 #include "nat.h"
 #include "nexthop.h"
-#include "schedule.h"
 #include "stats.h"
 #include "sticky.h"
 #include "tags.h"
 #include "tcp_state.h"
 #include "throttle.h"
-#include "vip.h"
 
 /* What one run of the program carries from stage to stage. Each stage fills its part; nothing is zeroed before. */
 struct run {
@@ -31,6 +30,11 @@ static __always_inline bool is_syn(const struct packet *p)
 static __always_inline bool is_tcp(const struct packet *p)
 {
 	return p->key.word.proto == IPPROTO_TCP;
+}
+
+static __always_inline bool may_open_tcp(const struct packet *p)
+{
+	return is_tcp(p) && is_syn(p);
 }
 
 static __always_inline void follow(struct run *run, const struct place *at, const bool v6)
@@ -80,7 +84,8 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 		count_out(at->half->node, p->l3_bytes);
 	else
 		count_in(at->half->node, p->l3_bytes, reason == REASON_NEW_FLOW);
-	if (is_tcp(p) && (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+	if (is_tcp(p) && (!(flags & HALF_ESTABLISHED) || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+	    (reason != REASON_NEW_FLOW || p->tcp_flags & TCP_FIN)) /* what a SYN says was written with its flow */
 		follow(run, at, v6);
 	if (!rewrite_packet(p, at, v6))
 		return REASON_TABLE_BUSY;
@@ -277,23 +282,59 @@ __attribute__((noinline)) int open_flow6(struct xdp_md *ctx, struct creation *c)
 	return open_flow(ctx, c, true);
 }
 
+/* Finds a node and a port for a new flow, and creates it. Answers as create_flow(). */
+static __always_inline int make_flow(struct xdp_md *ctx, struct creation *c, const bool v6)
+{
+	__u32 service_id = c->service;
+	int reason;
+
+	if (!take_node(c, service_id)) {
+		reason = v6 ? pick_node6(c, service_id) : pick_node4(c, service_id);
+		if (reason != MISS)
+			return reason;
+	}
+	if (!pick_port(c, v6)) {
+		drop_stick(c, service_id, v6);
+		return REASON_NO_PORT;
+	}
+	return v6 ? open_flow6(ctx, c) : open_flow4(ctx, c);
+}
+
+/* For a SYN: finds its service, and has what it needs there if its flow is new. */
+static __always_inline void look_ahead(const struct run *run, const bool v6)
+{
+	__u32 zero = 0;
+	struct creation *c = bpf_map_lookup_elem(&creations, &zero);
+
+	if (!c)
+		return;
+	c->service = find_service(&run->p.key, v6);
+	c->foreseen = 0;
+	if (c->service != NO_SERVICE)
+		foresee(c, c->service, &run->p.key, run->hash, v6);
+}
+
 /* The first packet of a flow to a VIP. Answers as known_flow(), or REASON_NEW_FLOW. */
 static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct place *at, const bool v6)
 {
-	int service = find_service(&run->p.key, v6), reason;
 	__u32 zero = 0, node_id;
 	struct creation *c;
 	struct node *node;
+	int reason;
 
-	if (service < 0)
-		return REASON_NO_CONFIG;
-	if (is_tcp(&run->p) && !is_syn(&run->p))
-		return REASON_FLOW_UNKNOWN;
-	if (run->p.ttl <= 1)
-		return REASON_TTL_EXPIRED;
 	c = bpf_map_lookup_elem(&creations, &zero);
 	if (!c)
 		return REASON_BAD_SERVICE;
+	if (!may_open_tcp(&run->p)) { /* nobody has looked ahead */
+		c->service = find_service(&run->p.key, v6);
+		c->foreseen = 0;
+	}
+	if (c->service == NO_SERVICE)
+		return REASON_NO_CONFIG;
+	if (is_tcp(&run->p) && !may_open_tcp(&run->p))
+		return REASON_FLOW_UNKNOWN;
+	if (run->p.ttl <= 1)
+		return REASON_TTL_EXPIRED;
 	c->tags = 0;
 	if (is_tagged(run->tags)) {
 		c->tags = entry_of_tags(run->tags);
@@ -307,14 +348,7 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	c->now = run->now;
 	c->bytes = run->p.l3_bytes;
 	c->admitted = run->p.admitted;
-	reason = v6 ? pick_node6(c, service) : pick_node4(c, service);
-	if (reason != MISS)
-		return reason;
-	if (!pick_port(c, v6)) {
-		drop_stick(c, service, v6);
-		return REASON_NO_PORT;
-	}
-	reason = v6 ? open_flow6(ctx, c) : open_flow4(ctx, c);
+	reason = make_flow(ctx, c, v6);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
 		return reason;
 	if (!place_at(at, c->ref, v6) || !key_equals(at->head, at->ref & SLOT_MASK, &run->p.key, v6))
@@ -334,6 +368,8 @@ static __always_inline int balance(struct xdp_md *ctx, struct run *run, const bo
 	run->now = now_jiffies();
 	run->p.admitted = false;
 	run->hash = hash_tuple(&run->p.key, v6);
+	if (may_open_tcp(&run->p))
+		look_ahead(run, v6);
 	reason = known_flow(run, &at, v6);
 	if (reason == MISS)
 		reason = new_flow(ctx, run, &at, v6);

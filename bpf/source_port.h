@@ -23,7 +23,13 @@ struct creation {
 	__u64 hash;
 	__u32 now;
 	__u32 bytes; /* of the first packet, layer 3 */
+	__u32 service;
 	bool admitted; /* in the place of a flow that its client had opened: no throttle counts it again */
+	/* worked out beforehand, see foresee() */
+	__u32 foreseen; /* the node; 0: none */
+	__u64 word;     /* of the service */
+	__u64 ticket;   /* that stands for the node */
+	__u64 port;     /* the number of the source port in `reply` */
 	/* worked out on the way */
 	__u32 tags; /* the entry of those that replies leave with; 0: none */
 	__u64 hop; /* where replies leave */
@@ -83,19 +89,32 @@ static __always_inline bool set_source(struct reply_key *r, const struct node *n
 	return true;
 }
 
-/* Makes the n-th port of the node the flow's, and answers what it is good for. */
-static __always_inline int try_port(struct creation *c, const struct node *node, __u64 n, const bool v6)
+/* What the port in c->reply is good for. */
+static __always_inline int use_of_port(struct creation *c, const bool v6)
 {
 	struct place at;
 
-	if (!set_source(&c->reply, node, n, c->key.word.proto, v6))
-		return PORT_TAKEN;
 	c->reply.holder = NO_REF;
 	if (!find_half(&at, &c->reply.key, c->reply.hash, v6))
 		return PORT_FREE;
 	c->reply.holder = at.ref;
 	c->reply.holder_version = at.version;
 	return use_of_holder(&at, c->now, v6);
+}
+
+/* Makes the n-th port of the node the flow's, and answers what it is good for. */
+static __always_inline int try_port(struct creation *c, const struct node *node, __u64 n, const bool v6)
+{
+	return set_source(&c->reply, node, n, c->key.word.proto, v6) ? use_of_port(c, v6) : PORT_TAKEN;
+}
+
+/* Takes the port that was foreseen, which c->reply holds, if it is as good as a first try must be and still the next. */
+static __always_inline bool take_foreseen(struct creation *c, struct node_live *live, const bool v6)
+{
+	int use = use_of_port(c, v6);
+
+	return (use == PORT_FREE || use == PORT_OPENING) &&
+	       __sync_val_compare_and_swap(&live->next_port, c->port, c->port + 1) == c->port;
 }
 
 /*
@@ -119,6 +138,8 @@ static __always_inline bool choose_port(struct creation *c, const bool v6)
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	if (!live || !node)
 		return false;
+	if (c->foreseen == node_id && take_foreseen(c, live, v6))
+		return true;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		int use;
 

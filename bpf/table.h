@@ -58,6 +58,18 @@ static __always_inline __u32 node_at(__u32 first, __u32 i)
 	return pool_word(first + i / SLOT_NODES) >> i % SLOT_NODES * 16 & 0xffff;
 }
 
+static __always_inline __u32 node_in_sequence(__u64 word, __u64 ticket)
+{
+	__u64 length = table_length(word);
+
+	return node_at((__u32)word, length ? ticket % length : 0);
+}
+
+static __always_inline __u32 node_by_hash(__u64 word, __u64 hash)
+{
+	return node_at((__u32)word, (hash >> 32) * table_length(word) >> 32);
+}
+
 static __always_inline __u32 own_node(__u64 column)
 {
 	return column >> COLUMN_OWN_SHIFT & 0xffff;

@@ -34,8 +34,8 @@ static __always_inline bool is_found_at(__u32 service_id, const struct tuple *t,
 	return !differs;
 }
 
-/* The service id of a tuple's destination, or -1. */
-static __always_inline int find_service(const struct tuple *t, const bool v6)
+/* The service id of a tuple's destination, or NO_SERVICE. */
+static __always_inline __u32 find_service(const struct tuple *t, const bool v6)
 {
 	__u32 port = t->word.dport | (__u32)t->word.proto << 16, *guess, *id;
 	__u64 addr = v6 ? ((const __u64 *)t->dst)[0] ^ ((const __u64 *)t->dst)[1] : t->dst[0];
@@ -46,7 +46,7 @@ static __always_inline int find_service(const struct tuple *t, const bool v6)
 		return *guess;
 	id = look_up_vip(t, port, v6);
 	if (!id)
-		return -1;
+		return NO_SERVICE;
 	if (guess)
 		WRITE_ONCE(*guess, *id);
 	return *id;

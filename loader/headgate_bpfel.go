@@ -67,9 +67,16 @@ type headgateCreation struct {
 	Hash     uint64
 	Now      uint32
 	Bytes    uint32
+	Service  uint32
 	Admitted bool
 	_        [3]byte
+	Foreseen uint32
+	_        [4]byte
+	Word     uint64
+	Ticket   uint64
+	Port     uint64
 	Tags     uint32
+	_        [4]byte
 	Hop      uint64
 	Stale    uint64
 	Node     uint32
