@@ -2,6 +2,7 @@ package maps
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"testing"
@@ -150,4 +151,31 @@ func checkUse(t *testing.T, k *Kernel, each uint64) {
 			t.Errorf("new_flow: %d packets, want %d", c.Packets, want)
 		}
 	}
+}
+
+// TestAServiceIsNotFoundByAGuessThatIsNoLongerTrue moves a VIP to another service, and takes it away, after the program
+// has found its service and remembers it.
+func TestAServiceIsNotFoundByAGuessThatIsNoLongerTrue(t *testing.T) {
+	k, program := withProgram(t)
+	vip := VIP{netip.MustParseAddr("203.0.113.10"), 80, lb.TCP}
+	serve(t, k, 1, vip, netip.MustParseAddrPort("10.0.0.9:8080"), netip.MustParseAddr("10.0.0.1"))
+	port := uint16(5000)
+	connect := func(want map[FlowKind]uint64) {
+		t.Helper()
+		for range 2 { // the second time by the guess
+			run(t, program, packet.MustEncode(fmt.Sprintf("eth 02:00:00:00:00:02 > 02:00:00:00:00:01\n"+
+				"ipv4 198.51.100.7 > 203.0.113.10\ntcp %d > 80 S seq 1000 win 64240", port)))
+			port++
+		}
+		if got := k.Reader().CountFlows(FlowFilter{}); !maps.Equal(got, want) {
+			t.Errorf("flows %v, want %v", got, want)
+		}
+	}
+	connect(map[FlowKind]uint64{{1, HalfOpen}: 2})
+	serve(t, k, 2, vip, netip.MustParseAddrPort("10.0.0.8:8080"), netip.MustParseAddr("10.0.0.2"))
+	connect(map[FlowKind]uint64{{1, HalfOpen}: 2, {2, HalfOpen}: 2})
+	must(t, k.DeleteVIP(vip))
+	connect(map[FlowKind]uint64{{1, HalfOpen}: 2, {2, HalfOpen}: 2})
+	must(t, k.PutVIP(vip, 1))
+	connect(map[FlowKind]uint64{{1, HalfOpen}: 4, {2, HalfOpen}: 2})
 }
