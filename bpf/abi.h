@@ -52,6 +52,7 @@ enum half_flag {
 	HALF_SYNACK = 8,  /* forward half: the node answered, expect_ack is valid */
 	HALF_SPILLED = 16, /* lies in its key's second bucket, and is counted in the first */
 	HALF_ESTABLISHED = 32, /* TCP: packets without SYN, FIN and RST change nothing any more */
+	HALF_FAILED = 64, /* forward half: its node has failed it, which was counted */
 };
 
 /* The part of a key that both families share: one aligned 64-bit word, ports and protocol below. */
@@ -216,6 +217,7 @@ enum node_action {
 	ACTION_RESET_TCP = 4, /* TCP flows end with an RST: their next packet is answered with one */
 	ACTION_STICK = 8,     /* takes new flows of clients that stick to it */
 	ACTION_DEADLINE = 16, /* from node.deadline on all flows end: TCP as above, UDP flows are re-picked */
+	ACTION_REPORT = 32, /* connections that it fails are counted and reported */
 };
 
 /* One 64-bit word, replaced by one store. */
@@ -304,12 +306,35 @@ struct node_live {
 	__u16 freed_ports[FREED_PORTS]; /* that ended flows held, the latest; host order; 0: none */
 };
 
+/* How a node fails a connection: what is seen of it while its flow is half-open and no SYN-ACK came. */
+enum signal_kind {
+	SIGNAL_REFUSED = 0,     /* the node answers the SYN with an RST */
+	SIGNAL_UNANSWERED = 1,  /* the client sends its SYN for the third time, or later */
+	SIGNAL_UNREACHABLE = 2, /* an ICMP error says that the SYN did not reach the node */
+	SIGNAL_KINDS = 3,
+};
+
+/* Written by the program with ACTION_REPORT; user space clears it when it gives the id to a node. */
+struct node_trouble {
+	__u32 failed;   /* connections in a row: that the node has failed since it took one */
+	__u32 reported; /* jiffies of the last report; 0: none */
+	__u64 lost;     /* reports that found no room */
+};
+
+/* A report in the ring buffer signals. */
+struct signal {
+	__u32 node;
+	__u32 kind;    /* enum signal_kind */
+	__u32 failed;  /* connections in a row that the node has failed, with this one */
+	__u32 unused;
+};
+
 /* Per CPU, written by the program. */
 struct node_stats {
 	__u64 packets_in, bytes_in;   /* client to node, layer 3 */
 	__u64 packets_out, bytes_out; /* node to client */
 	__u64 flows;                  /* created */
-	__u64 reserved[3];
+	__u64 failed[SIGNAL_KINDS];   /* connections that it has failed; counted with ACTION_REPORT */
 };
 
 /* What people need to read the tables when no daemon runs. Written by user space only. */
@@ -494,12 +519,14 @@ struct reason_counters {
 
 /* The only entry of meta: written once, when the maps are made. */
 struct table_meta {
-	/* No bytes: these put the enums into the program's BTF, where Go reads them. */
+	/* No bytes: these put types into the program's BTF, where Go reads them. */
 	enum reason reasons[0];
 	enum flow_class classes[0];
 	enum half_flag flags[0];
 	enum node_action actions[0];
 	enum algorithm algorithms[0];
+	enum signal_kind kinds[0];
+	struct signal signals[0];
 	__u32 schema; /* ABI_SCHEMA */
 	__u32 hz;     /* jiffies a second */
 	__u64 secret[3]; /* keys the hash */
@@ -527,6 +554,8 @@ _Static_assert(sizeof(struct node_status) == 8, "node_status");
 _Static_assert(sizeof(struct node) == 64, "node: one cache line");
 _Static_assert(sizeof(struct node_live) == 64, "node_live");
 _Static_assert(sizeof(struct node_stats) == 64, "node_stats");
+_Static_assert(sizeof(struct node_trouble) == 16, "node_trouble");
+_Static_assert(sizeof(struct signal) == 16, "signal");
 _Static_assert(sizeof(struct node_info) == 64, "node_info");
 _Static_assert(sizeof(struct service_info) == 64, "service_info");
 _Static_assert(sizeof(struct link_entry) == 32, "link_entry");

@@ -25,6 +25,16 @@ const volatile __u32 closing_idle = 10;
  */
 const volatile __u32 fragments_idle = 10;
 
+/*
+ * When a node has not answered: its client sends the SYN for the third time, and not all at once. Clients do
+ * so three seconds after the first, or later.
+ */
+const volatile __u32 unanswered_syns = 3;
+const volatile __u32 unanswered_ms = 2500;
+
+/* Milliseconds from one report about a node to the next. */
+const volatile __u32 report_ms = 100;
+
 /* Refusals that one CPU answers a second, and at once after a pause. */
 const volatile __u32 refuse_rate = 10000;
 const volatile __u32 refuse_burst = 10000;

@@ -328,3 +328,23 @@ static __always_inline __u32 stamp_age(__u32 stamp, __u32 now)
 	opaque(negative);
 	return age & ~negative;
 }
+
+#define MOVE_TRIES 4 /* an eviction that brings a stamp up to date may come in between */
+
+/*
+ * Sets a bit of word.flags, unless the slot has changed hands: the version lies in the same word. By
+ * compare-and-swap, because both directions set flags without a lock. True for the one who has set it.
+ */
+static __always_inline bool set_half_flag(const struct place *at, __u8 flag, const bool v6)
+{
+	__u64 *word = (__u64 *)word_at(at->head, at->ref & SLOT_MASK, v6), old;
+
+	for (int i = 0; i < MOVE_TRIES; i++) {
+		old = READ_ONCE(*word);
+		if ((__u8)(old >> 48) != at->version || (old >> WORD_FLAGS_SHIFT & flag))
+			return false;
+		if (__sync_val_compare_and_swap(word, old, old | (__u64)flag << WORD_FLAGS_SHIFT) == old)
+			return true;
+	}
+	return false;
+}

@@ -3,12 +3,14 @@
  * ICMP errors about packets that we sent on, passed to whom they concern. As RFC 5508 has it: the quote is
  * turned back into what the receiver of the error once sent, and the error comes from the address that he
  * sent it to, because the router that reports it may have one that he cannot reach or would not believe.
- * An error changes nothing about its flow: anybody can forge one, and who receives it can tell.
+ * An error changes nothing about its flow: anybody can forge one, and who receives it can tell. What it says
+ * of a node is reported, if it is about a connection that the node has not answered.
  */
 #pragma once
 
 #include "answer.h"
 #include "parts.h"
+#include "signal.h"
 #include "turn.h"
 
 /* A packet that an error quotes: its IP header, and the first eight bytes of what follows at least. */
@@ -154,6 +156,20 @@ static __always_inline bool same_address(const __be32 *a, const __be32 *b, const
 	return a[0] == b[0] && (!v6 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]));
 }
 
+/*
+ * Errors that say that what they quote did not get to where it was sent to: not those that its sender can bring
+ * about by what he writes into it (too large, a source route, a type of service).
+ */
+#define NOT_REACHED4 (1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 13)
+#define NOT_REACHED6 (1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6)
+
+static __always_inline bool is_not_reached(const struct icmp_header *icmp, const bool v6)
+{
+	if (icmp->type != (v6 ? ICMPV6_DEST_UNREACH : ICMP_DEST_UNREACH) || icmp->code > 31)
+		return false;
+	return (v6 ? NOT_REACHED6 : NOT_REACHED4) >> icmp->code & 1;
+}
+
 /* Passes an error on, if it is about a packet of a flow. */
 static __always_inline int pass_error(struct xdp_md *ctx, __u32 l4, const bool v6)
 {
@@ -171,6 +187,9 @@ static __always_inline int pass_error(struct xdp_md *ctx, __u32 l4, const bool v
 		return REASON_ICMP_UNKNOWN;
 	if (p.ttl <= 1)
 		return REASON_TTL_EXPIRED;
+	/* About what went to the node, as the half says that the error goes by. */
+	if (q.key.word.proto == IPPROTO_TCP && is_not_reached(p.l4, v6))
+		note_failed_reply(&at, SIGNAL_UNREACHABLE, now_jiffies(), v6);
 	hop = hop_of_half(&at, v6);
 	if (!translate_error(&p, &q, &at, v6))
 		return REASON_TABLE_BUSY;

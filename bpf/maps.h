@@ -137,6 +137,21 @@ struct {
 	__type(value, struct throttle_entry);
 } throttles SEC(".maps");
 
+/* Node id → the connections that it fails. Written by the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, NODES_MAX);
+	__type(key, __u32);
+	__type(value, struct node_trouble);
+} nodes_trouble SEC(".maps");
+
+/* Reports of connections that nodes have failed. Written by the program, read by the daemon: a ring buffer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536); /* bytes: 2,730 reports */
+} signals SEC(".maps");
+
 /* Addresses that NAT sends from. Written by user space; an entry never changes while flows use it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

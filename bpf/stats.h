@@ -34,6 +34,14 @@ static __always_inline void count_flow(__u32 node_id)
 		stats->flows++;
 }
 
+static __always_inline void count_failed(__u32 node_id, __u32 kind)
+{
+	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);
+
+	if (stats && kind < SIGNAL_KINDS)
+		stats->failed[kind]++;
+}
+
 static __always_inline void count_out(__u32 node_id, __u32 bytes)
 {
 	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);

@@ -7,30 +7,13 @@
 #pragma once
 
 #include "flow_remove.h"
+#include "signal.h"
 
 /*
  * How far behind the node's initial sequence number the client's first ACK may lie: a node that
  * sends data with its SYN-ACK (TCP Fast Open) moves it. Whoever only guesses succeeds once in 4096.
  */
 #define ACK_WINDOW (1U << 20)
-
-#define MOVE_TRIES 4 /* an eviction that brings a stamp up to date may come in between */
-
-/*
- * Sets a bit of word.flags, unless the slot has changed hands: the version lies in the same word. A
- * compare-and-swap, because both directions set flags without a lock.
- */
-static __always_inline void set_half_flag(const struct place *at, __u8 flag, const bool v6)
-{
-	__u64 *word = (__u64 *)word_at(at->head, at->ref & SLOT_MASK, v6), old;
-
-	for (int i = 0; i < MOVE_TRIES; i++) {
-		old = READ_ONCE(*word);
-		if ((__u8)(old >> 48) != at->version ||
-		    __sync_val_compare_and_swap(word, old, old | (__u64)flag << 40) == old)
-			return;
-	}
-}
 
 /* Moves a half to another class; false when it has changed hands, or is there already. */
 static __always_inline bool move_half(const struct place *at, enum flow_class to, __u32 now, const bool v6)
@@ -122,11 +105,17 @@ static __always_inline void follow_tcp(const struct place *at, __u8 half_flags, 
 	bool is_forward = half_flags & HALF_FORWARD;
 
 	if (tcp_flags & TCP_RST) {
+		if (!is_forward && tcp_flags & TCP_ACK) /* without, it answers what is no SYN (RFC 9293, 3.5.2) */
+			note_failed_reply(at, SIGNAL_REFUSED, now, v6);
 		move_flow(at, is_forward, FLOW_CLOSING, now, v6);
 		return;
 	}
-	if (!is_forward && (tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+	if (is_forward && (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		note_repeated(at, now, v6);
+	if (!is_forward && (tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
 		note_syn_ack(at, seq, v6);
+		note_taken(at->half->node);
+	}
 	if (is_forward && half_flags & HALF_SYNACK && (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
 	    ack - at->half->own.origin.expect_ack < ACK_WINDOW)
 		move_flow(at, true, FLOW_ESTABLISHED, now, v6);

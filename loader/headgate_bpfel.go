@@ -204,6 +204,7 @@ const (
 	headgateHalfFlagHALF_SYNACK      headgateHalfFlag = 8
 	headgateHalfFlagHALF_SPILLED     headgateHalfFlag = 16
 	headgateHalfFlagHALF_ESTABLISHED headgateHalfFlag = 32
+	headgateHalfFlagHALF_FAILED      headgateHalfFlag = 64
 )
 
 type headgateLinkEntry struct {
@@ -243,6 +244,7 @@ const (
 	headgateNodeActionACTION_RESET_TCP headgateNodeAction = 4
 	headgateNodeActionACTION_STICK     headgateNodeAction = 8
 	headgateNodeActionACTION_DEADLINE  headgateNodeAction = 16
+	headgateNodeActionACTION_REPORT    headgateNodeAction = 32
 )
 
 type headgateNodeInfo struct {
@@ -273,7 +275,7 @@ type headgateNodeStats struct {
 	PacketsOut uint64
 	BytesOut   uint64
 	Flows      uint64
-	Reserved   [3]uint64
+	Failed     [3]uint64
 }
 
 type headgateNodeStatus struct {
@@ -285,6 +287,13 @@ type headgateNodeStatus struct {
 	Actions    uint8
 	Unused     uint8
 	Generation uint16
+}
+
+type headgateNodeTrouble struct {
+	_        structs.HostLayout
+	Failed   uint32
+	Reported uint32
+	Lost     uint64
 }
 
 type headgateReason uint32
@@ -366,6 +375,23 @@ type headgateServiceLive struct {
 	Reserved [6]uint64
 }
 
+type headgateSignal struct {
+	_      structs.HostLayout
+	Node   uint32
+	Kind   uint32
+	Failed uint32
+	Unused uint32
+}
+
+type headgateSignalKind uint32
+
+const (
+	headgateSignalKindSIGNAL_REFUSED     headgateSignalKind = 0
+	headgateSignalKindSIGNAL_UNANSWERED  headgateSignalKind = 1
+	headgateSignalKindSIGNAL_UNREACHABLE headgateSignalKind = 2
+	headgateSignalKindSIGNAL_KINDS       headgateSignalKind = 3
+)
+
 type headgateSnat struct {
 	_    structs.HostLayout
 	Addr [16]uint8
@@ -400,6 +426,8 @@ type headgateTableMeta struct {
 	Flags       [0]headgateHalfFlag
 	Actions     [0]headgateNodeAction
 	Algorithms  [0]headgateAlgorithm
+	Kinds       [0]headgateSignalKind
+	Signals     [0]headgateSignal
 	Schema      uint32
 	Hz          uint32
 	Secret      [3]uint64
@@ -451,12 +479,14 @@ const (
 	headgateMapNodesInfo      = "nodes_info"
 	headgateMapNodesLive      = "nodes_live"
 	headgateMapNodesStats     = "nodes_stats"
+	headgateMapNodesTrouble   = "nodes_trouble"
 	headgateMapOurs           = "ours"
 	headgateMapReasons        = "reasons"
 	headgateMapRefusals       = "refusals"
 	headgateMapServices       = "services"
 	headgateMapServicesInfo   = "services_info"
 	headgateMapServicesLive   = "services_live"
+	headgateMapSignals        = "signals"
 	headgateMapSlots          = "slots"
 	headgateMapSnats          = "snats"
 	headgateMapSticks         = "sticks"
@@ -475,9 +505,12 @@ const (
 	headgateVarPortSearchMost = "port_search_most"
 	headgateVarRefuseBurst    = "refuse_burst"
 	headgateVarRefuseRate     = "refuse_rate"
+	headgateVarReportMs       = "report_ms"
 	headgateVarSecret0        = "secret0"
 	headgateVarSecret1        = "secret1"
 	headgateVarSecret2        = "secret2"
+	headgateVarUnansweredMs   = "unanswered_ms"
+	headgateVarUnansweredSyns = "unanswered_syns"
 )
 
 // loadHeadgate returns the embedded CollectionSpec for headgate.
@@ -543,12 +576,14 @@ type headgateMapSpecs struct {
 	NodesInfo    *ebpf.MapSpec `ebpf:"nodes_info"`
 	NodesLive    *ebpf.MapSpec `ebpf:"nodes_live"`
 	NodesStats   *ebpf.MapSpec `ebpf:"nodes_stats"`
+	NodesTrouble *ebpf.MapSpec `ebpf:"nodes_trouble"`
 	Ours         *ebpf.MapSpec `ebpf:"ours"`
 	Reasons      *ebpf.MapSpec `ebpf:"reasons"`
 	Refusals     *ebpf.MapSpec `ebpf:"refusals"`
 	Services     *ebpf.MapSpec `ebpf:"services"`
 	ServicesInfo *ebpf.MapSpec `ebpf:"services_info"`
 	ServicesLive *ebpf.MapSpec `ebpf:"services_live"`
+	Signals      *ebpf.MapSpec `ebpf:"signals"`
 	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	Snats        *ebpf.MapSpec `ebpf:"snats"`
 	Sticks       *ebpf.MapSpec `ebpf:"sticks"`
@@ -571,9 +606,12 @@ type headgateVariableSpecs struct {
 	PortSearchMost *ebpf.VariableSpec `ebpf:"port_search_most"`
 	RefuseBurst    *ebpf.VariableSpec `ebpf:"refuse_burst"`
 	RefuseRate     *ebpf.VariableSpec `ebpf:"refuse_rate"`
+	ReportMs       *ebpf.VariableSpec `ebpf:"report_ms"`
 	Secret0        *ebpf.VariableSpec `ebpf:"secret0"`
 	Secret1        *ebpf.VariableSpec `ebpf:"secret1"`
 	Secret2        *ebpf.VariableSpec `ebpf:"secret2"`
+	UnansweredMs   *ebpf.VariableSpec `ebpf:"unanswered_ms"`
+	UnansweredSyns *ebpf.VariableSpec `ebpf:"unanswered_syns"`
 }
 
 // headgateObjects contains all objects after they have been loaded into the kernel.
@@ -609,12 +647,14 @@ type headgateMaps struct {
 	NodesInfo    *ebpf.Map `ebpf:"nodes_info"`
 	NodesLive    *ebpf.Map `ebpf:"nodes_live"`
 	NodesStats   *ebpf.Map `ebpf:"nodes_stats"`
+	NodesTrouble *ebpf.Map `ebpf:"nodes_trouble"`
 	Ours         *ebpf.Map `ebpf:"ours"`
 	Reasons      *ebpf.Map `ebpf:"reasons"`
 	Refusals     *ebpf.Map `ebpf:"refusals"`
 	Services     *ebpf.Map `ebpf:"services"`
 	ServicesInfo *ebpf.Map `ebpf:"services_info"`
 	ServicesLive *ebpf.Map `ebpf:"services_live"`
+	Signals      *ebpf.Map `ebpf:"signals"`
 	Slots        *ebpf.Map `ebpf:"slots"`
 	Snats        *ebpf.Map `ebpf:"snats"`
 	Sticks       *ebpf.Map `ebpf:"sticks"`
@@ -639,12 +679,14 @@ func (m *headgateMaps) Close() error {
 		m.NodesInfo,
 		m.NodesLive,
 		m.NodesStats,
+		m.NodesTrouble,
 		m.Ours,
 		m.Reasons,
 		m.Refusals,
 		m.Services,
 		m.ServicesInfo,
 		m.ServicesLive,
+		m.Signals,
 		m.Slots,
 		m.Snats,
 		m.Sticks,
@@ -668,9 +710,12 @@ type headgateVariables struct {
 	PortSearchMost *ebpf.Variable `ebpf:"port_search_most"`
 	RefuseBurst    *ebpf.Variable `ebpf:"refuse_burst"`
 	RefuseRate     *ebpf.Variable `ebpf:"refuse_rate"`
+	ReportMs       *ebpf.Variable `ebpf:"report_ms"`
 	Secret0        *ebpf.Variable `ebpf:"secret0"`
 	Secret1        *ebpf.Variable `ebpf:"secret1"`
 	Secret2        *ebpf.Variable `ebpf:"secret2"`
+	UnansweredMs   *ebpf.Variable `ebpf:"unanswered_ms"`
+	UnansweredSyns *ebpf.Variable `ebpf:"unanswered_syns"`
 }
 
 // headgatePrograms contains all programs after they have been loaded into the kernel.

@@ -46,7 +46,8 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 		"new_flow", "forwarded", "replied", "no_backend", "flow_unknown", "node_down", "no_backend_dropped", "refuse_silent", "nodes_full",
 		"throttled", "echo_answered", "icmp_unknown", "icmp_translated", "too_big", "left_to_fragment",
 		"fragment_followed", "fragment_early", "fragment_lost", "fragment_overlap",
-		"deadline", "reset_client", "bad_service")
+		"deadline", "reset_client", "bad_service",
+		"signal refused", "signal unanswered", "signal unreachable")
 }
 
 // TestFullTableEvictsAsTheModelDoes does the same with room for four flows of each family.
@@ -164,7 +165,7 @@ func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
 				s.Slots = append(s.Slots, id)
 				w.setNode(dptest.Node{
 					ID: id, Service: s.ID, Proto: proto, Address: netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(net, id)), 8080),
-					Actions: dptest.ActionNew, SNATFirst: uint16(2 * family), SNATCount: 2,
+					Actions: dptest.ActionNew | uint8(w.rnd.IntN(2))*dptest.ActionReport, SNATFirst: uint16(2 * family), SNATCount: 2,
 					Hop:     dptest.Hop{Link: uint16(2 + id%3), MAC: packet.MAC{2, 0, 0, 0, 3, byte(id)}},
 					TCPIdle: worldTCPIdle, UDPIdle: worldUDPIdle,
 				})
@@ -221,8 +222,31 @@ func (w *world) step() bool {
 		return w.runPacket(w.tagged(w.frame()), pick(w.rnd, []int{dptest.Front, dptest.Back}))
 	case n < 32:
 		return w.runDatagram()
+	case n < 33:
+		return w.insist()
 	}
 	return w.change()
+}
+
+// insist has a client send a SYN again and again, which random segments hardly ever do.
+func (w *world) insist() bool {
+	s := w.services[w.rnd.IntN(2)]
+	to := dptest.Tuple{Proto: s.Proto, Src: netip.AddrPortFrom(pick(w.rnd, clientsOf(s)), uint16(40000+w.rnd.IntN(4))), Dst: s.VIP}
+	for n := range 3 {
+		if n > 0 && w.rnd.IntN(2) == 0 {
+			w.age(ageStep)
+		}
+		if !w.runSegment(to, &packet.TCP{Flags: packet.SYN}) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) age(d time.Duration) {
+	w.note("age %s", d)
+	w.bed.Age(d)
+	w.model.Age(d)
 }
 
 // change makes a change.
@@ -244,10 +268,7 @@ func (w *world) change() bool {
 		node.NextPort = pick(w.rnd, []uint64{0, 2, 63998, 127998})
 		w.setNode(node)
 	case 5:
-		d := ageStep * time.Duration(pick(w.rnd, []int{1, 2, 4, 6, 1125}))
-		w.note("age %s", d)
-		w.bed.Age(d)
-		w.model.Age(d)
+		w.age(ageStep * time.Duration(pick(w.rnd, []int{1, 2, 4, 6, 1125})))
 	case 6:
 		// Between the steps of time, however long the episode takes.
 		in := ageStep*time.Duration(w.rnd.IntN(4)) - ageStep/2
@@ -322,7 +343,7 @@ func (w *world) status(n dptest.Node) loader.NodeStatus {
 		Actions: pick(w.rnd, []uint8{
 			0, dptest.ActionNew, dptest.ActionNew | dptest.ActionStick, dptest.ActionStick,
 			dptest.ActionDead, dptest.ActionDead | dptest.ActionResetTCP, dptest.ActionDead | dptest.ActionResetTCP,
-			dptest.ActionDeadline, dptest.ActionStick | dptest.ActionDeadline, uint8(w.rnd.IntN(32)),
+			dptest.ActionDeadline, dptest.ActionStick | dptest.ActionDeadline, dptest.ActionNew | dptest.ActionReport, uint8(w.rnd.IntN(64)),
 		}),
 	}
 	if w.rnd.IntN(20) == 0 {
@@ -418,6 +439,13 @@ func (w *world) compareFlows() bool {
 	}
 	if got, want := w.bed.Sticks(), w.model.Sticks(); !slices.Equal(got, want) {
 		w.t.Errorf("stick entries are\n%v\nwant\n%v", got, want)
+	}
+	got, want := w.bed.Signals(), w.model.Signals()
+	if !slices.Equal(got, want) {
+		w.t.Errorf("reports are %v, want %v", got, want)
+	}
+	for _, s := range got {
+		w.seen["signal "+s.Kind.String()]++
 	}
 	for _, fault := range w.bed.Check() {
 		w.t.Error(fault)

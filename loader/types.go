@@ -21,10 +21,12 @@ type (
 	NodeLive       = headgateNodeLive
 	NodeStats      = headgateNodeStats
 	NodeStatus     = headgateNodeStatus
+	NodeTrouble    = headgateNodeTrouble
 	Reasons        = headgateReasonCounters
 	Service        = headgateService
 	ServiceInfo    = headgateServiceInfo
 	ServiceLive    = headgateServiceLive
+	Signal         = headgateSignal
 	SNAT           = headgateSnat
 	StickKey       = headgateStickKey
 	StickEntry     = headgateStickEntry

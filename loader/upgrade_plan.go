@@ -39,6 +39,7 @@ var inherited = map[string]inheritance{
 	"nodes": translated, "nodes_info": translated, "nodes_live": translated,
 	"snats": translated, "ours": translated, "links": translated, "announced": translated, "meta": translated,
 
+	"nodes_trouble": afresh, "signals": afresh,
 	"slots": afresh, "guesses": afresh, "tx_ports": afresh, "refusals": afresh, "creations": afresh,
 	"reasons": afresh, // by their names, see carryReasons
 }

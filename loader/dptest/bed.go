@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/headgate/headgate/loader"
@@ -31,6 +32,7 @@ type Options struct {
 	Buckets4, Buckets6 uint32 // of the flow tables, powers of two; 0: 4
 	RefuseRate         uint32 // refusals a second; 0: 10,000
 	Words              uint32 // of slots for each service, of four node ids or a column; 0: 64
+	SignalBytes        uint32 // of the ring of reports, a power of two of pages, and every one is made; 0: as it is written
 	Secret             uint64 // key of the flow table's hash, odd; 0: the same one always
 	HZ                 uint32 // jiffies a second that the program takes there to be; 0: HZ
 	Rest               uint32 // seconds that half-open and closing flows may be idle; 0: 10
@@ -52,6 +54,7 @@ type Bed struct {
 	coll    *ebpf.Collection
 	entry   *ebpf.Program // dirties the head-room, then runs the program
 	next    *ebpf.Map     // what entry goes on to
+	signals *ringbuf.Reader
 	ours    [1024]uint64
 
 	families map[uint32]uint8 // by service
@@ -127,6 +130,9 @@ func (b *Bed) load() error {
 		return err
 	}
 	b.flags = spec.Programs["headgate"].Flags
+	if b.signals, err = ringbuf.NewReader(b.coll.Maps["signals"]); err != nil {
+		return err
+	}
 	b.entry, b.next, err = newDirtyingEntry(b.coll.Programs["headgate"], spec.Programs["headgate"])
 	return err
 }
@@ -135,7 +141,7 @@ func (b *Bed) load() error {
 func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	for name, entries := range map[string]uint32{
 		"flows4": b.options.Buckets4, "flows6": b.options.Buckets6, "nodes": MaxNodes, "nodes_live": MaxNodes,
-		"nodes_stats": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
+		"nodes_stats": MaxNodes, "nodes_trouble": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
 		"services_info": MaxServices, "vips": 64, "slots": MaxServices * b.options.Words,
 		"sticks": maxClients, "throttles": maxClients, "fragments": maxClients,
 	} {
@@ -144,6 +150,10 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	constants := map[string]any{
 		"hz": b.options.HZ, "flows4_mask": b.options.Buckets4 - 1, "flows6_mask": b.options.Buckets6 - 1,
 		"secret0": b.options.Secret, "secret1": secret[1], "secret2": secret[2],
+	}
+	if b.options.SignalBytes != 0 {
+		spec.Maps["signals"].MaxEntries = b.options.SignalBytes
+		constants["report_ms"] = uint32(0)
 	}
 	if b.options.RefuseRate != 0 {
 		constants["refuse_rate"] = b.options.RefuseRate

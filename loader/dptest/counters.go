@@ -30,6 +30,9 @@ func (b *Bed) Counters() Counters {
 			sum.PacketsOut += cpu.PacketsOut
 			sum.BytesOut += cpu.BytesOut
 			sum.Flows += cpu.Flows
+			for kind, n := range cpu.Failed {
+				sum.Failed[kind] += n
+			}
 		}
 		live := b.Live(id)
 		c.Active[id], c.NextPort[id] = live.Active, live.NextPort
@@ -94,6 +97,9 @@ func (c Counters) Moved(before Counters) []string {
 		w.add("bytes-in", now.BytesIn-was.BytesIn)
 		w.add("packets-out", now.PacketsOut-was.PacketsOut)
 		w.add("bytes-out", now.BytesOut-was.BytesOut)
+		for kind := range now.Failed {
+			w.add(SignalKind(kind).String(), now.Failed[kind]-was.Failed[kind])
+		}
 		if w != "" {
 			lines = append(lines, fmt.Sprintf("node %d%s", id, w))
 		}

@@ -202,6 +202,7 @@ func (b *Bed) Age(d time.Duration) {
 	jiffies := (b.jiffiesOf(d) + 7) &^ 7
 	b.ageClients(uint64(jiffies))
 	b.ageFragments(jiffies)
+	b.ageSignals(jiffies)
 	nodes := readAll[loader.Node](b, "nodes")
 	for i := range nodes {
 		nodes[i].Deadline -= jiffies

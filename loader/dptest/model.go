@@ -28,6 +28,7 @@ type Model struct {
 	sticks    map[clientKey]*modelStick
 	budgets   map[budgetKey]time.Duration // until when a client's flows last at its rate
 	announced map[announcedKey]packet.MAC
+	signals   modelSignals
 	now       time.Duration
 	sentWith  *Tags // the tags of the frame that Run sends on; nil: it is not
 
@@ -60,6 +61,7 @@ type modelFlow struct {
 	Flow
 	born, seenForward, seenReply time.Duration
 	closed                       time.Duration // since when its class is Closing
+	failed                       bool          // its node has, and that was counted
 }
 
 // NewModel returns a model of a Bed with empty tables.
@@ -69,6 +71,7 @@ func NewModel(b *Bed) *Model {
 		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
 		nodes: map[uint32]*Node{}, deadline: map[uint32]time.Duration{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
 		datagrams: map[datagramKey]*modelDatagram{}, sticks: map[clientKey]*modelStick{}, announced: map[announcedKey]packet.MAC{}, budgets: map[budgetKey]time.Duration{},
+		signals: modelSignals{row: map[uint32]uint32{}, reported: map[uint32]time.Duration{}},
 	}
 }
 
@@ -310,10 +313,16 @@ func (m *Model) deliver(p *modelPacket, f *modelFlow, reason string) Outcome {
 func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 	switch {
 	case p.flags&packet.RST != 0:
+		if !fromClient && p.flags&packet.ACK != 0 {
+			m.failed(f, Refused)
+		}
 		m.close(f)
 		return
+	case fromClient && p.flags&(packet.SYN|packet.ACK) == packet.SYN && f.Forward.Packets >= unansweredSYNs && m.now-f.born >= unansweredAfter:
+		m.failed(f, Unanswered)
 	case !fromClient && p.flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK:
 		f.SynAck, f.ExpectAck = true, p.seq+1
+		m.taken(f)
 	case fromClient && f.SynAck && f.Class == HalfOpen && p.flags&(packet.SYN|packet.ACK) == packet.ACK &&
 		p.ack-f.ExpectAck < 1<<20:
 		f.Class = Established

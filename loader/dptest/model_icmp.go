@@ -64,6 +64,9 @@ func (m *Model) passError(p *modelPacket) Outcome {
 	case forward != nil:
 		return m.sendError(p, q, forward.Out, m.nodes[forward.Node].Hop)
 	}
+	if q.tuple.Proto == packet.ProtoTCP && p.saysUnreachable() {
+		m.failed(reply, Unreachable)
+	}
 	return m.sendError(p, q, reply.In.reverse(), reply.ReplyHop)
 }
 

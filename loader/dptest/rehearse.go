@@ -51,7 +51,10 @@ func (r *Rehearsal) Run(ifindex int, frame []byte) (out loader.Outcome) {
 func (b *Bed) Content() map[string]string {
 	content := map[string]string{}
 	for name, m := range b.coll.Maps {
-		if name[0] != '.' && m.Type() != ebpf.DevMap { // which only user space can write
+		switch {
+		case m.Type() == ebpf.RingBuf:
+			content[name] = fmt.Sprint(b.signals.AvailableBytes())
+		case name[0] != '.' && m.Type() != ebpf.DevMap: // which only user space can write
 			content[name] = digest(name, m)
 		}
 	}

@@ -32,7 +32,7 @@ import (
 //	forget ID                        takes the service's port away
 //	node ID PROTO ADDRESS:PORT LINK/MAC|unresolved snat FIRST+COUNT [ports N] [tcp-idle D] [udp-idle D] [max-conns N] [weight N]
 //	     [of SERVICE] [generation N] [backup] ACTIONS...
-//	actions ID ACTIONS...            of new, dead, reset, stick, deadline, none
+//	actions ID ACTIONS...            of new, dead, reset, stick, deadline, report, none
 //	generation ID N                  of a node: stick entries of another one are dead
 //	unstick SERVICE CLIENT           takes a stick entry away
 //	deadline ID DURATION             the node's flows end so long from now; adds that action
@@ -201,6 +201,9 @@ func (t *telling) packet(args []string, layers []string) error {
 	t.judge(verdict, reason, frame, out)
 	if quiet {
 		t.say("%s %s", verdict, reason)
+		for _, s := range t.bed.Signals() {
+			t.say("signal %s", s)
+		}
 		return nil
 	}
 	if string(out) == string(frame) {
@@ -211,6 +214,9 @@ func (t *telling) packet(args []string, layers []string) error {
 	}
 	for _, line := range after.Moved(before) {
 		t.say("%s", line)
+	}
+	for _, s := range t.bed.Signals() {
+		t.say("signal %s", s)
 	}
 	t.tellTable()
 	t.tellClients()

@@ -129,6 +129,8 @@ func (a *args) actions() (actions uint8) {
 			actions |= ActionStick
 		case "deadline":
 			actions |= ActionDeadline
+		case "report":
+			actions |= ActionReport
 		case "none":
 		default:
 			a.fail("unknown action %s", word)

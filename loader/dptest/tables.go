@@ -21,6 +21,7 @@ const (
 	ActionResetTCP = 4
 	ActionStick    = 8
 	ActionDeadline = 16
+	ActionReport   = 32
 )
 
 // ModeBackup is the mode of a node that the program looks at, see enum node_mode.
@@ -92,6 +93,8 @@ func (b *Bed) Reset() {
 	clearAll[loader.Bucket6](b, "flows6")
 	clearAll[loader.Node](b, "nodes")
 	clearAll[loader.NodeLive](b, "nodes_live")
+	clearAll[loader.NodeTrouble](b, "nodes_trouble")
+	b.Signals()
 	clearAll[loader.Service](b, "services")
 	clearAll[loader.ServiceLive](b, "services_live")
 	clearAll[uint64](b, "slots")

@@ -210,6 +210,18 @@ func (r *Reader) dumpLive(yield emit) {
 	}
 }
 
+func (r *Reader) dumpTrouble(yield emit) {
+	for id := range uint32(len(r.nodesTrouble)) {
+		t, err := r.Trouble(id)
+		if err == nil && t == (Trouble{}) {
+			continue
+		}
+		if !yield(entry(id, "failed %d connections in a row, %d reports lost", t.InARow, t.Lost), err) || err != nil {
+			return
+		}
+	}
+}
+
 // dumpTraffic shows the nodes that have an id; the map holds nothing of interest for others.
 func (r *Reader) dumpTraffic(yield emit) {
 	for id := range uint32(len(r.nodes)) {
@@ -221,8 +233,8 @@ func (r *Reader) dumpTraffic(yield emit) {
 		if err == nil {
 			t, err = r.nodeTraffic(id)
 		}
-		if !yield(entry(id, "in %d packets %d bytes, out %d packets %d bytes, %d flows",
-			t.PacketsIn, t.BytesIn, t.PacketsOut, t.BytesOut, t.Flows), err) || err != nil {
+		if !yield(entry(id, "in %d packets %d bytes, out %d packets %d bytes, %d flows%s",
+			t.PacketsIn, t.BytesIn, t.PacketsOut, t.BytesOut, t.Flows, t.Failed), err) || err != nil {
 			return
 		}
 	}

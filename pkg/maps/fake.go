@@ -52,6 +52,7 @@ func NewFake(sizes FakeSizes) *Fake {
 			slots:        make([]uint64, or(sizes.Slots, 65536)),
 			nodes:        make([]loader.Node, nodes),
 			nodesLive:    make([]loader.NodeLive, nodes),
+			nodesTrouble: make([]loader.NodeTrouble, nodes),
 			nodesInfo:    make([]loader.NodeInfo, nodes),
 			snats:        make([]loader.SNAT, snatsMax),
 			ours:         make([]uint64, OursWords),
@@ -86,6 +87,11 @@ func (f *Fake) LosePort(index uint16) { delete(f.ports.ports, index) }
 
 // SetTraffic sets what a node has carried.
 func (f *Fake) SetTraffic(id uint32, t Traffic) { f.ports.traffic[id] = t }
+
+// SetTrouble sets what is counted of the connections that a node fails.
+func (f *Fake) SetTrouble(id uint32, t Trouble) {
+	f.nodesTrouble[id] = loader.NodeTrouble{Failed: t.InARow, Lost: t.Lost}
+}
 
 // BreakTraffic has reading what nodes have carried fail from now on.
 func (f *Fake) BreakTraffic(err error) { f.ports.broken = err }

@@ -58,6 +58,7 @@ func (k *Kernel) mapAll(m *loader.Maps) (err error) {
 	mapped(k, &k.slots, "slots", m.Slots, write, &err)
 	mapped(k, &k.nodes, "nodes", m.Nodes, write, &err)
 	mapped(k, &k.nodesLive, "nodes_live", m.NodesLive, write, &err)
+	mapped(k, &k.nodesTrouble, "nodes_trouble", m.NodesTrouble, write, &err)
 	mapped(k, &k.nodesInfo, "nodes_info", m.NodesInfo, write, &err)
 	mapped(k, &k.snats, "snats", m.Snats, write, &err)
 	mapped(k, &k.ours, "ours", m.Ours, write, &err)

@@ -85,7 +85,7 @@ func (o *kernelOutside) nodeTraffic(id uint32) (Traffic, error) {
 		return t, err
 	}
 	for _, c := range cpus {
-		t.Add(Traffic{c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut, c.Flows})
+		t.Add(Traffic{c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut, c.Flows, c.Failed})
 	}
 	return t, nil
 }
@@ -190,7 +190,7 @@ func (o *kernelOutside) sizes() (map[string]uint64, error) {
 		"services_live": m.ServicesLive, "services_info": m.ServicesInfo, "slots": m.Slots,
 		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
 		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "fragments": m.Fragments, "datagrams": m.Datagrams, "reasons": m.Reasons,
-		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta,
+		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta, "announced": m.Announced, "signals": m.Signals, "nodes_trouble": m.NodesTrouble,
 	} {
 		info, err := one.Info()
 		if err != nil {

@@ -17,6 +17,7 @@ type memory struct {
 	slots        []uint64
 	nodes        []loader.Node
 	nodesLive    []loader.NodeLive
+	nodesTrouble []loader.NodeTrouble
 	nodesInfo    []loader.NodeInfo
 	snats        []loader.SNAT
 	ours         []uint64

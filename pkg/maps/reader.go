@@ -35,6 +35,7 @@ type NodeState struct {
 	VIP      VIP    // of its service
 	Balancer string // label
 	Active   uint64 // flows that are half-open, established or UDP
+	Trouble  Trouble
 	Traffic  Traffic
 	Since    time.Time // ModeSince by the wall clock of now; zero: not known
 	Ends     time.Time // Deadline by the wall clock of now; zero: none
@@ -100,6 +101,9 @@ func (r *Reader) nodeState(id uint32, n Node) (NodeState, error) {
 	}
 	s.Since = r.Time(s.ModeSince)
 	if s.Active, err = r.Active(id); err != nil {
+		return s, err
+	}
+	if s.Trouble, err = r.Trouble(id); err != nil {
 		return s, err
 	}
 	if s.Traffic, err = r.nodeTraffic(id); err != nil {

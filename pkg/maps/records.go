@@ -56,12 +56,13 @@ const (
 	ResetTCP                        // TCP flows end with an RST
 	Sticks                          // new flows of clients that stick to it may go there
 	HasDeadline                     // from the node's deadline on all its flows end
+	Reports                         // connections that it fails are counted and reported
 )
 
 // String lists the bits.
 func (a Actions) String() string {
 	s := ""
-	for i, name := range []string{"new", "dead", "reset-tcp", "stick", "deadline"} {
+	for i, name := range []string{"new", "dead", "reset-tcp", "stick", "deadline", "report"} {
 		if a>>i&1 == 0 {
 			continue
 		}

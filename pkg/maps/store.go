@@ -149,6 +149,12 @@ func (s *store) StartNode(id uint32, nextPort uint64) error {
 		return err
 	}
 	atomic.StoreUint64(&live.NextPort, nextPort)
+	trouble, err := at("nodes_trouble", s.nodesTrouble, id)
+	if err != nil {
+		return err
+	}
+	atomic.StoreUint32(&trouble.Failed, 0)
+	atomic.StoreUint64(&trouble.Lost, 0)
 	return nil
 }
 

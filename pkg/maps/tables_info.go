@@ -28,6 +28,8 @@ func (r *Reader) tables() []table {
 		of("nodes_info", "node → label, weight, last check; the daemon writes", r.nodesInfo, r.dumpNodesInfo),
 		sized("sticks", "client of a service → node that it sticks to; the program writes", uint64(r.sticksMax()), stickBytes, r.dumpSticks),
 		sized("throttles", "client of a balancer → what it has used of its rate; the program writes", uint64(r.throttlesMax()), throttleBytes, r.dumpThrottles),
+		of("nodes_trouble", "node → connections that it fails; the program writes", r.nodesTrouble, r.dumpTrouble),
+		sized("signals", "reports of connections that nodes have failed; the program writes, the daemon takes them", signalsRoom, signalBytes, func(emit) {}),
 		of("snats", "addresses that NAT sends from; the daemon writes", r.snats, r.dumpSNATs),
 		of("ours", "words of a bitmap of hashed VIPs and source addresses; the daemon writes", r.ours, r.dumpOurs),
 		of("links", "interfaces that packets may leave by; the daemon writes", r.links, r.dumpLinks),
@@ -42,6 +44,12 @@ func (r *Reader) tables() []table {
 		sized("meta", "what the tables were made with; the loader writes, once", 1, uint64(unsafe.Sizeof(r.meta)), r.dumpMeta),
 	}
 }
+
+// The ring of reports: what one takes with its header, and how many there is room for (bpf/maps.h).
+const (
+	signalBytes = 8 + uint64(unsafe.Sizeof(loader.Signal{}))
+	signalsRoom = 65536 / signalBytes
+)
 
 func sized(name, what string, entries, stride uint64, dump func(emit)) table {
 	return table{name: name, what: what, entries: entries, stride: stride, dump: dump}

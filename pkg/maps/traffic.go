@@ -6,6 +6,7 @@ type Traffic struct {
 	PacketsIn, BytesIn   uint64
 	PacketsOut, BytesOut uint64
 	Flows                uint64 // created
+	Failed               Failures
 }
 
 // Add sums up, over CPUs or nodes.
@@ -15,4 +16,5 @@ func (t *Traffic) Add(o Traffic) {
 	t.PacketsOut += o.PacketsOut
 	t.BytesOut += o.BytesOut
 	t.Flows += o.Flows
+	t.Failed.Add(o.Failed)
 }
