@@ -158,7 +158,7 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 		if c.Check.Type == lb.CheckUDP {
 			c.Protocol = lb.UDP
 		}
-		drawCheckWords(t, &c.Check)
+		drawCheckWords(t, &c.Check, c.Protocol)
 		if rapid.Bool().Draw(t, "timeout") {
 			c.Check.Timeout = span("check_timeout", lb.Span{Min: lb.CheckTimeoutSpan.Min, Max: min(lb.CheckTimeoutSpan.Max, c.Check.Interval-1)})
 		}
@@ -183,7 +183,7 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 }
 
 // drawCheckWords fills what is text in a check, often with what has a meaning in YAML.
-func drawCheckWords(t *rapid.T, c *lb.Check) {
+func drawCheckWords(t *rapid.T, c *lb.Check, protocol lb.Protocol) {
 	text := func(name, pattern string, tricky ...string) string {
 		return rapid.OneOf(rapid.StringMatching(pattern), rapid.SampledFrom(tricky)).Draw(t, name)
 	}
@@ -192,6 +192,9 @@ func drawCheckWords(t *rapid.T, c *lb.Check) {
 	c.Host = text("check_host", `[a-z0-9.-]{1,30}(:[0-9]{1,4})?`, "[2001:db8::1]", "1.5", "")
 	c.Codes = text("check_codes", `[1-5][0-9]{2}(,[1-5]xx){0,3}`, "200", "200-399", "")
 	c.Body = text("check_body", `[a-z #:'"{}.]{1,20}`, "true", "^\\s+[^\"]$", "a\nb", "- x", "\ttab", "@", "a*", "~")
+	if protocol == lb.TCP {
+		c.Passive = toggle("check_passive")
+	}
 	c.TLS, c.Verify = toggle("check_tls"), toggle("check_verify")
 	c.CAFile = text("check_ca_file", `/[a-zA-Z0-9 /._-]{0,30}`, "/a: b #c", "")
 	c.Send = text("check_send", `[ -\[\]-~]{1,20}`, `\x00\xff`, "1e3", "null", " ", "\n")

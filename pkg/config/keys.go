@@ -25,7 +25,6 @@ func keys(fields []field) string {
 // notYet are keys that belong to what is not there yet, with what there is instead. They are not taken for
 // a key that reads alike; each stands beside a key that is known.
 var notYet = map[string]struct{ beside, instead string }{
-	"check_passive":  {"check", "nodes are judged by checks alone"},
 	"proxy_protocol": {"protocol", "nodes see the balancer's address"},
 }
 

@@ -22,7 +22,6 @@ func TestDistanceCountsEdits(t *testing.T) {
 func TestAKeyOfWhatIsNotThereYetIsNotTakenForAnother(t *testing.T) {
 	fields := []field{{key: "check"}, {key: "check_port"}, {key: "protocol"}}
 	for in, want := range map[string]string{
-		"check_passive":  ": there is no such thing yet, nodes are judged by checks alone",
 		"proxy_protocol": ": there is no such thing yet, nodes see the balancer's address",
 		"check_pot":      ": did you mean check_port?",
 	} {
@@ -30,8 +29,8 @@ func TestAKeyOfWhatIsNotThereYetIsNotTakenForAnother(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
-	if got := hint("check_passive", []field{{key: "label"}}); got != " (there are: label)" {
-		t.Errorf("where no checks are: %q", got)
+	if got := hint("proxy_protocol", []field{{key: "label"}}); got != " (there are: label)" {
+		t.Errorf("where no protocol is: %q", got)
 	}
 }
 

@@ -105,7 +105,7 @@ func TestTheSmallestFileHasEveryDefault(t *testing.T) {
 				MinEligible: lb.MinEligible{N: 1}, TCPIdle: time.Hour, UDPIdle: 16 * time.Second,
 				DrainDeadline: lb.NoDeadline, RejectDeadline: lb.NoDeadline, RemoveDeadline: 300 * time.Second,
 				Check: lb.Check{
-					Type: lb.CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
+					Type: lb.CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1, Passive: lb.On,
 					Codes: "200-399", TLS: lb.Off, Verify: lb.On,
 				},
 				Nodes: []lb.Node{{Label: "web-1", Address: netip.MustParseAddrPort("192.0.2.11:8080"), Weight: 50, Mode: lb.Accept, Override: lb.OverrideNone}},
@@ -129,7 +129,7 @@ func TestEveryKeyOfTheFullFileIsRead(t *testing.T) {
 		TCPIdle: 10 * time.Minute, UDPIdle: 30 * time.Second,
 		DrainDeadline: 2 * time.Hour, RejectDeadline: 90 * time.Second, RemoveDeadline: 10 * time.Minute,
 		Check: lb.Check{
-			Type: lb.CheckHTTPBody, Port: 8081, UDPPort: 53, Interval: 2 * time.Second, Timeout: 250 * time.Millisecond, Attempts: 2, Rise: 4,
+			Type: lb.CheckHTTPBody, Port: 8081, UDPPort: 53, Interval: 2 * time.Second, Timeout: 250 * time.Millisecond, Attempts: 2, Rise: 4, Passive: lb.Off,
 			Path: "/healthz?full=1", Host: "www.example.com:8443", Codes: "200,204,3xx", Body: `"ok":\s*true`,
 			TLS: lb.On, Verify: lb.Off, CAFile: "/etc/ssl/nodes.pem", Send: `\x00PING\r\n`, Expect: "PONG", Service: "shop.v1.Cart",
 		},

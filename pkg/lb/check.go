@@ -12,6 +12,7 @@ type Check struct {
 	Timeout  time.Duration // of one probe; less than Interval
 	Attempts int           // consecutive failures to DOWN
 	Rise     int           // consecutive successes to UP
+	Passive  Switch        // whether connections that a node fails speak against it; On for TCP, and never for UDP
 
 	Path  string // http, https, http_body: what is asked for, with a query if need be
 	Host  string // the Host header, the authority of grpc, the name in the certificate; "": the node's address
@@ -80,7 +81,14 @@ var (
 	RiseLimit         = Limit{1, 30}
 )
 
-// SetDefaults fills what is zero in c. A zero Port stays: it means the node's own port. So do texts that may
+// DefaultPassive is whether nodes of a protocol are judged by their traffic, too: nothing in UDP tells a refusal
+// from a reply.
+func DefaultPassive(p Protocol) Switch { return SwitchOf(p != UDP) }
+
+// IsPassive says that connections which the nodes of c fail speak against them.
+func (c *Config) IsPassive() bool { return c.Protocol == TCP && c.Check.Passive == On }
+
+// SetDefaults fills what is zero in c, but for Passive, whose default is the protocol's. A zero Port stays: it means the node's own port. So do texts that may
 // be empty.
 func (c *Check) SetDefaults() {
 	setDefault(&c.Type, CheckNone)

@@ -14,6 +14,7 @@ var checkFields = []Field[Config]{
 	of("check_timeout", "`TIME` that a check may take", span(CheckTimeoutSpan), func(c *Config) *time.Duration { return &c.Check.Timeout }),
 	of("check_attempts", "`N` failures in a row make a node DOWN", number[int](AttemptsLimit), func(c *Config) *int { return &c.Check.Attempts }),
 	of("check_rise", "`N` successes in a row make a node UP", number[int](RiseLimit), func(c *Config) *int { return &c.Check.Rise }),
+	of("check_passive", "`WHETHER` connections that a node fails speak against it", truth(), func(c *Config) *Switch { return &c.Check.Passive }),
 	of("check_path", "`PATH` that http, https and http_body ask for", line(checkPathReason), func(c *Config) *string { return &c.Check.Path }),
 	of("check_host", "`HOST` that is asked for, and in the certificate", line(hostReason), func(c *Config) *string { return &c.Check.Host }),
 	of("check_codes", "`STATUSES` that are good, as in 200,204,300-399 or 2xx", text(codesReason), func(c *Config) *string { return &c.Check.Codes }),

@@ -20,6 +20,7 @@ func TestEachFaultOfACheckIsFound(t *testing.T) {
 		"http_body without a body": {func(c *Check) { c.Type, c.Path = CheckHTTPBody, "/" }, "check_body: is required for check http_body: a regular expression that the body matches"},
 		"udp in a config of TCP": {func(c *Check) { c.Type, c.Send = CheckUDP, "x" },
 			"check: udp is for configs of protocol udp: a node that takes TCP is told by connection, http or grpc"},
+		"check_passive":           {func(c *Check) { c.Passive = "maybe" }, `check_passive: must be true or false, not "maybe"`},
 		"udp_check_port":          {func(c *Check) { c.UDPPort = 0 }, "udp_check_port: must be from 1 to 65535, not 0"},
 		"a path without a slash":  {func(c *Check) { c.Path = "healthz" }, `check_path: must be a path with a query if need be, as in /healthz?full=1, not "healthz"`},
 		"a path with a host":      {func(c *Check) { c.Path = "http://a/b" }, `check_path: must be a path with a query if need be, as in /healthz?full=1, not "http://a/b"`},
@@ -60,6 +61,22 @@ func TestEachFaultOfACheckIsFound(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestPassiveIsForTCP(t *testing.T) {
+	bs := sample()
+	if tcp, udp := bs[0].Configs[0], bs[1].Configs[0]; !tcp.IsPassive() || udp.IsPassive() {
+		t.Errorf("by default tcp %s, udp %s", tcp.Check.Passive, udp.Check.Passive)
+	}
+	bs[0].Configs[0].Check.Passive = Off
+	bs[1].Configs[0].Check.Passive = On
+	if bs[0].Configs[0].IsPassive() || bs[1].Configs[0].IsPassive() {
+		t.Error("tcp is passive although it is off, or udp is")
+	}
+	const want = "balancers[1].configs[0].check_passive: must be false with protocol udp: nothing in UDP tells a refusal from a reply"
+	if f := Validate(bs); len(f) != 1 || f[0].String() != want {
+		t.Error(f)
 	}
 }
 

@@ -26,6 +26,9 @@ func (v *validator) check(path string, config *Config) {
 		}
 		v.required(path+".check_send", c.Send, "for check udp: the datagram that nodes answer")
 	}
+	if c.Passive == On && config.Protocol == UDP {
+		v.add(path+".check_passive", "must be false with protocol udp: nothing in UDP tells a refusal from a reply")
+	}
 	if c.Type == CheckHTTPBody {
 		v.required(path+".check_body", c.Body, "for check http_body: a regular expression that the body matches")
 	}

@@ -43,6 +43,7 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.DrainDeadline, drain)
 	setDefault(&c.RejectDeadline, reject)
 	setDefault(&c.RemoveDeadline, DefaultRemoveDeadline)
+	setDefault(&c.Check.Passive, DefaultPassive(c.Protocol))
 	c.Check.SetDefaults()
 	for i := range c.Nodes {
 		c.Nodes[i].SetDefaults()

@@ -16,7 +16,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		DrainDeadline: NoDeadline, RejectDeadline: NoDeadline, RemoveDeadline: 300 * time.Second,
 		Check: Check{
 			Type: CheckNone, UDPPort: 80, Interval: 31 * time.Second, Timeout: 30 * time.Second, Attempts: 3, Rise: 1,
-			Codes: "200-399", TLS: Off, Verify: On,
+			Passive: On, Codes: "200-399", TLS: Off, Verify: On,
 		},
 		Nodes: []Node{{Mode: Accept, Override: OverrideNone}},
 	}
@@ -43,7 +43,7 @@ func TestDefaultsLeaveWhatIsSet(t *testing.T) {
 		MinEligible: MinEligible{20, true}, FailbackDelay: 11, SlowStart: 12,
 		Check: Check{
 			Type: CheckConnection, Port: 5, UDPPort: 10, Interval: 6, Timeout: 7, Attempts: 8, Rise: 9,
-			Path: "/a", Host: "b", Codes: "200", Body: "c", TLS: On, Verify: Off, CAFile: "/d", Send: "e", Expect: "f", Service: "g",
+			Passive: Off, Path: "/a", Host: "b", Codes: "200", Body: "c", TLS: On, Verify: Off, CAFile: "/d", Send: "e", Expect: "f", Service: "g",
 		},
 		Nodes: []Node{{Label: "abc", Weight: 10, Mode: Drain, Override: OverrideUp}},
 	}

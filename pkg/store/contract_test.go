@@ -379,7 +379,7 @@ func full() []lb.Balancer {
 			DrainDeadline: lb.NoDeadline, RejectDeadline: lb.DefaultRejectDeadline + 1, RemoveDeadline: lb.DefaultRemoveDeadline + 1,
 			Check: lb.Check{
 				Type: lb.CheckUDP, Port: 5353, UDPPort: 8053, Interval: lb.DefaultCheckInterval + 1, Timeout: lb.DefaultCheckTimeout - 1, Attempts: 7, Rise: 8,
-				Path: "/healthz", Host: "www.example.com", Codes: "2xx", Body: "ok", TLS: lb.On, Verify: lb.Off, CAFile: "/ca.pem",
+				Passive: lb.Off, Path: "/healthz", Host: "www.example.com", Codes: "2xx", Body: "ok", TLS: lb.On, Verify: lb.Off, CAFile: "/ca.pem",
 				Send: "ping", Expect: "pong", Service: "shop",
 			},
 			Nodes: []lb.Node{

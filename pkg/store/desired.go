@@ -30,7 +30,6 @@ type Note struct {
 type ConfigNote struct {
 	HTTP        bool   // declared with the protocol http, which is forwarded as TCP
 	CipherSuite string // empty: the default
-	NoPassive   bool   // nodes are not to be judged by their traffic; the default is that they may be
 }
 
 // Find returns the place of the balancer with that id.

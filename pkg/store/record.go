@@ -33,7 +33,7 @@ type (
 		Fields      values `json:"fields"`
 		HTTP        bool   `json:"http,omitempty"`
 		CipherSuite string `json:"cipher_suite,omitempty"`
-		NoPassive   bool   `json:"no_passive,omitempty"`
+		NoPassive   bool   `json:"no_passive,omitempty"` // what older records say for check_passive: false
 		Nodes       []int  `json:"nodes,omitempty"`
 	}
 	nodeRecord struct {
@@ -96,7 +96,7 @@ func (r *balancerRecord) restore(id int) (lb.Balancer, Note, error) {
 func recordConfig(c *lb.Config, n ConfigNote) configRecord {
 	r := configRecord{
 		Fields: valuesOf(c, lb.ConfigFields),
-		HTTP:   n.HTTP, CipherSuite: n.CipherSuite, NoPassive: n.NoPassive,
+		HTTP:   n.HTTP, CipherSuite: n.CipherSuite,
 	}
 	for i := range c.Nodes {
 		r.Nodes = append(r.Nodes, c.Nodes[i].ID)
@@ -106,9 +106,12 @@ func recordConfig(c *lb.Config, n ConfigNote) configRecord {
 
 func (r *configRecord) restore(id int) (lb.Config, ConfigNote, error) {
 	c := lb.Config{ID: id}
+	if r.NoPassive {
+		c.Check.Passive = lb.Off
+	}
 	err := restore(r.Fields, &c, lb.ConfigFields)
 	c.SetDefaults()
-	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite, NoPassive: r.NoPassive}, err
+	return c, ConfigNote{HTTP: r.HTTP, CipherSuite: r.CipherSuite}, err
 }
 
 func recordNode(n *lb.Node) nodeRecord { return nodeRecord{valuesOf(n, lb.NodeFields)} }

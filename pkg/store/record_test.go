@@ -157,3 +157,22 @@ func TestWhatARecordLacksHasItsDefault(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Before check_passive was a key of the vocabulary, what clients of the API wanted was a note.
+func TestWhatOlderRecordsSayOfPassiveHolds(t *testing.T) {
+	for text, want := range map[string]lb.Switch{
+		`{"fields":{"port":"80","protocol":"tcp"}}`:                                          lb.On,
+		`{"fields":{"port":"80","protocol":"tcp"},"no_passive":true}`:                        lb.Off,
+		`{"fields":{"port":"80","protocol":"tcp","check_passive":"true"},"no_passive":true}`: lb.On,
+		`{"fields":{"port":"53","protocol":"udp"},"nodes":[3]}`:                              lb.Off,
+	} {
+		var r configRecord
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := r.restore(1)
+		if err != nil || c.Check.Passive != want {
+			t.Errorf("%s: %s, want %s (%v)", text, c.Check.Passive, want, err)
+		}
+	}
+}

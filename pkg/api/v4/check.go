@@ -12,8 +12,7 @@ var checkProperties = []property[config]{
 	wholeSeconds("check_interval", "seconds between checks, more than check_timeout", intervalLimit, interval),
 	wholeSeconds("check_timeout", "seconds that a check may take", timeoutLimit, timeout),
 	declared(lb.ConfigFields, "check_attempts", "failures in a row that make a node DOWN", ofConfig),
-	{key: "check_passive", what: "whether nodes may be judged by their traffic; kept without effect so far; not with udp", shape: shape{kind: "boolean"},
-		show: showPassive, take: takePassive},
+	declared(lb.ConfigFields, "check_passive", "whether connections that a node fails speak against it; not with udp", ofConfig),
 	declared(lb.ConfigFields, "check_path", "path that http, https and http_body ask for", ofConfig),
 	declared(lb.ConfigFields, "check_body", "regular expression that http_body looks for", ofConfig),
 	declared(lb.ConfigFields, "udp_check_port", "port that is checked, if protocol is udp", ofConfig),
@@ -23,19 +22,3 @@ var checkProperties = []property[config]{
 
 func interval(c *config) *time.Duration { return &c.Check.Interval }
 func timeout(c *config) *time.Duration  { return &c.Check.Timeout }
-
-func showPassive(c *config) any { return c.Protocol == lb.TCP && !c.note.NoPassive }
-
-// takePassive keeps what a client wants; so far nodes are judged by checks alone.
-func takePassive(c *config, v value) string {
-	on, reason := v.boolean()
-	switch {
-	case reason != "":
-		return reason
-	case on && c.Protocol == lb.UDP:
-		return "must be false with protocol udp: nothing in UDP tells a refusal from a reply"
-	case c.Protocol == lb.TCP:
-		c.note.NoPassive = !on
-	}
-	return ""
-}

@@ -117,6 +117,9 @@ func (c *config) followDefaults(was *lb.Config) {
 	if c.RejectDeadline == was.RejectDeadline {
 		c.RejectDeadline = is.RejectDeadline
 	}
+	if c.Check.Passive == was.Check.Passive {
+		c.Check.Passive = is.Check.Passive
+	}
 }
 
 func (c *config) cipherSuite() string {
