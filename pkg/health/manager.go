@@ -31,10 +31,11 @@ type Manager struct {
 	prepare func(lb.Check) prober
 	max     int
 
-	mu     sync.Mutex
-	wanted []Target // what Set said last, until Run has taken it
+	mu      sync.Mutex
+	wanted  []Target            // what Set said last, until Run has taken it
+	hurried map[lb.NodeKey]bool // what Hurry said, until Run has taken it
 
-	kick    chan struct{} // wanted is new
+	kick    chan struct{} // wanted or hurried is new
 	changes chan struct{}
 	nodes   atomic.Pointer[map[lb.NodeKey]*probe] // never changed once stored
 	meter   meter

@@ -57,6 +57,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			if targets, ok := m.takeWanted(); ok {
 				l.retarget(targets)
 			}
+			l.hurryAll()
 		case <-timer.C:
 		case o := <-l.results:
 			l.take(o)

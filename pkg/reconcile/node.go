@@ -51,6 +51,9 @@ func statusOf(s *state.Service, n *state.Node, takes, sticks bool) maps.Status {
 	if !n.Deadline.IsZero() {
 		st.Actions |= maps.HasDeadline
 	}
+	if s.Passive {
+		st.Actions |= maps.Reports
+	}
 	return st
 }
 

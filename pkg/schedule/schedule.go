@@ -11,13 +11,13 @@ import (
 
 // Candidate is a node as far as scheduling is concerned.
 type Candidate struct {
-	ID       uint32 // the caller's own; never looked at here
-	Weight   int    // 1 to 255
+	Weight   int // 1 to 255
 	Mode     lb.Mode
 	Health   lb.Health // as checks found it
 	Override lb.Override
 	Check    lb.CheckType
-	Ramp     int // percent of its weight, while it starts slowly; 0: all of it
+	Spared   bool // fails connections, and is not ejected only because others are
+	Ramp     int  // percent of its weight, while it starts slowly; 0: all of it
 }
 
 // Rules are what a config says about who takes new flows.

@@ -65,6 +65,8 @@ func (r *reasons) whyTakes(c *Candidate, percent int) string {
 		return takesNew + ": UP by override"
 	case c.effective() == lb.Up:
 		return takesNew + ": UP"
+	case c.Spared:
+		return takesNew + ": not checked; it fails connections, but no more than half may be out for that"
 	case c.Check == lb.CheckNone:
 		return takesNew + ": not checked"
 	}

@@ -86,27 +86,30 @@ func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip net
 		StickTTL:    c.StickTTL,
 		StickSlides: c.StickRefresh,
 		Throttle:    b.Throttle(c.Protocol),
+		Passive:     c.IsPassive(),
+		Watched:     c.IsPassive() && c.Check.Type == lb.CheckNone,
 
 		RemoveDeadline: c.RemoveDeadline,
 	}
 	svc.Nodes = make([]Node, 0, len(c.Nodes))
-	candidates := make([]schedule.Candidate, 0, len(c.Nodes))
 	for i := range c.Nodes {
-		n := &c.Nodes[i]
-		if n.Address.Addr().Is4() != vip.Is4() {
-			continue
+		if n := &c.Nodes[i]; n.Address.Addr().Is4() == vip.Is4() {
+			svc.Nodes = append(svc.Nodes, s.node(svc.Config, c, n))
 		}
-		node := s.node(svc.Config, c, n)
-		svc.Nodes = append(svc.Nodes, node)
-		candidates = append(candidates, schedule.Candidate{
-			ID:       uint32(i),
+	}
+	s.eject(next, svc.Nodes)
+	candidates := make([]schedule.Candidate, len(svc.Nodes))
+	for i := range svc.Nodes {
+		node := &svc.Nodes[i]
+		candidates[i] = schedule.Candidate{
 			Weight:   node.Weight,
 			Mode:     node.Mode,
 			Health:   node.Health,
 			Override: node.Override,
 			Check:    c.Check.Type,
-			Ramp:     s.ramp(was, next, &node, c),
-		})
+			Ramp:     s.ramp(was, next, node, c),
+			Spared:   node.Spared,
+		}
 	}
 	rules := schedule.Rules{OnNoBackend: c.OnNoBackend, MinEligible: c.MinEligible, FailbackDelay: c.FailbackDelay}
 	d := schedule.Decide(candidates, rules, s.turn(was, svc), s.at)
@@ -137,11 +140,8 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 		r := s.found(s.health, key, &c.Check)
 		out.Health, out.Reason, out.CheckedAt = r.Health, r.Reason, r.At
 	}
-	out.Effective = schedule.Effective(out.Health, out.Override)
-	out.Shown = out.Effective
-	if n.Mode == lb.Reject {
-		out.Shown, out.Reason = lb.Down, "admin"
-	}
+	out.Ejection = s.ejection(key, c, n)
+	out.judge()
 	hop, ok := s.hops.To(n.Address.Addr())
 	if !ok {
 		hop.Reason = "not looked up yet"
@@ -150,9 +150,30 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 	return out
 }
 
+// judge says what follows from the health of a node.
+func (n *Node) judge() {
+	n.Effective = schedule.Effective(n.Health, n.Override)
+	n.Shown = n.Effective
+	if n.Mode == lb.Reject {
+		n.Shown, n.Reason = lb.Down, "admin"
+	}
+}
+
 // Health returns what status shows of the health of a node at this moment.
 func (s *State) Health(balancer string, c *lb.Config, n *lb.Node) lb.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.node(c.Key(balancer), c, n).Shown
+	node := s.node(c.Key(balancer), c, n)
+	if node.Ejection == nil {
+		return node.Shown
+	}
+	// Whether it is, depends on the others.
+	for _, svc := range s.latest().Services {
+		for i := range svc.Nodes {
+			if svc.Nodes[i].Key == node.Key {
+				return svc.Nodes[i].Shown
+			}
+		}
+	}
+	return node.Shown
 }

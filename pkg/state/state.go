@@ -28,6 +28,7 @@ type State struct {
 	targeted   uint64 // counts the changes of what is to be checked
 	addresses  addresses
 	health     map[lb.NodeKey]health.Result
+	ejections  map[lb.NodeKey]health.Ejection
 	hops       netdev.Hops
 	announced  []Announcement
 	hopped     uint64                  // counts the changes of hops
@@ -173,6 +174,10 @@ func (s *State) Generation() uint64 {
 func (s *State) View() *View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.latest()
+}
+
+func (s *State) latest() *View {
 	if s.view == nil {
 		s.view = s.build()
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/schedule"
@@ -51,6 +52,8 @@ type Service struct {
 	Sticky      bool          // clients stick to nodes by entries
 	StickTTL    time.Duration // of an entry
 	StickSlides bool          // a new flow makes its entry as good as new
+	Passive     bool          // connections that nodes fail speak against them
+	Watched     bool          // and nothing else does: nobody checks them
 	Throttle    int           // flows a second that a client may open, of all services of the balancer and protocol; 0: any number
 	// How long the flows of a node may go on that is taken away from here.
 	RemoveDeadline time.Duration
@@ -71,11 +74,14 @@ type Node struct {
 	Deadline  time.Time // when its flows end, because of its mode; zero: they need not
 
 	Override  lb.Override
-	Health    lb.Health // found by checks; Unknown in mode reject and with check none
+	Health    lb.Health // found by checks; Unknown in mode reject, and with check none unless it is ejected
 	Effective lb.Health // health after override
 	Shown     lb.Health // what status shows: Effective, but DOWN in mode reject
 	Reason    string    // why Shown is what it is; empty when there is nothing to say
 	CheckedAt time.Time // of the last check's result; zero: none
+
+	Ejection *health.Ejection // it fails clients' connections, and nobody checks it; nil: not so
+	Spared   bool             // it is not ejected for that: half of its kind are out already
 
 	Hop netdev.NextHop
 

@@ -1,0 +1,38 @@
+package health
+
+import (
+	"time"
+
+	"github.com/headgate/headgate/pkg/lb"
+)
+
+// Hurry checks a node at once, because there is reason to think that it is not well: unless it is being checked
+// or was a moment ago, so that whoever asks often makes no more checks than a node in transition has. False: the
+// node is not checked at all.
+func (m *Manager) Hurry(key lb.NodeKey) bool {
+	if (*m.nodes.Load())[key] == nil {
+		return false
+	}
+	m.mu.Lock()
+	if m.hurried == nil {
+		m.hurried = map[lb.NodeKey]bool{}
+	}
+	m.hurried[key] = true
+	m.mu.Unlock()
+	signal(m.kick)
+	return true
+}
+
+// hurryAll moves the checks forward that were asked for.
+func (l *loop) hurryAll() {
+	l.mu.Lock()
+	keys := l.hurried
+	l.hurried = nil
+	l.mu.Unlock()
+	nodes := *l.nodes.Load()
+	for key := range keys {
+		if p := nodes[key]; p != nil {
+			l.hurry(p, later(time.Now(), p.started.Add(min(p.key.how.Interval, fastest))))
+		}
+	}
+}
