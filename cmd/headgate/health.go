@@ -114,7 +114,7 @@ func printHealth(w io.Writer, n api.NodeHealth, now time.Time) error {
 	if n.Since != nil {
 		since = ", since " + span(now.Sub(*n.Since))
 	}
-	err := writeLines(w, [][2]string{
+	lines := [][2]string{
 		{"node", n.Name},
 		{"address", n.Address},
 		{"mode", n.Mode},
@@ -123,7 +123,14 @@ func printHealth(w io.Writer, n api.NodeHealth, now time.Time) error {
 		{"new flows", newFlows(n.Node)},
 		{"check", checkInWords(n)},
 		{"results", lastResults(n, now)},
-	})
+	}
+	if n.Passive != nil {
+		lines = append(lines, [2]string{"failed", connections(n.Passive, now)})
+		if out := ejection(n.Passive, now); out != "" {
+			lines = append(lines, [2]string{"ejected", out})
+		}
+	}
+	err := writeLines(w, lines)
 	if err != nil || len(n.History) == 0 {
 		return err
 	}
@@ -170,4 +177,36 @@ func lastResults(n api.NodeHealth, now time.Time) string {
 		row = fmt.Sprintf("%d failures in a row", -n.Streak)
 	}
 	return fmt.Sprintf("%s, the last %s", row, ago(now.Sub(*n.CheckedAt)))
+}
+
+// connections says what the data path saw of those that clients opened.
+func connections(p *api.Passive, now time.Time) string {
+	if p.Refused+p.Unanswered+p.Unreachable == 0 {
+		return "no connection"
+	}
+	text := fmt.Sprintf("%d refused, %d unanswered, %d not reached; ", p.Refused, p.Unanswered, p.Unreachable)
+	if p.InARow == 0 {
+		text += "none since it took one"
+	} else {
+		text += fmt.Sprintf("%d in a row", p.InARow)
+	}
+	if p.LastAt != nil {
+		text += fmt.Sprintf(", the last %s (%s)", ago(now.Sub(*p.LastAt)), p.Last)
+	}
+	return text
+}
+
+// ejection says whether a node is out because connections fail; empty when there is nothing to say.
+func ejection(p *api.Passive, now time.Time) string {
+	switch {
+	case p.Spared:
+		return "no: it fails connections, but no more than half may be out for that"
+	case p.Ejected == nil:
+		return ""
+	}
+	text := fmt.Sprintf("for %s more", span(max(0, p.Ejected.Until.Sub(now))))
+	if p.Ejected.Times > 1 {
+		text += fmt.Sprintf(", %d times in a row now", p.Ejected.Times)
+	}
+	return text
 }

@@ -54,6 +54,10 @@ func TestWhatHealthLooksLike(t *testing.T) {
 		}
 		one.History = append(one.History, r)
 	}
+	one.Passive = &api.Passive{
+		Refused: 12, Unanswered: 1, InARow: 3, LastAt: ref(time.Now().Add(-2 * time.Second)), Last: "refused",
+		Ejected: &api.Ejected{Since: time.Now().Add(-12 * time.Second), Until: time.Now().Add(8500 * time.Millisecond), Times: 2},
+	}
 	f.healths = []api.NodeHealth{*one}
 	o := command(t, "health", "web/80/web-4")
 	golden(t, "health_node", o.out)
@@ -88,5 +92,19 @@ func TestResultsInARowAreSaidAsPeopleDo(t *testing.T) {
 	}
 	if got := lastResults(api.NodeHealth{}, now); got != "none" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestWhatConnectionsSayIsSaidAsPeopleDo(t *testing.T) {
+	now := time.Now()
+	for want, p := range map[string]api.Passive{
+		"no connection; ": {},
+		"2 refused, 0 unanswered, 1 not reached; none since it took one; ":                                                        {Refused: 2, Unreachable: 1},
+		"0 refused, 3 unanswered, 0 not reached; 3 in a row, the last just now (unanswered); for 5s more":                         {Unanswered: 3, InARow: 3, LastAt: &now, Last: "unanswered", Ejected: &api.Ejected{Until: now.Add(5 * time.Second), Times: 1}},
+		"3 refused, 0 unanswered, 0 not reached; 3 in a row; no: it fails connections, but no more than half may be out for that": {Refused: 3, InARow: 3, Spared: true},
+	} {
+		if got := connections(&p, now) + "; " + ejection(&p, now); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -90,6 +90,7 @@ type engine struct {
 	says     *chronicle
 	herald   herald
 	vips     *announcing
+	signals  *signals
 
 	targeted  uint64 // what the checks were told last
 	checksSet time.Time
@@ -145,6 +146,8 @@ func (e *engine) run(ctx context.Context) error {
 			e.takeDesired()
 		case <-e.checks.Changes():
 			e.state.SetHealth(e.checks.Snapshot())
+		case <-e.signals.ejector.Changes():
+			e.state.SetEjections(e.signals.ejector.Ejections(time.Now()))
 		case <-e.network.Changes():
 			e.takeNetwork()
 		case <-e.vips.Changes():

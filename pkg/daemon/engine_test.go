@@ -107,7 +107,7 @@ func TestOverrideIsInTheMapsAtOnceAndApartFromHealth(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Actions != 0 {
+		if n := r.inMaps(t, "192.0.2.11:8080"); n.Status.Actions != maps.Reports {
 			t.Errorf("a node in drain does %v for its being held up", n.Status.Actions)
 		}
 	})

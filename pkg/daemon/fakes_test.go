@@ -245,6 +245,35 @@ type rig struct {
 	attacher *fakeAttacher
 	reload   chan os.Signal
 	path     string
+	reports  fakeReports
+	hurried  fakeHurry
+}
+
+// fakeReports hands over the reports that a test puts in.
+type fakeReports chan []maps.Signal
+
+func (f fakeReports) Next() ([]maps.Signal, error) {
+	list, open := <-f
+	if !open {
+		return nil, maps.ErrSignalsClosed
+	}
+	return list, nil
+}
+
+func (f fakeReports) Close() error {
+	close(f)
+	return nil
+}
+
+// fakeHurry has the nodes that are checked, and how often somebody wanted them to be at once.
+type fakeHurry map[lb.NodeKey]int
+
+func (f fakeHurry) Hurry(key lb.NodeKey) bool {
+	if _, checked := f[key]; !checked {
+		return false
+	}
+	f[key]++
+	return true
 }
 
 func newRig(t testing.TB, content string) *rig {
@@ -257,7 +286,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 	r := &rig{
 		store: newMemoryStore(), checks: newFakeChecks(), network: newFakeNetwork("eth0", "eth1"),
 		tables: maps.NewFake(sizes), claims: newFakeAnnouncer(), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
-		path: filepath.Join(t.TempDir(), "headgate.yaml"),
+		path: filepath.Join(t.TempDir(), "headgate.yaml"), reports: make(fakeReports), hurried: fakeHurry{},
 	}
 	r.write(t, content)
 	read, err := config.Load(r.path)
@@ -271,7 +300,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now, modified: modified(r.path)},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
-		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, looked: make(chan look, 1), vips: newAnnouncing(r.claims, nil, quiet()),
+		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, looked: make(chan look, 1), signals: newSignals(r.reports, r.hurried, r.tables.Reader(), says), vips: newAnnouncing(r.claims, nil, quiet()),
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/maps"
+	"github.com/headgate/headgate/pkg/state"
 )
 
 // recentMost is how many results are told of each node of a list.
@@ -24,7 +26,7 @@ func (b *backend) Health(ctx context.Context, q api.HealthQuery) ([]api.NodeHeal
 	if err != nil {
 		return nil, err
 	}
-	checks := checksOf(b.d.store.Get().Balancers)
+	checks, judged := checksOf(b.d.store.Get().Balancers), b.judged()
 	out := []api.NodeHealth{}
 	for _, n := range nodes {
 		if n.Lifecycle != api.Present {
@@ -34,7 +36,11 @@ func (b *backend) Health(ctx context.Context, q api.HealthQuery) ([]api.NodeHeal
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, b.examine(n, key, checks[key.Config], q.Node != ""))
+		h := b.examine(n, key, checks[key.Config], q.Node != "")
+		if h.Passive, err = b.passive(n, judged[key]); err != nil {
+			return nil, err
+		}
+		out = append(out, h)
 	}
 	return out, nil
 }
@@ -104,6 +110,48 @@ func (b *backend) examine(n api.Node, key lb.NodeKey, c lb.Check, whole bool) ap
 		}
 	}
 	return out
+}
+
+// judged are the nodes that are judged by their traffic, too, as the data path has them.
+func (b *backend) judged() map[lb.NodeKey]*state.Node {
+	nodes := map[lb.NodeKey]*state.Node{}
+	for _, svc := range b.d.engine.published.Load().view.Services {
+		for i := range svc.Nodes {
+			if svc.Passive {
+				nodes[svc.Nodes[i].Key] = &svc.Nodes[i]
+			}
+		}
+	}
+	return nodes
+}
+
+// passive is what the data path saw of a node; nil: it does not look.
+func (b *backend) passive(n api.Node, judged *state.Node) (*api.Passive, error) {
+	if judged == nil || n.Entry == 0 {
+		return nil, nil
+	}
+	failed, err := b.reader.Failures(n.Entry)
+	if err != nil {
+		return nil, err
+	}
+	trouble, err := b.reader.Trouble(n.Entry)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Passive{
+		Refused: failed[maps.Refused], Unanswered: failed[maps.Unanswered], Unreachable: failed[maps.Unreachable], InARow: trouble.InARow,
+	}
+	if last, seen := b.d.engine.signals.last(judged.Key); seen {
+		out.LastAt, out.Last = moment(last.At), last.How
+	}
+	switch e := judged.Ejection; {
+	case e == nil || judged.Override != lb.OverrideNone:
+	case judged.Spared:
+		out.Spared = true
+	default:
+		out.Ejected = &api.Ejected{Since: e.Since.UTC(), Until: e.Until.UTC(), Times: e.Times}
+	}
+	return out, nil
 }
 
 func milliseconds(d time.Duration) *float64 {

@@ -52,6 +52,8 @@ type seen struct {
 	override lb.Override
 	mode     lb.Mode
 	weight   int
+	ejected  bool
+	spared   bool
 }
 
 // follow writes down what differs from the view before. The first view is the start's, and so no news.
@@ -102,7 +104,7 @@ func (f *followed) follow(svc *state.Service, d *drains, first bool) (all []even
 	nodes := make([]standing, len(svc.Nodes))
 	for j := range svc.Nodes {
 		n := &svc.Nodes[j]
-		nodes[j] = standing{n, seen{n.Label, n.Effective, n.Override, n.Mode, n.Weight}}
+		nodes[j] = standing{n, seen{n.Label, n.Effective, n.Override, n.Mode, n.Weight, n.Ejection != nil && !n.Spared, n.Spared}}
 		d.follow(svc, n, first)
 	}
 	var gone []events.Event
@@ -150,7 +152,7 @@ func newsOfNode(svc *state.Service, n *state.Node, was seen, known bool) (out []
 	}
 	if !known {
 		event(events.Added, "", string(n.Mode), ": added with address %s, weight %d, mode %s", n.Key.Address, n.Weight, n.Mode)
-		was = seen{n.Label, lb.Unknown, n.Override, n.Mode, n.Weight}
+		was = seen{label: n.Label, health: lb.Unknown, override: n.Override, mode: n.Mode, weight: n.Weight}
 	}
 	if set := settings(n, was); len(set) > 0 {
 		from, to := "", ""
@@ -165,6 +167,12 @@ func newsOfNode(svc *state.Service, n *state.Node, was seen, known bool) (out []
 			why = ": " + n.Reason
 		}
 		event(events.Health, string(was.health), string(n.Effective), " is %s%s", n.Effective, why)
+	}
+	switch {
+	case n.Spared && !was.spared && n.Override == lb.OverrideNone:
+		event(events.Passive, "", "spared", ": %s; it is not ejected, because no more than half may be out for that", n.Ejection.Failure)
+	case n.Ejection == nil && was.ejected:
+		event(events.Passive, "ejected", "", ": its ejection is over")
 	}
 	return out
 }

@@ -302,6 +302,15 @@ func (d *daemon) assemble(context.Context) error {
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks
+	reports, err := maps.NewSignals(d.datapath.Maps(), d.reader)
+	if err != nil {
+		return err
+	}
+	d.closeLater(func() error {
+		_ = reports.Close() // whoever reads them closed it already, if it ran
+		return nil
+	})
+	d.engine.signals = newSignals(reports, d.checks, d.reader, d.says)
 	d.announcer = announce.New(announce.Options{
 		Open:   func(link int) (announce.Port, error) { return netdev.OpenFrames(link) },
 		Join:   netdev.JoinGroup,
@@ -388,6 +397,7 @@ func (d *daemon) runParts(context.Context) error {
 		{family: 6, buckets: d.datapath.Maps().Flows6.MaxEntries()},
 	}}
 	d.group.run("health checks", d.checks.Run)
+	d.group.run("reports of the data path", d.engine.signals.run)
 	d.group.run("announcements", d.announcer.Run)
 	d.group.run("engine", d.engine.run)
 	d.group.run("sweep", sweep.run)

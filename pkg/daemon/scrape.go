@@ -36,8 +36,10 @@ func (d *daemon) serveMetrics() error {
 		Maps:   d.reader,
 		Checks: d.checks,
 		Rounds: d.engine.rounds,
-		Build:  metrics.Build{Version: d.Version, Tag: tag, Schema: loader.Schema},
-		View:   func() *state.View { return d.engine.published.Load().view },
+
+		Ejections: d.engine.signals.ejector.Total,
+		Build:     metrics.Build{Version: d.Version, Tag: tag, Schema: loader.Schema},
+		View:      func() *state.View { return d.engine.published.Load().view },
 		Generations: func() (desired, applied uint64) {
 			g := d.progress.now()
 			return g.Desired, g.Applied

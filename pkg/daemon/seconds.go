@@ -15,6 +15,7 @@ func (e *engine) everySecond(now time.Time) {
 		e.touch(0)
 	}
 	e.ports.update(e.network.Links())
+	e.signals.review(e.state.View(), now)
 	e.lookAtNodes(now)
 }
 

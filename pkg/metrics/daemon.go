@@ -17,6 +17,7 @@ var (
 	checkInFlight = gauge("checks_in_flight", "Checks that run at this moment.")
 	checkResults  = counter("checks_total", "Checks by their result; inconclusive ones could not be made by this host, and count for nobody.",
 		"result")
+	ejections   = counter("ejections_total", "Nodes that were taken for DOWN because they failed connections and nobody checks them.")
 	checkLag    = gauge("check_lag_seconds", "How late the last check was started.")
 	checkLagP99 = gauge("check_lag_p99_seconds", "How late 99 in 100 checks of the last minute were started at most.")
 	checkMaxLag = gauge("check_lag_max_seconds", "How late the latest check of the last minute was started.")
@@ -27,7 +28,7 @@ type daemonCollector struct{ Sources }
 
 // Describe implements prometheus.Collector.
 func (c *daemonCollector) Describe(to chan<- *prometheus.Desc) {
-	describe(to, build, desired, applied, checkTargets, checkProbes, checkInFlight, checkResults, checkLag, checkLagP99, checkMaxLag)
+	describe(to, build, desired, applied, checkTargets, checkProbes, checkInFlight, checkResults, ejections, checkLag, checkLagP99, checkMaxLag)
 }
 
 // Collect implements prometheus.Collector.
@@ -43,6 +44,7 @@ func (c *daemonCollector) Collect(to chan<- prometheus.Metric) {
 	to <- checkResults.of(float64(s.Done-s.Failed), "success")
 	to <- checkResults.of(float64(s.Failed), "failure")
 	to <- checkResults.of(float64(s.Inconclusive), "inconclusive")
+	to <- ejections.of(float64(c.Ejections()))
 	to <- checkLag.of(s.Lag.Seconds())
 	to <- checkLagP99.of(s.LagP99.Seconds())
 	to <- checkMaxLag.of(s.MaxLag.Seconds())

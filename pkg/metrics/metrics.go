@@ -26,6 +26,7 @@ type Sources struct {
 	Maps        *maps.Reader
 	View        func() *state.View
 	Checks      Checks
+	Ejections   func() uint64 // since the daemon started
 	Generations func() (desired, applied uint64)
 	Interfaces  func() []Interface
 	Rounds      *Rounds

@@ -23,7 +23,10 @@ var (
 	nodePorts = gauge("node_source_ports_used_ratio",
 		"Share of NAT's source ports towards the node's address that active flows hold; at 1 new flows are refused with no_port.",
 		"address", "config", "lifecycle", "node")
-	nodeSticks = gauge("node_stick_entries", "Clients whose new flows come to the node because they stick to it. No series: none of the config's do.",
+	nodeFailed = counter("node_failed_connections_total", "Clients' connections that the node failed: it refused them, left three SYNs unanswered, or they did not reach it. No series: nobody looks (check_passive, UDP).",
+		"address", "config", "how", "lifecycle", "node")
+	reportsLost = counter("failure_reports_lost_total", "Reports of failed connections that the daemon did not take in time; the next one about the node has their number.")
+	nodeSticks  = gauge("node_stick_entries", "Clients whose new flows come to the node because they stick to it. No series: none of the config's do.",
 		"address", "config", "node")
 )
 
@@ -41,11 +44,13 @@ var (
 	nodeChecked  = gauge("node_last_check_timestamp_seconds", "End of the node's last check that had a result.",
 		"address", "config", "node")
 	nodeDuration = gauge("node_check_duration_seconds", "How long the node's last check took.", "address", "config", "node")
+	nodeEjected  = gauge("node_ejected", "1 while the node is taken for DOWN because it fails connections. No series: it is checked, or nobody looks.",
+		"address", "config", "node")
 )
 
 var (
-	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts, nodeSticks}
-	declaredOfNode = []*family{nodeWeight, nodeMode, nodeHealth, nodeOverride, nodeEligible, nodeResolved, nodeChecked, nodeDuration}
+	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts, nodeFailed, reportsLost, nodeSticks}
+	declaredOfNode = []*family{nodeWeight, nodeMode, nodeHealth, nodeOverride, nodeEligible, nodeResolved, nodeChecked, nodeDuration, nodeEjected}
 )
 
 // nodeCollector tells of every node.
@@ -63,6 +68,10 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 		config := svc.Config.String()
 		for i := range svc.Nodes {
 			c.declared(to, config, &svc.Nodes[i])
+			if svc.Watched {
+				n := &svc.Nodes[i]
+				to <- nodeEjected.of(number(n.Ejection != nil && n.Effective == lb.Down && n.Override == lb.OverrideNone), n.Key.Address.String(), config, n.Label)
+			}
 		}
 	}
 	states, err := c.Maps.Nodes()
@@ -70,6 +79,11 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 		fail(to, err, countedOfNode...)
 		return
 	}
+	lost := uint64(0)
+	for i := range states {
+		lost += states[i].Trouble.Lost
+	}
+	to <- reportsLost.of(float64(lost))
 	totals := counted(states)
 	for _, t := range totals {
 		t.collect(to)
@@ -118,6 +132,7 @@ type nodeTotal struct {
 	config, node, address, lifecycle string
 	id, service                      uint32 // the first of its ids
 	active                           uint64
+	reported                         bool // what it fails is counted
 	traffic                          maps.Traffic
 	ports                            float64 // share in use
 }
@@ -146,6 +161,7 @@ func counted(states []maps.NodeState) []*nodeTotal {
 			out = append(out, t)
 		}
 		t.active += s.Active
+		t.reported = t.reported || s.Status.Actions&maps.Reports != 0
 		t.traffic.Add(s.Traffic)
 	}
 	return out
@@ -163,5 +179,11 @@ func (t *nodeTotal) collect(to chan<- prometheus.Metric) {
 		id := labelled(nodePackets.labels, t.address, t.config, d.direction, t.lifecycle, t.node)
 		to <- nodePackets.at(float64(d.packets), id)
 		to <- nodeBytes.at(float64(d.bytes), id)
+	}
+	if !t.reported {
+		return
+	}
+	for _, how := range maps.SignalKinds {
+		to <- nodeFailed.of(float64(t.traffic.Failed[how]), t.address, t.config, how.String(), t.lifecycle, t.node)
 	}
 }

@@ -88,7 +88,7 @@ func someView() *state.View {
 	over := node(web, "web-3", "192.0.2.13:8080", lb.Drain, lb.Down, false)
 	over.Override = lb.OverrideUp
 	return &state.View{Services: []*state.Service{
-		{Config: web, VIP: vip4, Port: 80, Protocol: lb.TCP, Tier: schedule.Primary, Nodes: []state.Node{
+		{Config: web, VIP: vip4, Port: 80, Protocol: lb.TCP, Tier: schedule.Primary, Passive: true, Watched: true, Nodes: []state.Node{
 			node(web, "web-1", "192.0.2.11:8080", lb.Accept, lb.Up, true),
 			node(web, "web-2", "192.0.2.12:8080", lb.Accept, lb.Down, false), over,
 			node(web, "spare", "192.0.2.14:8080", lb.Backup, lb.Unknown, false),
@@ -128,7 +128,8 @@ func someTables(t testing.TB) *maps.Fake {
 	record(4, 1, "web-1", "192.0.2.11:8080", maps.Removed, lb.TCP)
 	record(5, 1, "web-1", "192.0.2.11:8080", maps.Removed, lb.TCP)
 	stickTwo(t, f, 1)
-	f.SetTraffic(1, maps.Traffic{PacketsIn: 10, BytesIn: 1000, PacketsOut: 20, BytesOut: 30000, Flows: 3})
+	f.SetTraffic(1, maps.Traffic{PacketsIn: 10, BytesIn: 1000, PacketsOut: 20, BytesOut: 30000, Flows: 3, Failed: maps.Failures{2, 1, 0}})
+	f.SetTrouble(1, maps.Trouble{InARow: 1, Lost: 4})
 	f.SetTraffic(4, maps.Traffic{PacketsIn: 1, Flows: 1})
 	f.SetTraffic(5, maps.Traffic{PacketsIn: 2, Flows: 2})
 	f.CountReason(slices.Index(loader.ReasonNames(), "new_flow"), 5)
@@ -149,7 +150,7 @@ func someTables(t testing.TB) *maps.Fake {
 func stickTwo(t testing.TB, f *maps.Fake, id uint32) {
 	t.Helper()
 	n, err := f.ReadNode(id)
-	n.Status.Actions |= maps.Sticks
+	n.Status.Actions |= maps.Sticks | maps.Reports
 	for _, err := range []error{
 		err, f.WriteStatus(id, n.Status),
 		f.WriteStickPolicy(n.Service, maps.StickPolicy{TTL: time.Hour, Tier: 2}),
@@ -176,6 +177,7 @@ func someSources(t testing.TB) Sources {
 			results: map[lb.NodeKey]health.Result{view.Services[0].Nodes[0].Key: {At: at, Duration: 1500 * time.Microsecond}},
 			stats:   health.Stats{Targets: 4, Probes: 3, InFlight: 1, Done: 100, Failed: 10, Inconclusive: 2, Lag: time.Millisecond, LagP99: 2 * time.Millisecond, MaxLag: 5 * time.Millisecond},
 		},
+		Ejections:   func() uint64 { return 6 },
 		Generations: func() (uint64, uint64) { return 8, 7 },
 		Interfaces:  func() []Interface { return []Interface{{"eth0", "native"}, {"eth1", ""}} },
 		Rounds:      rounds,
