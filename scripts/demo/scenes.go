@@ -20,29 +20,30 @@ const (
 	downloadBytes = 24 << 20
 )
 
-// downloadTime is how long a download takes. HEADGATE_DEMO_PACE multiplies it, for machines on which the scenes
-// around it take longer: emulated ones.
-var downloadTime = 6 * time.Second * time.Duration(pace())
+// Times of the demo. HEADGATE_DEMO_PACE multiplies them, for machines on which everything takes longer: emulated ones.
+var (
+	downloadTime  = 6 * time.Second * pace()        // of a download
+	checkInterval = 300 * time.Millisecond * pace() // of nodes
+	checkTimeout  = 200 * time.Millisecond * pace()
+	patience      = 10 * time.Second * pace() // with anything that should take a moment
+)
 
-func pace() int {
+func pace() time.Duration {
 	if n, err := strconv.Atoi(os.Getenv("HEADGATE_DEMO_PACE")); err == nil && n > 0 {
-		return n
+		return time.Duration(n)
 	}
 	return 1
 }
 
-// patience bounds the wait for anything that should take a moment.
-const patience = 10 * time.Second
-
-const balancers = `balancers:
+var balancers = fmt.Sprintf(`balancers:
   - label: web
     ipv4: 203.0.113.10
     ipv6: 2001:db8::10
     configs:
       - port: 80
         check: connection
-        check_interval: 300ms
-        check_timeout: 200ms
+        check_interval: %v
+        check_timeout: %v
         check_attempts: 2
         nodes:
           - {label: web-1, address: "10.77.1.2:8080", weight: 5}
@@ -51,7 +52,7 @@ const balancers = `balancers:
           - {label: web6-1, address: "[fd77:0:0:1::2]:8080", weight: 5}
           - {label: web6-2, address: "[fd77:0:0:2::2]:8080", weight: 3}
           - {label: web6-3, address: "[fd77:0:0:3::2]:8080", weight: 2}
-`
+`, checkInterval, checkTimeout)
 
 // start starts the daemon on the file and waits for healthy nodes.
 func (d *demo) start(ctx context.Context) error {
@@ -92,7 +93,7 @@ func (d *demo) nodeKilled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.out.say("out after %v (two checks, 300 ms apart)", time.Since(begin).Round(10*time.Millisecond))
+	d.out.say("out after %v (two checks, %v apart)", time.Since(begin).Round(10*time.Millisecond), checkInterval)
 	r, err := d.connections(ctx, 4, 50)
 	if err != nil {
 		return err
