@@ -7,7 +7,7 @@ set -eu
 
 series=$1 kernel=$cache/$2 log=$cache/$2.log
 here=$(dirname "$0")
-limit=300 # seconds from the first message to power-off
+limit=420 # seconds from the first message to power-off, on a machine that does other things, too
 tests='GoldenStories|AttachTakesOver'
 demo=-short
 if [ -n "${LONG:-}" ]; then
