@@ -54,8 +54,8 @@ func (s *Star) leaf(name, ifname string, i int) (*Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	here := Port{ns, "eth0", []netip.Prefix{subnet4(i, 2), subnet6(i, 2)}}
-	there := Port{s.Balancer, ifname, []netip.Prefix{subnet4(i, 1), subnet6(i, 1)}}
+	here := Port{Namespace: ns, Name: "eth0", Addresses: []netip.Prefix{subnet4(i, 2), subnet6(i, 2)}}
+	there := Port{Namespace: s.Balancer, Name: ifname, Addresses: []netip.Prefix{subnet4(i, 1), subnet6(i, 1)}}
 	if err := s.Lab.Connect(here, there); err != nil {
 		return nil, err
 	}
