@@ -8,7 +8,7 @@ ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
 KERNELS ?= 6.1 6.12
 
-.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-control bench-health cost storm package clean
+.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-control bench-health bench-wire cost storm package clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ build: ## the binary: build/headgate
 	$(GO) build -trimpath -o build/headgate ./cmd/headgate
 
 generate: ## the BPF object and its Go side from bpf/ (needs clang-19, see scripts/deps.sh)
-	$(GO) generate ./loader ./loader/dptest ./scripts/bench
+	$(GO) generate ./loader ./loader/dptest ./scripts/bench ./scripts/bench/wire
 
 check: ## formatting, vet, and all tests that need no clients and servers (needs root for those that load programs)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -61,6 +61,9 @@ package: ## the Debian package, build/headgate_VERSION_ARCH.deb (VERSION=1.2.3; 
 
 bench-health: ## what the checks of 10,000 nodes cost, and how soon the dead are out (needs root and nftables)
 	@$(GO) run ./scripts/bench/health
+
+bench-wire: ## packets per second from veth to veth, beside a plain NAT in XDP, the kernel and nftables (needs root and nftables)
+	@$(GO) run ./scripts/bench/wire
 
 clean: ## what build and test made
 	rm -rf build
