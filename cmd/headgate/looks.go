@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ func (n noun) command(e env, l looks) *cli.Command {
 		Name:        kind,
 		Usage:       "list, show, add, set and remove " + l.usage,
 		UsageText:   text(kind+" list|show|add|set|remove", l.examples["all"]...),
+		Description: fmt.Sprintf("A %s is called by its name, %s, or by its id, which the API and -o json tell.", kind, n.form),
 		Subcommands: slices.Concat([]*cli.Command{list, one}, n.verbs(e)),
 	}
 }
