@@ -62,6 +62,7 @@ var features = []feature{
 	{"announced VIP", func(bed *dptest.Bed, id uint32) {
 		bed.Announce(netip.MustParseAddr(plain[id-1].vip), dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
 	}, false},
+	{"check_passive", func(bed *dptest.Bed, id uint32) { bed.SetActions(id, dptest.ActionNew|dptest.ActionReport) }, false},
 	{"a deadline", func(bed *dptest.Bed, id uint32) { bed.SetDeadline(id, time.Hour) }, true},
 }
 
