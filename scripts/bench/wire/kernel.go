@@ -8,8 +8,8 @@ import (
 	"github.com/headgate/headgate/scripts/lab"
 )
 
-// trackedFlows is how many new flows a row of the kernel's NAT opens: the kernel tracks so many connections at
-// least on any machine of a gigabyte, twice as many on this one, or the row is left out.
+// trackedFlows is how many new flows a row of the kernel's NAT opens: half of what the kernel tracks by default on
+// machines of more than four gigabytes (nf_conntrack_init_start()).
 const trackedFlows = 1 << 17
 
 // The kernel's own ways: forwarding alone, and NAT of tracked connections by nftables.
@@ -18,7 +18,7 @@ var (
 	tracked state = conntrack{}
 )
 
-// router is forwarding alone, which begin of the bed has switched on.
+// router is forwarding alone, which is on all the time.
 type router struct{ stateless }
 
 type conntrack struct{}

@@ -18,7 +18,7 @@
 
 #define FRAME_BYTES 60 /* the shortest there is, without the checksum that follows it on a cable */
 #define IP_WORDS 5     /* and 6 bytes more */
-#define NAT_NODES 16
+#define NAT_NODES 16 /* as many as the highest four bits of a hash tell apart */
 
 /* What the injector of one CPU sends. The frame's fields that vary, and its checksums, are 0 in it. */
 struct stream {
