@@ -89,21 +89,32 @@ static __always_inline bool find_freed(__u32 freed, __u32 addresses, const bool 
 }
 
 /*
- * The next port in the circle that may be had. A node whose search was in vain is taken for full until
- * one of its flows ends, or for a second, since flows expire too: a look at 64,000 ports takes milliseconds.
+ * Whether a search would be in vain, because one was. A look at 64,000 ports takes milliseconds, so it is not
+ * made again for a second, after which flows may have expired; nor for a sixteenth of it when more flows have
+ * ended than find_freed() knows the ports of.
  */
+static __always_inline bool has_no_ports(const struct node_live *live, __u32 freed, __u32 now)
+{
+	__u32 full_at = READ_ONCE(live->full_at), age = now - full_at;
+
+	if (!full_at || age >= hz)
+		return false;
+	return freed - READ_ONCE(live->full_freed) <= FREED_PORTS || age < hz / 16;
+}
+
+/* The next port in the circle that may be had, of those of the first addresses (port_search_most). */
 static __always_inline bool find_anywhere(struct node_live *live, __u32 freed, __u32 addresses, __u32 now, const bool v6)
 {
 	__u32 all = addresses * NAT_PORT_COUNT, most = all < port_search_most ? all : port_search_most;
 	struct port_search s = {.from = READ_ONCE(live->next_port)};
-	__u32 full_at;
 
-	full_at = READ_ONCE(live->full_at);
-	if (full_at && READ_ONCE(live->full_freed) == freed && now - full_at < hz)
+	if (has_no_ports(live, freed, now))
 		return false;
 	__sync_fetch_and_add(&live->next_port, bpf_loop(most, v6 ? search_port6 : search_port4, &s, 0));
-	if (is_good(&s))
+	if (is_good(&s)) {
+		WRITE_ONCE(live->full_at, 0);
 		return true;
+	}
 	WRITE_ONCE(live->full_freed, freed);
 	WRITE_ONCE(live->full_at, now ?: 1);
 	return false;

@@ -37,13 +37,14 @@ static __always_inline bool is_found_at(__u32 service_id, const struct tuple *t,
 /* The service id of a tuple's destination, or NO_SERVICE. */
 static __always_inline __u32 find_service(const struct tuple *t, const bool v6)
 {
-	__u32 port = t->word.dport | (__u32)t->word.proto << 16, *guess, *id;
+	__u32 port = t->word.dport | (__u32)t->word.proto << 16, guessed, *guess, *id;
 	__u64 addr = v6 ? ((const __u64 *)t->dst)[0] ^ ((const __u64 *)t->dst)[1] : t->dst[0];
 	__u32 i = (addr * secret0 + port * secret1) >> 32 & (GUESSES_MAX - 1);
 
 	guess = bpf_map_lookup_elem(&guesses, &i);
-	if (guess && is_found_at(READ_ONCE(*guess), t, port, v6))
-		return *guess;
+	guessed = guess ? READ_ONCE(*guess) : NO_SERVICE; /* once: another CPU may write another one */
+	if (is_found_at(guessed, t, port, v6))
+		return guessed;
 	id = look_up_vip(t, port, v6);
 	if (!id)
 		return NO_SERVICE;

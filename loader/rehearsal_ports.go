@@ -47,7 +47,7 @@ func (r *Rehearsal) searchPort() (*searched, error) {
 			return nil, fmt.Errorf("node %d: %w", c.Node, err)
 		}
 	}
-	if met.FullAt != 0 && met.FullFreed == met.Freed && c.Now-met.FullAt < r.meta.Hz {
+	if hasNoPorts(&met, c.Now, r.meta.Hz) {
 		return nil, nil
 	}
 	sources, err := r.sourcesOf(&node)
@@ -64,6 +64,15 @@ func (r *Rehearsal) searchPort() (*searched, error) {
 		return nil, err
 	}
 	return &searched{c.Node, found}, nil
+}
+
+// hasNoPorts is has_no_ports of bpf/port_search.h.
+func hasNoPorts(live *NodeLive, now, hz uint32) bool {
+	age := now - live.FullAt
+	if live.FullAt == 0 || age >= hz {
+		return false
+	}
+	return live.Freed-live.FullFreed <= uint32(len(live.FreedPorts)) || age < hz/16
 }
 
 // goOnAt sets the counter of a node's ports to what a search has found.

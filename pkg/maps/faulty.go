@@ -160,6 +160,10 @@ func (f *Faulty) VIPs() (map[VIP]uint32, error) {
 	return fails(f, "read vips", f.Tables.VIPs)
 }
 
+func (f *Faulty) ReadFoundAt(service uint32) (VIP, error) {
+	return fails(f, "read services", func() (VIP, error) { return f.Tables.ReadFoundAt(service) })
+}
+
 func (f *Faulty) PutVIP(v VIP, service uint32) error {
 	return f.write("write vips", func() error { return f.Tables.PutVIP(v, service) })
 }

@@ -343,6 +343,15 @@ func (s *store) DeleteVIP(v VIP) error {
 	return s.deleteVIP(v)
 }
 
+// ReadFoundAt gives the VIP by which PutVIP has a service found; the zero VIP: by none.
+func (s *store) ReadFoundAt(service uint32) (VIP, error) {
+	svc, err := at("services", s.services, service)
+	if err != nil {
+		return VIP{}, err
+	}
+	return decodeVIP(svc.Vip), nil
+}
+
 // lose has the service that is found at a VIP no longer say so.
 func (s *store) lose(v VIP) error {
 	service, found, err := s.vip(v)

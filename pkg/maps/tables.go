@@ -63,8 +63,10 @@ type Tables interface {
 	ReadSlots(first, count uint32) ([]uint64, error)
 	WriteSlots(first uint32, words []uint64) error
 	// VIPs returns all published services; PutVIP publishes one, DeleteVIP takes it back (no
-	// error when it was not there).
+	// error when it was not there). ReadFoundAt returns what the program's guesses are proved by: the VIP
+	// that a service is published for, the zero VIP if for none.
 	VIPs() (map[VIP]uint32, error)
+	ReadFoundAt(service uint32) (VIP, error)
 	PutVIP(v VIP, service uint32) error
 	DeleteVIP(v VIP) error
 	// Addresses returns the VIPs that packets without ports find: what is sent to the address itself, such as an

@@ -95,6 +95,10 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 		if err != nil {
 			return err
 		}
+		found, err := r.t.ReadFoundAt(id)
+		if err != nil {
+			return err
+		}
 		published, ok := vips[info.VIP]
 		svc := &service{
 			id:        id,
@@ -104,7 +108,7 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 			stick:     known(stick),
 			throttle:  known(throttle),
 			tier:      stick.Tier,
-			published: known(ok && published == id),
+			published: known(ok && published == id && found == info.VIP), // tables of an older layout do not say the last
 			nodes:     map[netip.AddrPort]*node{},
 		}
 		b.services[id] = svc
