@@ -110,7 +110,7 @@ static __always_inline void follow_tcp(const struct place *at, __u8 half_flags, 
 		move_flow(at, is_forward, FLOW_CLOSING, now, v6);
 		return;
 	}
-	if (is_forward && (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+	if (is_forward && (tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN) /* with a FIN no server answers it */
 		note_repeated(at, now, v6);
 	if (!is_forward && (tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
 		note_syn_ack(at, seq, v6);

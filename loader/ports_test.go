@@ -74,12 +74,6 @@ func (b *portBed) establish(first uint64, n uint32) {
 
 func (b *portBed) active() uint32 { return uint32(b.Live(1).Active) }
 
-// untilSearched waits until a search that was in vain keeps no other from being made, flows having ended since.
-func (b *portBed) untilSearched() {
-	for full := b.Live(1).FullAt; full != 0 && uint32(b.Jiffies())-full < dptest.HZ/16; {
-	}
-}
-
 // TestAllSourcePortsOfANodeCanBeUsed opens 64,000 connections to one node from one source address. The next is
 // refused, until one ends; another address has as many again.
 func TestAllSourcePortsOfANodeCanBeUsed(t *testing.T) {
@@ -106,7 +100,7 @@ func TestAllSourcePortsOfANodeCanBeUsed(t *testing.T) {
 
 	// Some hundred end, here and there. As many can come.
 	b.Generator.Storm(kindRST, 1, seed(t), 500)
-	b.untilSearched()
+	b.AgeSearch(1)
 	ended := portsOfAnAddress - b.active()
 	took := b.count(kindSYN, next, ended, "new_flow")
 	t.Logf("%d ports here and there: %s each", ended, took/time.Duration(ended))
@@ -134,7 +128,7 @@ func TestARehearsalFindsTheSourcePortThatTheWireFinds(t *testing.T) {
 	}
 	compare(1, "no_port")
 	b.Generator.Storm(kindRST, 1, seed(t), 500)
-	b.untilSearched()
+	b.AgeSearch(1)
 	for client := range 20 { // the latest to be freed, then those that a search finds
 		compare(100+client, "new_flow")
 	}

@@ -318,7 +318,7 @@ func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 		}
 		m.close(f)
 		return
-	case fromClient && p.flags&(packet.SYN|packet.ACK) == packet.SYN && f.Forward.Packets >= unansweredSYNs && m.now-f.born >= unansweredAfter:
+	case fromClient && p.flags&(packet.SYN|packet.ACK|packet.FIN) == packet.SYN && f.Forward.Packets >= unansweredSYNs && m.now-f.born >= unansweredAfter:
 		m.failed(f, Unanswered)
 	case !fromClient && p.flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK:
 		f.SynAck, f.ExpectAck = true, p.seq+1

@@ -300,6 +300,16 @@ func (b *Bed) SetHop(id uint32, hop Hop) {
 	b.update("nodes", id, record)
 }
 
+// AgeSearch has the last search for a port of a node, if it was in vain, lie so far back that it keeps no other from being
+// made, flows having ended since.
+func (b *Bed) AgeSearch(id uint32) {
+	live := b.Live(id)
+	if live.FullAt != 0 {
+		live.FullAt -= HZ / 16
+	}
+	b.update("nodes_live", id, live)
+}
+
 // Live returns a node's live counts.
 func (b *Bed) Live(id uint32) (live loader.NodeLive) {
 	b.lookup("nodes_live", id, &live)

@@ -236,17 +236,18 @@ func quietly() *chronicle { return newChronicle(quiet(), events.NewLog(nil, nil)
 // rig is an engine over fakes, its reconciler and tables being the real ones in memory.
 type rig struct {
 	*engine
-	store    *memoryStore
-	checks   *fakeChecks
-	network  *fakeNetwork
-	tables   *maps.Fake
-	broken   *brokenTables
-	claims   *fakeAnnouncer
-	attacher *fakeAttacher
-	reload   chan os.Signal
-	path     string
-	reports  fakeReports
-	hurried  fakeHurry
+	store     *memoryStore
+	checks    *fakeChecks
+	network   *fakeNetwork
+	tables    *maps.Fake
+	broken    *brokenTables
+	claims    *fakeAnnouncer
+	attacher  *fakeAttacher
+	reload    chan os.Signal
+	path      string
+	reports   fakeReports
+	hurried   fakeHurry
+	answering fakeAnswers
 }
 
 // fakeReports hands over the reports that a test puts in.
@@ -276,6 +277,16 @@ func (f fakeHurry) Hurry(key lb.NodeKey) bool {
 	return true
 }
 
+// fakeAnswers has the nodes that answer when they are asked.
+type fakeAnswers map[netip.AddrPort]bool
+
+func (f fakeAnswers) Answers(to netip.AddrPort) error {
+	if !f[to] {
+		return errors.New("no answer")
+	}
+	return nil
+}
+
 func newRig(t testing.TB, content string) *rig {
 	t.Helper()
 	return newRigOf(t, content, maps.FakeSizes{})
@@ -286,7 +297,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 	r := &rig{
 		store: newMemoryStore(), checks: newFakeChecks(), network: newFakeNetwork("eth0", "eth1"),
 		tables: maps.NewFake(sizes), claims: newFakeAnnouncer(), attacher: &fakeAttacher{}, reload: make(chan os.Signal),
-		path: filepath.Join(t.TempDir(), "headgate.yaml"), reports: make(fakeReports), hurried: fakeHurry{},
+		path: filepath.Join(t.TempDir(), "headgate.yaml"), reports: make(fakeReports), hurried: fakeHurry{}, answering: fakeAnswers{},
 	}
 	r.write(t, content)
 	read, err := config.Load(r.path)
@@ -300,7 +311,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now, modified: modified(r.path)},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
-		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, looked: make(chan look, 1), signals: newSignals(r.reports, r.hurried, r.tables.Reader(), says), vips: newAnnouncing(r.claims, nil, quiet()),
+		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, looked: make(chan look, 1), signals: newSignals(r.reports, r.hurried, r.answering, r.tables.Reader(), says), vips: newAnnouncing(r.claims, nil, quiet()),
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

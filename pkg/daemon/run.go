@@ -310,7 +310,7 @@ func (d *daemon) assemble(context.Context) error {
 		_ = reports.Close() // whoever reads them closed it already, if it ran
 		return nil
 	})
-	d.engine.signals = newSignals(reports, d.checks, d.reader, d.says)
+	d.engine.signals = newSignals(reports, d.checks, d.checks, d.reader, d.says)
 	d.announcer = announce.New(announce.Options{
 		Open:   func(link int) (announce.Port, error) { return netdev.OpenFrames(link) },
 		Join:   netdev.JoinGroup,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type (
 		Close() error
 	}
 	hurrier       interface{ Hurry(lb.NodeKey) bool }
+	asker         interface{ Answers(netip.AddrPort) error }
 	troubleReader interface {
 		Trouble(id uint32) (maps.Trouble, error)
 		ReadNodeInfo(id uint32) (maps.NodeInfo, error)
@@ -40,17 +42,20 @@ type (
 type signals struct {
 	source  signalSource
 	checks  hurrier
+	asks    asker
 	ejector *health.Ejector
 	reader  troubleReader
 	says    *chronicle
 
-	mu   sync.Mutex
-	seen map[lb.NodeKey]sighting
+	mu    sync.Mutex
+	seen  map[lb.NodeKey]sighting
+	asked map[lb.NodeKey]bool // and has not answered yet
 }
 
-func newSignals(source signalSource, checks hurrier, reader troubleReader, says *chronicle) *signals {
+func newSignals(source signalSource, checks hurrier, asks asker, reader troubleReader, says *chronicle) *signals {
 	return &signals{
-		source: source, checks: checks, ejector: health.NewEjector(), reader: reader, says: says, seen: map[lb.NodeKey]sighting{},
+		source: source, checks: checks, asks: asks, ejector: health.NewEjector(), reader: reader, says: says,
+		seen: map[lb.NodeKey]sighting{}, asked: map[lb.NodeKey]bool{},
 	}
 }
 
@@ -95,10 +100,36 @@ func (s *signals) take(list []maps.Signal, now time.Time) {
 		f := health.Failure{Key: key, How: r.Kind.String(), InARow: int(r.InARow), At: now}
 		checked := s.checks.Hurry(key)
 		if !checked {
-			s.ejector.Fail(f)
+			s.judge(f)
 		}
 		s.note(r.Node, f, checked)
 	}
+}
+
+// askedMost is how many nodes are asked at the same time. Others are when they are reported again.
+const askedMost = 256
+
+// judge has a node ejected that has failed often enough. That a SYN was left unanswered may be its sender's doing: one
+// with a wrong checksum no server would answer. So such a node is asked first, by a SYN that is good. The caller
+// holds the lock.
+func (s *signals) judge(f health.Failure) {
+	if f.InARow < health.EjectAfter || f.How != maps.Unanswered.String() {
+		s.ejector.Fail(f)
+		return
+	}
+	if s.asked[f.Key] || len(s.asked) >= askedMost {
+		return
+	}
+	s.asked[f.Key] = true
+	go func() {
+		err := s.asks.Answers(f.Key.Address)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.asked, f.Key)
+		if err != nil {
+			s.ejector.Fail(f)
+		}
+	}()
 }
 
 // note keeps a report for people, and tells of it now and then.
@@ -153,7 +184,7 @@ func (s *signals) review(v *state.View, now time.Time) {
 			s.ejector.End(key, now)
 		case !isOut && int(t.InARow) > last.failure.InARow:
 			last.failure.InARow, last.failure.At = int(t.InARow), now
-			s.ejector.Fail(last.failure)
+			s.judge(last.failure)
 			s.seen[key] = last
 		}
 	}

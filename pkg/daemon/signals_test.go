@@ -86,6 +86,22 @@ func TestReportsEjectANodeThatNobodyChecks(t *testing.T) {
 	})
 }
 
+// Whoever sends SYNs that no server would answer does not get a node ejected that is well.
+func TestANodeIsAskedBeforeItIsEjectedForSYNsWithoutAnAnswer(t *testing.T) {
+	running(t, uncheckedNodes, func(t *testing.T, r *rig) {
+		r.answering[web1.Address] = true
+		r.reported(t, "192.0.2.11:8080", maps.Unanswered, 3)
+		if out := r.signals.ejector.Ejections(time.Now()); len(out) != 0 {
+			t.Errorf("ejected though it answers: %v", out)
+		}
+		r.answering[web1.Address] = false
+		r.reported(t, "192.0.2.11:8080", maps.Unanswered, 4)
+		if _, out := r.signals.ejector.Ejections(time.Now())[web1]; !out {
+			t.Error("not ejected though it does not answer")
+		}
+	})
+}
+
 func TestReportsHurryTheChecksOfANodeThatIsChecked(t *testing.T) {
 	running(t, uncheckedNodes, func(t *testing.T, r *rig) {
 		r.hurried[web1] = 0

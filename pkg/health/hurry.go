@@ -1,6 +1,8 @@
 package health
 
 import (
+	"context"
+	"net/netip"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -21,6 +23,16 @@ func (m *Manager) Hurry(key lb.NodeKey) bool {
 	m.mu.Unlock()
 	signal(m.kick)
 	return true
+}
+
+// answerMost is how long a node may take that is asked whether it takes connections.
+const answerMost = time.Second
+
+// Answers asks a node for one TCP handshake, whatever check it has or has not; nil: it took the connection.
+func (m *Manager) Answers(to netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerMost)
+	defer cancel()
+	return m.prepare(lb.Check{Type: lb.CheckConnection})(ctx, to)
 }
 
 // hurryAll moves the checks forward that were asked for.
