@@ -60,6 +60,8 @@ func (a Attachment) path(dir string) string {
 // that no packet is missed; otherwise the program is attached, in the mode that the options ask for.
 // It is idempotent. The error says so when another XDP program is there already.
 func (d *Datapath) Attach(ifindex int, name string) (Attachment, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	links, err := pinnedLinks(d.dir)
 	if err != nil {
 		return Attachment{}, err
@@ -139,7 +141,7 @@ func (d *Datapath) switchOver(a Attachment) bool {
 		return false
 	}
 	defer l.Close()
-	return l.Update(d.coll.Programs["headgate"]) == nil
+	return l.Update(d.program()) == nil
 }
 
 // openLink opens a pinned link, if it is alive.
@@ -194,7 +196,7 @@ func (d *Datapath) attachIn(a Attachment) (link.Link, error) {
 	if a.Mode == ModeGeneric {
 		flags = link.XDPGenericMode
 	}
-	return link.AttachXDP(link.XDPOptions{Program: d.coll.Programs["headgate"], Interface: a.IfIndex, Flags: flags})
+	return link.AttachXDP(link.XDPOptions{Program: d.program(), Interface: a.IfIndex, Flags: flags})
 }
 
 // rootCause strips the library's own words.
@@ -213,6 +215,8 @@ func (d *Datapath) remember(a Attachment) Attachment {
 
 // Attachments lists where the program is attached by this daemon, in no order.
 func (d *Datapath) Attachments() []Attachment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	list := make([]Attachment, 0, len(d.attachments))
 	for _, a := range d.attachments {
 		list = append(list, a)
@@ -222,6 +226,8 @@ func (d *Datapath) Attachments() []Attachment {
 
 // Prune takes the program off every interface that is not in keep.
 func (d *Datapath) Prune(keep []int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	wanted := map[int]bool{}
 	for _, index := range keep {
 		wanted[index] = true

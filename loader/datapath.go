@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -26,17 +27,20 @@ type Options struct {
 	ProgramOn func(ifindex int) (id uint32, ok bool)
 }
 
-// Datapath is the loaded program and its tables. One goroutine uses it at a time, Sweep excepted.
+// Datapath is the loaded program and its tables. One goroutine uses it at a time, Sweep and Capture excepted.
 type Datapath struct {
-	dir         string
-	options     Options
-	lock        *lock
-	coll        *ebpf.Collection
-	maps        Maps
-	takenOver   bool
-	upgrade     *upgrade // from an older layout, nil when there is none or it is over
-	warnings    []string
+	dir       string
+	options   Options
+	lock      *lock
+	coll      *ebpf.Collection
+	maps      Maps
+	takenOver bool
+	upgrade   *upgrade // from an older layout, nil when there is none or it is over
+	warnings  []string
+
+	mu          sync.Mutex // of what follows, and of the attachments themselves
 	attachments map[int]Attachment
+	capture     *Capture // takes the program's place; nil: none
 }
 
 // Open locks the directory and loads the program: onto the tables that are pinned there, if any, so
@@ -136,10 +140,11 @@ func (d *Datapath) Warnings() []string { return d.warnings }
 
 // Close gives the directory free. Tables and attachments stay: the data path goes on forwarding. What was made
 // of an older layout goes, unless it is complete: the old program has run all the time.
-func (d *Datapath) Close() (err error) {
+func (d *Datapath) Close() error {
+	err := d.endCapture()
 	if u := d.upgrade; u != nil {
 		if !u.placed {
-			err = u.discard()
+			err = errors.Join(err, u.discard())
 		}
 		err = errors.Join(err, u.close())
 	}

@@ -16,3 +16,6 @@ func Place(d *Datapath) error { return d.upgrade.place(d.coll.Maps) }
 
 // Replace has another program attached instead of the data path's.
 func Replace(d *Datapath, p *ebpf.Program) { d.coll.Programs["headgate"] = p }
+
+// Fall lets a capture's reader fall silent, as one that was killed.
+func (c *Capture) Fall() { c.stop() }

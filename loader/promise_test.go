@@ -54,7 +54,7 @@ func fill(bed *dptest.Bed) {
 func plainNode(id uint32) dptest.Node {
 	p := plain[id-1]
 	return dptest.Node{
-		ID: id, Proto: p.proto, Address: netip.AddrPortFrom(netip.MustParseAddr(p.node), p.nodePort),
+		ID: id, Service: id, Proto: p.proto, Address: netip.AddrPortFrom(netip.MustParseAddr(p.node), p.nodePort),
 		Hop: dptest.Hop{Link: 3, MAC: packet.MAC{2, 0, 0, 0, 3, 0x11}}, Actions: dptest.ActionNew,
 		SNATFirst: p.snat, SNATCount: 1,
 	}

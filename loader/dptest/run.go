@@ -43,10 +43,11 @@ func (b *Bed) Run(ifindex int, frame []byte, clean bool) (Verdict, []byte) {
 	if clean {
 		program = b.coll.Programs["headgate"]
 	}
-	return b.run(program, ifindex, frame)
+	return b.RunBy(program, ifindex, frame)
 }
 
-func (b *Bed) run(program *ebpf.Program, ifindex int, frame []byte) (Verdict, []byte) {
+// RunBy runs a frame through another program with the Bed's tables.
+func (b *Bed) RunBy(program *ebpf.Program, ifindex int, frame []byte) (Verdict, []byte) {
 	options := &ebpf.RunOptions{
 		Data: frame, DataOut: make([]byte, len(frame)+512), Repeat: 1,
 		Context: &xdpMD{DataEnd: uint32(len(frame)), IngressIfindex: uint32(ifindex)},

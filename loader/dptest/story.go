@@ -45,11 +45,14 @@ import (
 //
 // Options of the Bed are lines before all others: `buckets N`, `refuse-rate N`, `no-port-search`.
 
+// Way runs a frame that arrives at an interface, as Bed.Run does.
+type Way func(b *Bed, ifindex int, frame []byte) (Verdict, []byte)
+
 // Storyteller tells stories, on a Bed for each set of options.
 type Storyteller struct {
-	Open  func(Options) *Bed // a Bed with these options; it may be one that was used before
-	Dir   string             // where include looks
-	Clean bool               // leave the head-room as the kernel zeroes it
+	Open func(Options) *Bed // a Bed with these options; it may be one that was used before
+	Dir  string             // where include looks
+	Run  Way                // what frames run through; nil: the program, on head-room that an earlier frame left dirty
 }
 
 // StoryOptions reads the lines that a story's Bed is opened with.
@@ -170,6 +173,13 @@ func (t *telling) include(name string) error {
 	return nil
 }
 
+func (t *telling) run(ifindex int, frame []byte) (Verdict, []byte) {
+	if t.Run == nil {
+		return t.bed.Run(ifindex, frame, false)
+	}
+	return t.Run(t.bed, ifindex, frame)
+}
+
 // packet runs a frame and tells all that came of it.
 func (t *telling) packet(args []string, layers []string) error {
 	ifindex, quiet := Front, false
@@ -195,7 +205,7 @@ func (t *telling) packet(args []string, layers []string) error {
 		return err
 	}
 	before := t.bed.Counters()
-	verdict, out := t.bed.Run(ifindex, frame, t.Clean)
+	verdict, out := t.run(ifindex, frame)
 	after := t.bed.Counters()
 	reason := after.Reasons.Moved(before.Reasons)
 	t.judge(verdict, reason, frame, out)
