@@ -189,10 +189,13 @@ type captureCreation struct {
 				Unused  uint8
 			}
 		}
-		Hash uint64
+		Hash          uint64
+		Holder        uint32
+		HolderVersion uint32
 	}
-	Ref uint32
-	_   [4]byte
+	Opening uint64
+	Ref     uint32
+	_       [4]byte
 }
 
 type captureFragment struct {
@@ -272,10 +275,14 @@ type captureNodeInfo struct {
 }
 
 type captureNodeLive struct {
-	_        structs.HostLayout
-	Active   uint64
-	NextPort uint64
-	Reserved [6]uint64
+	_          structs.HostLayout
+	Active     uint64
+	NextPort   uint64
+	Freed      uint32
+	FullFreed  uint32
+	FullAt     uint32
+	Reserved   uint32
+	FreedPorts [16]uint16
 }
 
 type captureNodeStats struct {
@@ -426,6 +433,7 @@ const (
 	captureVarFragmentsIdle      = "fragments_idle"
 	captureVarHalfOpenIdle       = "half_open_idle"
 	captureVarHz                 = "hz"
+	captureVarPortSearchMost     = "port_search_most"
 	captureVarRefuseBurst        = "refuse_burst"
 	captureVarRefuseRate         = "refuse_rate"
 	captureVarSample             = "sample"
@@ -532,6 +540,7 @@ type captureVariableSpecs struct {
 	FragmentsIdle      *ebpf.VariableSpec `ebpf:"fragments_idle"`
 	HalfOpenIdle       *ebpf.VariableSpec `ebpf:"half_open_idle"`
 	Hz                 *ebpf.VariableSpec `ebpf:"hz"`
+	PortSearchMost     *ebpf.VariableSpec `ebpf:"port_search_most"`
 	RefuseBurst        *ebpf.VariableSpec `ebpf:"refuse_burst"`
 	RefuseRate         *ebpf.VariableSpec `ebpf:"refuse_rate"`
 	Sample             *ebpf.VariableSpec `ebpf:"sample"`
@@ -641,6 +650,7 @@ type captureVariables struct {
 	FragmentsIdle      *ebpf.Variable `ebpf:"fragments_idle"`
 	HalfOpenIdle       *ebpf.Variable `ebpf:"half_open_idle"`
 	Hz                 *ebpf.Variable `ebpf:"hz"`
+	PortSearchMost     *ebpf.Variable `ebpf:"port_search_most"`
 	RefuseBurst        *ebpf.Variable `ebpf:"refuse_burst"`
 	RefuseRate         *ebpf.Variable `ebpf:"refuse_rate"`
 	Sample             *ebpf.Variable `ebpf:"sample"`

@@ -6,7 +6,7 @@ set -eu
 
 packages=${*:-"
 	clang-19 llvm-19 libbpf-dev linux-libc-dev
-	nginx-light curl iperf3 wrk ncat ethtool nftables prometheus tmux iputils-ping traceroute
+	nginx-light curl iperf3 wrk ncat ethtool nftables prometheus tmux iputils-ping traceroute tshark
 	strace systemd man-db buildah podman runc busybox-static
 	zsh fish
 "}

@@ -24,6 +24,8 @@ var valueSources = map[string]source{
 	"balancer":       balancerNames,
 	"bpffs":          files,
 	"client":         anything,
+	"count":          anything,
+	"duration":       anything,
 	"config":         configNames,
 	"dst":            anything,
 	"file":           files,
@@ -40,9 +42,13 @@ var valueSources = map[string]source{
 	"payload":        anything,
 	"pcap":           files,
 	"proto":          words("tcp", "udp", "icmp"),
+	"rate":           anything,
+	"reason":         words(reasonWords()...),
 	"run config":     files,
 	"run log-format": words("text", "json"),
 	"run log-level":  words("debug", "info", "warn", "error"),
+	"sample":         anything,
+	"snap":           anything,
 	"socket":         files,
 	"sort":           words(api.FlowSorts...),
 	"src":            anything,
@@ -50,6 +56,7 @@ var valueSources = map[string]source{
 	"state-dir":      files,
 	"timeout":        anything,
 	"ttl":            anything,
+	"write":          files,
 }
 
 // argumentSources are for the argument of a command.

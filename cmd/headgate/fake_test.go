@@ -20,25 +20,28 @@ import (
 
 // fakeDaemon answers the API with what a test has put in.
 type fakeDaemon struct {
-	mu       sync.Mutex
-	status   api.Status
-	flows    []api.Flow
-	counts   []api.FlowCount
-	maps     []api.Map
-	question api.Question
-	story    api.Story
-	applied  api.ApplyResult
-	asked    api.FlowQuery
-	sticks   []api.Stick
-	stuck    api.StickQuery
-	request  api.ApplyRequest
-	edits    []api.Edit
-	events   api.EventQuery
-	happened []events.Event
-	healths  []api.NodeHealth
-	health   api.HealthQuery
-	drain    []uint64 // active flows of the first node, one Status after the other
-	release  []uint64 // and its stick entries
+	mu           sync.Mutex
+	status       api.Status
+	flows        []api.Flow
+	counts       []api.FlowCount
+	maps         []api.Map
+	question     api.Question
+	story        api.Story
+	applied      api.ApplyResult
+	asked        api.FlowQuery
+	sticks       []api.Stick
+	stuck        api.StickQuery
+	request      api.ApplyRequest
+	edits        []api.Edit
+	events       api.EventQuery
+	happened     []events.Event
+	healths      []api.NodeHealth
+	health       api.HealthQuery
+	drain        []uint64 // active flows of the first node, one Status after the other
+	release      []uint64 // and its stick entries
+	captured     []api.Captured
+	goesOn       bool // a capture does, when it has shown these
+	captureQuery api.CaptureQuery
 }
 
 func (f *fakeDaemon) Status(context.Context) (api.Status, error) {

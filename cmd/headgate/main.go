@@ -137,6 +137,7 @@ func newApp(e env) *cli.App {
 			healthCommand(e),
 			eventsCommand(e),
 			explainCommand(e),
+			captureCommand(e),
 			mapsCommand(e),
 			detachCommand(e),
 			completionCommand(e),

@@ -36,7 +36,7 @@ func commandName(c *cli.Context) string {
 }
 
 // wrongValue is how the library says that a flag's value cannot be read.
-var wrongValue = regexp.MustCompile(`^invalid (?:boolean )?value ("(?:.*)") for (?:flag )?-(\S+): `)
+var wrongValue = regexp.MustCompile(`^invalid (boolean )?value ("(?:.*)") for (?:flag )?-(\S+): `)
 
 // unknownFlag and noValue are how the library says that there is no such flag, or no value behind one.
 var (
@@ -54,9 +54,14 @@ func dashes(name string) string {
 
 // values says what the values of those flags must be that are not texts; the others take none.
 var values = map[string]string{
+	"count":    "must be a number from 1",
+	"duration": "must be a duration such as 30s or 10m",
 	"limit":    "must be a number from 0",
 	"ttl":      "must be a number from 0 to 255",
 	"payload":  "must be a number from 0 to 3000",
+	"rate":     "must be a number from 1",
+	"sample":   "must be a number from 1",
+	"snap":     "must be a number from 64 to 2048",
 	"number":   "must be a number from 1",
 	"interval": "must be a duration such as 500ms or 2s",
 	"timeout":  "must be a duration such as 30s or 10m",
@@ -74,15 +79,15 @@ func plainer(err error) error {
 	if m == nil {
 		return err
 	}
-	value, unquoteErr := strconv.Unquote(m[1])
+	value, unquoteErr := strconv.Unquote(m[2])
 	if unquoteErr != nil || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		value = m[1]
+		value = m[2]
 	}
-	must := values[m[2]]
-	if must == "" {
+	must := values[m[3]]
+	if must == "" || m[1] != "" {
 		must = "takes no value"
 	}
-	return fmt.Errorf("--%s %s: %s", m[2], value, must)
+	return fmt.Errorf("--%s %s: %s", m[3], value, must)
 }
 
 // noArgs refuses arguments where there are none.

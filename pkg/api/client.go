@@ -177,12 +177,23 @@ func call[T any](ctx context.Context, c *Client, method, path string, v url.Valu
 // getLines reads an answer of one JSON value a line while it comes in.
 func getLines[T any](ctx context.Context, c *Client, path string, v url.Values) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
-		resp, err := c.do(ctx, http.MethodGet, path, v, nil)
+		list, err := openLines[T](ctx, c, path, v)
 		if err != nil {
+			var zero T
 			yield(zero, err)
 			return
 		}
+		list(yield)
+	}
+}
+
+// openLines is getLines that asks at once. Whoever gets the sequence must go through it.
+func openLines[T any](ctx context.Context, c *Client, path string, v url.Values) (iter.Seq2[T, error], error) {
+	resp, err := c.do(ctx, http.MethodGet, path, v, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(T, error) bool) {
 		defer resp.Body.Close()
 		dec := json.NewDecoder(resp.Body)
 		for dec.More() {
@@ -199,6 +210,7 @@ func getLines[T any](ctx context.Context, c *Client, path string, v url.Values) 
 				err = &Error{Status: http.StatusInternalServerError, Reasons: line.Errors}
 			}
 			if err != nil {
+				var zero T
 				yield(zero, fmt.Errorf("GET %s: %w", path, err))
 				return
 			}
@@ -206,7 +218,7 @@ func getLines[T any](ctx context.Context, c *Client, path string, v url.Values) 
 				return
 			}
 		}
-	}
+	}, nil
 }
 
 // do sends a request; an answer that is a refusal becomes an *Error, a daemon that does not answer

@@ -16,22 +16,24 @@ import (
 
 // fakeBackend is a daemon of two nodes. It remembers what it was asked.
 type fakeBackend struct {
-	happened    []events.Event
-	more        chan events.Event
-	eventQuery  EventQuery
-	healths     []NodeHealth
-	healthQuery HealthQuery
-	mu          sync.Mutex
-	gens        Generations
-	applied     chan struct{} // closed: the data path runs what is desired
-	edit        Edit
-	request     ApplyRequest
-	query       FlowQuery
-	stuck       StickQuery
-	question    Question
-	flows       []Flow
-	failAt      int // Flows fails after so many; 0: never
-	err         error
+	happened     []events.Event
+	more         chan events.Event
+	eventQuery   EventQuery
+	healths      []NodeHealth
+	healthQuery  HealthQuery
+	mu           sync.Mutex
+	gens         Generations
+	applied      chan struct{} // closed: the data path runs what is desired
+	edit         Edit
+	request      ApplyRequest
+	query        FlowQuery
+	stuck        StickQuery
+	captureQuery CaptureQuery
+	captured     []Captured
+	question     Question
+	flows        []Flow
+	failAt       int // Flows fails after so many; 0: never
+	err          error
 }
 
 func (f *fakeBackend) Status(context.Context) (Status, error) {
@@ -80,6 +82,17 @@ func (f *fakeBackend) Sticks(_ context.Context, q StickQuery) iter.Seq2[Stick, e
 func (f *fakeBackend) RemoveSticks(_ context.Context, q StickQuery) (StickRemoval, error) {
 	f.stuck = q
 	return StickRemoval{Removed: 3}, f.err
+}
+
+func (f *fakeBackend) Capture(_ context.Context, q CaptureQuery) (iter.Seq2[Captured, error], error) {
+	f.captureQuery = q
+	return func(yield func(Captured, error) bool) {
+		for _, p := range f.captured {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}, f.err
 }
 
 func (f *fakeBackend) Maps(context.Context) ([]Map, error) { return []Map{{Name: "nodes"}}, nil }

@@ -44,6 +44,7 @@ var answers = []struct {
 	{"GET", "/sticky", "Stick entries", "config node client limit all", api.Stick{}, lines},
 	{"DELETE", "/sticky", "Remove stick entries", "config node client all", api.StickRemoval{}, ""},
 	{"POST", "/explain", "What would become of a packet, and why", "", api.Story{}, ""},
+	{"GET", "/capture", "Packets as they come, and what becomes of them", "config node client reason snap sample rate", api.Captured{}, lines},
 	{"GET", "/events", "What happened", "kind config node after limit follow", events.Event{}, lines},
 	{"GET", "/place", "Where the maps are", "", api.Place{}, ""},
 	{"GET", "/health", "Health of nodes", "config node", []api.NodeHealth{}, ""},

@@ -21,6 +21,7 @@ type Backend interface {
 	Control
 	Eventful
 	Checked
+	Captures
 }
 
 // Server answers the API.
@@ -59,6 +60,7 @@ func (s *Server) routes() map[string]map[string]handler {
 		"/flows/count":       {"GET": s.countFlows},
 		"/sticky":            {"GET": s.sticks, "DELETE": s.removeSticks},
 		"/explain":           {"POST": s.explain},
+		"/capture":           {"GET": s.capture},
 		"/events":            {"GET": s.events},
 		"/place":             {"GET": s.place},
 		"/health":            {"GET": s.health},

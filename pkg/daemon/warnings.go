@@ -65,6 +65,14 @@ func (b *backend) late() []string {
 	return lagging(b.d.checks.Stats())
 }
 
+// capturing tells why packets cost more at the moment.
+func (b *backend) capturing() []string {
+	if b.d.datapath == nil || !b.d.datapath.Capturing() {
+		return nil
+	}
+	return []string{"packets are captured, and cost more meanwhile: somebody runs `headgate capture`"}
+}
+
 // refusing warns of the VIPs whose clients are turned away.
 func refusing(configs []api.Config) (out []string) {
 	for _, c := range configs {

@@ -24,12 +24,17 @@ type Trial struct {
 // verdicts of XDP, as the kernel numbers them.
 var verdicts = []string{"aborted", "drop", "pass", "tx", "redirect"}
 
+// Verdict gives the word for a verdict of XDP.
+func Verdict(v uint32) string {
+	if int(v) < len(verdicts) {
+		return verdicts[v]
+	}
+	return verdicts[0]
+}
+
 // Trial makes sense of the outcome of a rehearsal with this Reader's maps. sent is the packet as it came.
 func (r *Reader) Trial(sent []byte, o loader.Outcome) Trial {
-	t := Trial{Verdict: verdicts[0], Reason: o.Reason, Frame: o.Frame}
-	if int(o.Verdict) < len(verdicts) {
-		t.Verdict = verdicts[o.Verdict]
-	}
+	t := Trial{Verdict: Verdict(o.Verdict), Reason: o.Reason, Frame: o.Frame}
 	if i := slices.Index(loader.ReasonNames(), o.Reason); i >= 0 {
 		t.Fate = loader.ReasonFates()[i]
 	}

@@ -8,11 +8,27 @@ import (
 
 // Summary is a packet in one line for people: what it is, from where to where, and what an ICMP error is about.
 func Summary(p Packet) string {
-	s := summary{what: "frame"}
+	s, about := summarize(p)
+	if frame, err := p.Encode(); err == nil {
+		s.details = append(s.details, fmt.Sprintf("%d bytes", len(frame)))
+	}
+	return strings.Join(append([]string{s.subject()}, s.details...), ", ") + about
+}
+
+// Gist is the shortest that can be said: TCP SYN 198.51.100.7:40000 > 203.0.113.10:80. It does not take the whole packet.
+func Gist(p Packet) string {
+	s, about := summarize(p)
+	if s.src == "" {
+		return s.what
+	}
+	return fmt.Sprintf("%s %s > %s%s", s.what, s.src, s.dst, about)
+}
+
+func summarize(p Packet) (s summary, about string) {
+	s.what = "frame"
 	if e := Find[*Ethernet](p); e != nil {
 		s.src, s.dst = e.Src.String(), e.Dst.String()
 	}
-	about := ""
 	for i, layer := range p {
 		if _, isError := layer.(*ICMP); isError && i+1 < len(p) && isIP(p[i+1]) {
 			s.take(layer)
@@ -25,10 +41,7 @@ func Summary(p Packet) string {
 		}
 		s.take(layer)
 	}
-	if frame, err := p.Encode(); err == nil {
-		s.details = append(s.details, fmt.Sprintf("%d bytes", len(frame)))
-	}
-	return strings.Join(append([]string{s.subject()}, s.details...), ", ") + about
+	return s, about
 }
 
 func isIP(l Layer) bool {

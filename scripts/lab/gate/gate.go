@@ -160,11 +160,16 @@ func (g *Gate) Daemon() *lab.Process { return g.daemon }
 
 // CLI runs a headgate command against this place and returns what it wrote to standard output.
 func (g *Gate) CLI(ctx context.Context, args ...string) (string, error) {
-	return g.Namespace.RunCommand(ctx, lab.Command{
-		Path: g.Binary,
-		Args: args,
-		Env:  []string{"HEADGATE_SOCKET=" + g.Socket, "HEADGATE_BPFFS=" + g.BPFFS},
-	})
+	return g.Namespace.RunCommand(ctx, g.command(args))
+}
+
+// StartCLI starts a headgate command that goes on.
+func (g *Gate) StartCLI(args ...string) (*lab.Process, error) {
+	return g.Namespace.Start(g.command(args))
+}
+
+func (g *Gate) command(args []string) lab.Command {
+	return lab.Command{Path: g.Binary, Args: args, Env: []string{"HEADGATE_SOCKET=" + g.Socket, "HEADGATE_BPFFS=" + g.BPFFS}}
 }
 
 // JSON runs a headgate command with -o json and decodes its answer into v.
