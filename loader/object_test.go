@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestObjectMatchesItsSources compiles the program, and the one that makes packets, again: what is committed must be what its sources
+// TestObjectMatchesItsSources compiles the programs, and the one that makes packets, again: what is committed must be what their sources
 // say, byte for byte.
 func TestObjectMatchesItsSources(t *testing.T) {
 	t.Parallel()
@@ -21,7 +21,9 @@ func TestObjectMatchesItsSources(t *testing.T) {
 	if out, err := generate.CombinedOutput(); err != nil {
 		t.Fatalf("go generate: %v\n%s", err, out)
 	}
-	for _, name := range []string{"headgate_bpfel.o", "headgate_bpfel.go", "dptest/generator_bpfel.o", "dptest/generator_bpfel.go"} {
+	for _, name := range []string{
+		"headgate_bpfel.o", "headgate_bpfel.go", "capture_bpfel.o", "capture_bpfel.go", "dptest/generator_bpfel.o", "dptest/generator_bpfel.go",
+	} {
 		committed, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
