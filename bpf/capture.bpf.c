@@ -116,7 +116,7 @@ int headgate(struct xdp_md *ctx)
 
 	packet_comes(ctx);
 	reason = decide(ctx, &run);
-	end = finish(ctx, &run, reason);
+	end = finish(ctx, &run, reason, true);
 	packet_leaves(ctx, end >> END_REASON_SHIFT, end & END_VERDICT);
 	return end & END_VERDICT;
 }

@@ -13,7 +13,7 @@ int headgate(struct xdp_md *ctx)
 	struct run run;
 	int reason = decide(ctx, &run);
 
-	return finish(ctx, &run, reason) & END_VERDICT;
+	return finish(ctx, &run, reason, false);
 }
 
 /* One step of the sweep: a bucket of the range that the frame names. */

@@ -43,12 +43,12 @@ static __always_inline int decide(struct xdp_md *ctx, struct run *run)
 	return reason;
 }
 
-/* What finish() answers: the verdict, and above it the reason that holds in the end. */
+/* A verdict, and above it the reason that holds in the end: for who wants to be told. */
 #define END_REASON_SHIFT 8
 #define END_VERDICT 0xff
 
 /* The only place that turns a reason into a verdict, and that counts it. `came`: tags that the frame came with. */
-static __always_inline int conclude(struct xdp_md *ctx, vlan_tags came, __u32 way, int reason, const bool tagged)
+static __always_inline int conclude(struct xdp_md *ctx, vlan_tags came, __u32 way, int reason, const bool tagged, const bool told)
 {
 	int verdict = XDP_PASS;
 
@@ -63,20 +63,23 @@ static __always_inline int conclude(struct xdp_md *ctx, vlan_tags came, __u32 wa
 	if (verdict == XDP_PASS && reason >= REASON_NEW_FLOW)
 		reason = leave_to_kernel(ctx);
 	count_reason(reason);
-	return verdict | reason << END_REASON_SHIFT;
+	return told ? verdict | reason << END_REASON_SHIFT : verdict;
 }
 
 /* Of its own, so that frames without tags pay no more than the question whether they have any. */
 __attribute__((noinline)) int conclude_tagged(struct xdp_md *ctx, __u64 came, __u32 way, int reason)
 {
-	return conclude(ctx, came, way, reason, true);
+	return conclude(ctx, came, way, reason, true, true);
 }
 
-static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int reason)
+/* Answers the verdict, with the reason if it is to be told. */
+static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int reason, const bool told)
 {
 	__u32 way = reason >= REASON_NEW_FLOW && reason < REASON_ECHO_ANSWERED ? run->way : 0;
+	int end;
 
-	if (is_tagged(run->tags) || way >> WAY_TAGS_SHIFT)
-		return conclude_tagged(ctx, run->tags, way, reason);
-	return conclude(ctx, 0, way, reason, false);
+	if (!is_tagged(run->tags) && !(way >> WAY_TAGS_SHIFT))
+		return conclude(ctx, 0, way, reason, false, told);
+	end = conclude_tagged(ctx, run->tags, way, reason);
+	return told ? end : end & END_VERDICT;
 }

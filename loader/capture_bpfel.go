@@ -163,8 +163,16 @@ type captureCreation struct {
 	Hash     uint64
 	Now      uint32
 	Bytes    uint32
+	Service  uint32
 	Admitted bool
-	_        [7]byte
+	_        [3]byte
+	Foreseen uint32
+	_        [4]byte
+	Word     uint64
+	Ticket   uint64
+	Port     uint64
+	Tags     uint32
+	_        [4]byte
 	Hop      uint64
 	Stale    uint64
 	Node     uint32
@@ -234,6 +242,8 @@ type captureLinkEntry struct {
 	Mac     [6]uint8
 	Flags   uint16
 	Mtu     uint32
+	Unused  [2]uint32
+	Tags    uint64
 }
 
 type captureNode struct {
@@ -292,7 +302,14 @@ type captureNodeStats struct {
 	PacketsOut uint64
 	BytesOut   uint64
 	Flows      uint64
-	Reserved   [3]uint64
+	Failed     [3]uint64
+}
+
+type captureNodeTrouble struct {
+	_        structs.HostLayout
+	Failed   uint32
+	Reported uint32
+	Lost     uint64
 }
 
 type captureReasonCounters struct {
@@ -309,7 +326,8 @@ type captureRefusalBucket struct {
 type captureService struct {
 	_        structs.HostLayout
 	Word     uint64
-	Reserved [3]uint64
+	Vip      captureVipKey
+	Reserved uint32
 	Stick    struct {
 		_      structs.HostLayout
 		Ttl    uint32
@@ -360,12 +378,20 @@ type captureStickKey struct {
 }
 
 type captureTableMeta struct {
-	_           structs.HostLayout
-	Reasons     [0]uint32
-	Classes     [0]uint32
-	Flags       [0]uint32
-	Actions     [0]uint32
-	Algorithms  [0]uint32
+	_          structs.HostLayout
+	Reasons    [0]uint32
+	Classes    [0]uint32
+	Flags      [0]uint32
+	Actions    [0]uint32
+	Algorithms [0]uint32
+	Kinds      [0]uint32
+	Signals    [0]struct {
+		_      structs.HostLayout
+		Node   uint32
+		Kind   uint32
+		Failed uint32
+		Unused uint32
+	}
 	Schema      uint32
 	Hz          uint32
 	Secret      [3]uint64
@@ -407,21 +433,25 @@ const (
 	captureMapFlows4             = "flows4"
 	captureMapFlows6             = "flows6"
 	captureMapFragments          = "fragments"
+	captureMapGuesses            = "guesses"
 	captureMapLinks              = "links"
 	captureMapMeta               = "meta"
 	captureMapNodes              = "nodes"
 	captureMapNodesInfo          = "nodes_info"
 	captureMapNodesLive          = "nodes_live"
 	captureMapNodesStats         = "nodes_stats"
+	captureMapNodesTrouble       = "nodes_trouble"
 	captureMapOurs               = "ours"
 	captureMapReasons            = "reasons"
 	captureMapRefusals           = "refusals"
 	captureMapServices           = "services"
 	captureMapServicesInfo       = "services_info"
 	captureMapServicesLive       = "services_live"
+	captureMapSignals            = "signals"
 	captureMapSlots              = "slots"
 	captureMapSnats              = "snats"
 	captureMapSticks             = "sticks"
+	captureMapTags               = "tags"
 	captureMapThrottles          = "throttles"
 	captureMapTxPorts            = "tx_ports"
 	captureMapVips               = "vips"
@@ -436,11 +466,14 @@ const (
 	captureVarPortSearchMost     = "port_search_most"
 	captureVarRefuseBurst        = "refuse_burst"
 	captureVarRefuseRate         = "refuse_rate"
+	captureVarReportMs           = "report_ms"
 	captureVarSample             = "sample"
 	captureVarSecret0            = "secret0"
 	captureVarSecret1            = "secret1"
 	captureVarSecret2            = "secret2"
 	captureVarSnap               = "snap"
+	captureVarUnansweredMs       = "unanswered_ms"
+	captureVarUnansweredSyns     = "unanswered_syns"
 	captureVarWantedClient       = "wanted_client"
 	captureVarWantedClientMask   = "wanted_client_mask"
 	captureVarWantedFamily       = "wanted_family"
@@ -509,21 +542,25 @@ type captureMapSpecs struct {
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
+	Guesses       *ebpf.MapSpec `ebpf:"guesses"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
 	Meta          *ebpf.MapSpec `ebpf:"meta"`
 	Nodes         *ebpf.MapSpec `ebpf:"nodes"`
 	NodesInfo     *ebpf.MapSpec `ebpf:"nodes_info"`
 	NodesLive     *ebpf.MapSpec `ebpf:"nodes_live"`
 	NodesStats    *ebpf.MapSpec `ebpf:"nodes_stats"`
+	NodesTrouble  *ebpf.MapSpec `ebpf:"nodes_trouble"`
 	Ours          *ebpf.MapSpec `ebpf:"ours"`
 	Reasons       *ebpf.MapSpec `ebpf:"reasons"`
 	Refusals      *ebpf.MapSpec `ebpf:"refusals"`
 	Services      *ebpf.MapSpec `ebpf:"services"`
 	ServicesInfo  *ebpf.MapSpec `ebpf:"services_info"`
 	ServicesLive  *ebpf.MapSpec `ebpf:"services_live"`
+	Signals       *ebpf.MapSpec `ebpf:"signals"`
 	Slots         *ebpf.MapSpec `ebpf:"slots"`
 	Snats         *ebpf.MapSpec `ebpf:"snats"`
 	Sticks        *ebpf.MapSpec `ebpf:"sticks"`
+	Tags          *ebpf.MapSpec `ebpf:"tags"`
 	Throttles     *ebpf.MapSpec `ebpf:"throttles"`
 	TxPorts       *ebpf.MapSpec `ebpf:"tx_ports"`
 	Vips          *ebpf.MapSpec `ebpf:"vips"`
@@ -543,11 +580,14 @@ type captureVariableSpecs struct {
 	PortSearchMost     *ebpf.VariableSpec `ebpf:"port_search_most"`
 	RefuseBurst        *ebpf.VariableSpec `ebpf:"refuse_burst"`
 	RefuseRate         *ebpf.VariableSpec `ebpf:"refuse_rate"`
+	ReportMs           *ebpf.VariableSpec `ebpf:"report_ms"`
 	Sample             *ebpf.VariableSpec `ebpf:"sample"`
 	Secret0            *ebpf.VariableSpec `ebpf:"secret0"`
 	Secret1            *ebpf.VariableSpec `ebpf:"secret1"`
 	Secret2            *ebpf.VariableSpec `ebpf:"secret2"`
 	Snap               *ebpf.VariableSpec `ebpf:"snap"`
+	UnansweredMs       *ebpf.VariableSpec `ebpf:"unanswered_ms"`
+	UnansweredSyns     *ebpf.VariableSpec `ebpf:"unanswered_syns"`
 	WantedClient       *ebpf.VariableSpec `ebpf:"wanted_client"`
 	WantedClientMask   *ebpf.VariableSpec `ebpf:"wanted_client_mask"`
 	WantedFamily       *ebpf.VariableSpec `ebpf:"wanted_family"`
@@ -587,21 +627,25 @@ type captureMaps struct {
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
+	Guesses       *ebpf.Map `ebpf:"guesses"`
 	Links         *ebpf.Map `ebpf:"links"`
 	Meta          *ebpf.Map `ebpf:"meta"`
 	Nodes         *ebpf.Map `ebpf:"nodes"`
 	NodesInfo     *ebpf.Map `ebpf:"nodes_info"`
 	NodesLive     *ebpf.Map `ebpf:"nodes_live"`
 	NodesStats    *ebpf.Map `ebpf:"nodes_stats"`
+	NodesTrouble  *ebpf.Map `ebpf:"nodes_trouble"`
 	Ours          *ebpf.Map `ebpf:"ours"`
 	Reasons       *ebpf.Map `ebpf:"reasons"`
 	Refusals      *ebpf.Map `ebpf:"refusals"`
 	Services      *ebpf.Map `ebpf:"services"`
 	ServicesInfo  *ebpf.Map `ebpf:"services_info"`
 	ServicesLive  *ebpf.Map `ebpf:"services_live"`
+	Signals       *ebpf.Map `ebpf:"signals"`
 	Slots         *ebpf.Map `ebpf:"slots"`
 	Snats         *ebpf.Map `ebpf:"snats"`
 	Sticks        *ebpf.Map `ebpf:"sticks"`
+	Tags          *ebpf.Map `ebpf:"tags"`
 	Throttles     *ebpf.Map `ebpf:"throttles"`
 	TxPorts       *ebpf.Map `ebpf:"tx_ports"`
 	Vips          *ebpf.Map `ebpf:"vips"`
@@ -618,21 +662,25 @@ func (m *captureMaps) Close() error {
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,
+		m.Guesses,
 		m.Links,
 		m.Meta,
 		m.Nodes,
 		m.NodesInfo,
 		m.NodesLive,
 		m.NodesStats,
+		m.NodesTrouble,
 		m.Ours,
 		m.Reasons,
 		m.Refusals,
 		m.Services,
 		m.ServicesInfo,
 		m.ServicesLive,
+		m.Signals,
 		m.Slots,
 		m.Snats,
 		m.Sticks,
+		m.Tags,
 		m.Throttles,
 		m.TxPorts,
 		m.Vips,
@@ -653,11 +701,14 @@ type captureVariables struct {
 	PortSearchMost     *ebpf.Variable `ebpf:"port_search_most"`
 	RefuseBurst        *ebpf.Variable `ebpf:"refuse_burst"`
 	RefuseRate         *ebpf.Variable `ebpf:"refuse_rate"`
+	ReportMs           *ebpf.Variable `ebpf:"report_ms"`
 	Sample             *ebpf.Variable `ebpf:"sample"`
 	Secret0            *ebpf.Variable `ebpf:"secret0"`
 	Secret1            *ebpf.Variable `ebpf:"secret1"`
 	Secret2            *ebpf.Variable `ebpf:"secret2"`
 	Snap               *ebpf.Variable `ebpf:"snap"`
+	UnansweredMs       *ebpf.Variable `ebpf:"unanswered_ms"`
+	UnansweredSyns     *ebpf.Variable `ebpf:"unanswered_syns"`
 	WantedClient       *ebpf.Variable `ebpf:"wanted_client"`
 	WantedClientMask   *ebpf.Variable `ebpf:"wanted_client_mask"`
 	WantedFamily       *ebpf.Variable `ebpf:"wanted_family"`
