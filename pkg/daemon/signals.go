@@ -47,15 +47,16 @@ type signals struct {
 	reader  troubleReader
 	says    *chronicle
 
-	mu    sync.Mutex
-	seen  map[lb.NodeKey]sighting
-	asked map[lb.NodeKey]bool // and has not answered yet
+	mu       sync.Mutex
+	seen     map[lb.NodeKey]sighting
+	asked    map[lb.NodeKey]asking
+	underway int // nodes that are being asked
 }
 
 func newSignals(source signalSource, checks hurrier, asks asker, reader troubleReader, says *chronicle) *signals {
 	return &signals{
 		source: source, checks: checks, asks: asks, ejector: health.NewEjector(), reader: reader, says: says,
-		seen: map[lb.NodeKey]sighting{}, asked: map[lb.NodeKey]bool{},
+		seen: map[lb.NodeKey]sighting{}, asked: map[lb.NodeKey]asking{},
 	}
 }
 
@@ -106,30 +107,56 @@ func (s *signals) take(list []maps.Signal, now time.Time) {
 	}
 }
 
-// askedMost is how many nodes are asked at the same time. Others are when they are reported again.
-const askedMost = 256
+const (
+	// askedMost is how many nodes are asked at the same time. Others are when they are reported again.
+	askedMost = 256
+	// askPause is from one time that a node is asked to the next.
+	askPause = time.Second
+)
+
+// asking is what is known of a node from asking it.
+type asking struct {
+	underway bool
+	at       time.Time
+	forgiven int // connections in a row that it failed before it answered: they were not its doing
+}
 
 // judge has a node ejected that has failed often enough. That a SYN was left unanswered may be its sender's doing: one
 // with a wrong checksum no server would answer. So such a node is asked first, by a SYN that is good. The caller
 // holds the lock.
 func (s *signals) judge(f health.Failure) {
-	if f.InARow < health.EjectAfter || f.How != maps.Unanswered.String() {
+	known := s.asked[f.Key]
+	if f.InARow < known.forgiven { // it has taken one since, and they are counted anew
+		known.forgiven = 0
+	}
+	inARow := f.InARow
+	f.InARow -= known.forgiven
+	switch {
+	case f.InARow < health.EjectAfter:
+	case f.How != maps.Unanswered.String():
 		s.ejector.Fail(f)
-		return
+	case !known.underway && f.At.Sub(known.at) >= askPause && s.underway < askedMost:
+		known.underway, known.at = true, f.At
+		s.underway++
+		go s.ask(f, inARow)
 	}
-	if s.asked[f.Key] || len(s.asked) >= askedMost {
-		return
+	s.asked[f.Key] = known
+}
+
+// ask has a node ejected if it does not answer, and else forgives it what it failed so far.
+func (s *signals) ask(f health.Failure, inARow int) {
+	err := s.asks.Answers(f.Key.Address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.underway--
+	known := s.asked[f.Key]
+	known.underway = false
+	if err != nil {
+		s.ejector.Fail(f)
+	} else {
+		known.forgiven = inARow
 	}
-	s.asked[f.Key] = true
-	go func() {
-		err := s.asks.Answers(f.Key.Address)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.asked, f.Key)
-		if err != nil {
-			s.ejector.Fail(f)
-		}
-	}()
+	s.asked[f.Key] = known
 }
 
 // note keeps a report for people, and tells of it now and then.
@@ -207,6 +234,7 @@ func (s *signals) forget(v *state.View) {
 	for key := range s.seen {
 		if !there[key] {
 			delete(s.seen, key)
+			delete(s.asked, key)
 		}
 	}
 }

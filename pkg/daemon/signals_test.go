@@ -94,8 +94,13 @@ func TestANodeIsAskedBeforeItIsEjectedForSYNsWithoutAnAnswer(t *testing.T) {
 		if out := r.signals.ejector.Ejections(time.Now()); len(out) != 0 {
 			t.Errorf("ejected though it answers: %v", out)
 		}
+		r.reported(t, "192.0.2.11:8080", maps.Refused, 4)
+		if out := r.signals.ejector.Ejections(time.Now()); len(out) != 0 {
+			t.Errorf("ejected for one connection, the others being forgiven: %v", out)
+		}
 		r.answering[web1.Address] = false
-		r.reported(t, "192.0.2.11:8080", maps.Unanswered, 4)
+		time.Sleep(askPause)
+		r.reported(t, "192.0.2.11:8080", maps.Unanswered, 6)
 		if _, out := r.signals.ejector.Ejections(time.Now())[web1]; !out {
 			t.Error("not ejected though it does not answer")
 		}

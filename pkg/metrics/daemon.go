@@ -17,7 +17,7 @@ var (
 	checkInFlight = gauge("checks_in_flight", "Checks that run at this moment.")
 	checkResults  = counter("checks_total", "Checks by their result; inconclusive ones could not be made by this host, and count for nobody.",
 		"result")
-	ejections   = counter("ejections_total", "Nodes that were taken for DOWN because they failed connections and nobody checks them.")
+	ejections   = counter("ejections_total", "Times that a node was to be ejected, because it failed connections and nobody checks it; half of the primaries stay nonetheless.")
 	checkLag    = gauge("check_lag_seconds", "How late the last check was started.")
 	checkLagP99 = gauge("check_lag_p99_seconds", "How late 99 in 100 checks of the last minute were started at most.")
 	checkMaxLag = gauge("check_lag_max_seconds", "How late the latest check of the last minute was started.")
