@@ -104,7 +104,10 @@ func goOn(f api.NodeFlows) string {
 		what = fmt.Sprintf("%d nodes, %s", f.Nodes, f.Why)
 	}
 	until := "go on to their end"
-	if f.DeadlineMS != nil {
+	switch {
+	case f.Reset:
+		until = "are reset"
+	case f.DeadlineMS != nil:
 		until = fmt.Sprintf("go on, for %s at most", lb.FormatDuration(time.Duration(*f.DeadlineMS)*time.Millisecond))
 	}
 	return fmt.Sprintf("%s (%s): %s active now, which %s", f.Name, what, plural(int(f.Flows), "flow"), until)

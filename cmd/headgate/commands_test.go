@@ -267,6 +267,7 @@ func TestApplySendsAGoodFileAndShowsThePlan(t *testing.T) {
 			Moves: []api.ConfigMove{{Config: "web/80", Share: 1.0 / 6}, {Config: "web/443", Share: 1, Refused: true}},
 			Flows: []api.NodeFlows{
 				{Name: "web/80/web-1", Nodes: 1, Why: "mode drain", Flows: 1234}, {Name: "web/443", Nodes: 2, Why: "removed", Flows: 7, DeadlineMS: ref(int64(300_000))},
+				{Name: "web/80/web-2", Nodes: 1, Why: "override down", Flows: 20, Reset: true},
 			},
 		},
 	}

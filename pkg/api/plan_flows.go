@@ -1,19 +1,23 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
 
-// NodeFlows are the flows that nodes have now which are to have no new ones: they are kept, and end with time.
+// NodeFlows are the flows that nodes have now which are to have no new ones: they are kept, and end with time, or
+// they are reset.
 type NodeFlows struct {
 	Name  string `json:"name"`  // of the node, or of the config when it is about several
 	Nodes int    `json:"nodes"` // that have such flows
-	Why   string `json:"why"`   // removed, mode drain, mode reject
+	Why   string `json:"why"`   // removed, mode drain, mode reject, override down
 	Flows uint64 `json:"active_flows"`
 	// DeadlineMS is how long they may go on; TCP connections are reset then. nil: to their natural end.
 	DeadlineMS *int64 `json:"deadline_ms,omitempty"`
+	// Reset says that they do not go on: the next packet of each, from either side, is answered with RST.
+	Reset bool `json:"reset,omitempty"`
 }
 
 // Active counts the flows that a node has at this moment.
@@ -51,14 +55,23 @@ func flowsOfConfig(wasIn, isIn *lb.Balancer, from, to *lb.Config, active Active)
 	} else {
 		removed = to.RemoveDeadline
 	}
-	sums := []NodeFlows{{Why: "removed"}, {Why: "mode drain"}, {Why: "mode reject"}}
-	deadlines := []time.Duration{removed, to.DrainDeadline, to.RejectDeadline}
+	sums := []NodeFlows{
+		removedFlows: {Why: "removed"}, drainFlows: {Why: "mode drain"}, rejectFlows: {Why: "mode reject"},
+		resetFlows: {Why: "override down", Reset: true},
+	}
+	deadlines := []time.Duration{removedFlows: removed, drainFlows: to.DrainDeadline, rejectFlows: to.RejectDeadline, resetFlows: lb.NoDeadline}
 	for _, pair := range match(from.Nodes, to.Nodes, func(n lb.Node) string { return n.Address.String() }) {
 		if pair.from == nil {
 			continue
 		}
 		fate := fateOf(wasIn, isIn, pair.from, pair.to)
-		if fate < 0 {
+		if fate != removedFlows && resets(to, pair.to) {
+			fate = resetFlows
+			if resets(from, pair.from) {
+				fate = sameFlows // they were before
+			}
+		}
+		if fate == sameFlows {
 			continue
 		}
 		n := active(wasIn, from, pair.from)
@@ -87,7 +100,16 @@ func flowsOfConfig(wasIn, isIn *lb.Balancer, from, to *lb.Config, active Active)
 	return out
 }
 
-// fateOf says which of the sums of flowsOfConfig a node's flows belong to; -1: none, they go on as they did.
+// What becomes of a node's flows: they go on as they did, or they belong to one of the sums of flowsOfConfig.
+const (
+	sameFlows    = iota - 1
+	removedFlows // by their places there
+	drainFlows
+	rejectFlows
+	resetFlows
+)
+
+// fateOf says what becomes of a node's flows by its address and mode.
 func fateOf(wasIn, isIn *lb.Balancer, from, to *lb.Node) int {
 	vip := func(b *lb.Balancer) any {
 		if from.Address.Addr().Is4() {
@@ -97,13 +119,28 @@ func fateOf(wasIn, isIn *lb.Balancer, from, to *lb.Node) int {
 	}
 	switch {
 	case to == nil || vip(wasIn) != vip(isIn):
-		return 0
+		return removedFlows
 	case to.Mode == from.Mode:
-		return -1
+		return sameFlows
 	case to.Mode == lb.Drain:
-		return 1
+		return drainFlows
 	case to.Mode == lb.Reject:
-		return 2
+		return rejectFlows
 	}
-	return -1
+	return sameFlows
+}
+
+// resets says whether a node is DOWN because people say so, in a config that resets the flows of such nodes. A node
+// in reject is not looked at for that, nor is one that is sent new flows although it is DOWN.
+func resets(c *lb.Config, n *lb.Node) bool {
+	return c.Protocol == lb.TCP && c.OnDown == lb.DownReset && n.Override == lb.OverrideDown && n.Mode != lb.Reject && !takesDown(c, n)
+}
+
+// takesDown says whether a node that is DOWN is sent new flows because nothing else is left, when all nodes
+// are healthy that are not set DOWN.
+func takesDown(c *lb.Config, n *lb.Node) bool {
+	return c.OnNoBackend == lb.NoBackendOpen && n.Mode == lb.Accept && !slices.ContainsFunc(c.Nodes, func(other lb.Node) bool {
+		return other.Address.Addr().Is4() == n.Address.Addr().Is4() && other.Override != lb.OverrideDown &&
+			(other.Mode == lb.Accept || other.Mode == lb.Backup)
+	})
 }
