@@ -13,11 +13,15 @@ import (
 	"github.com/headgate/headgate/loader"
 )
 
-// abi reads bpf/abi.h: its enums and the numbers that it defines.
+// abi reads bpf/abi.h and its parts: their enums and the numbers that they define.
 func abi(t *testing.T) (enums map[string][]string, defines map[string]uint64) {
-	source, err := os.ReadFile("../../bpf/abi.h")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, part := range []string{"abi.h", "abi_flows.h", "abi_services.h"} {
+		content, err := os.ReadFile("../../bpf/" + part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, content...)
 	}
 	enums, defines = map[string][]string{}, map[string]uint64{}
 	comments := regexp.MustCompile(`(?s)/\*.*?\*/`)
