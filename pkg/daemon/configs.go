@@ -20,7 +20,7 @@ func configsOf(states []maps.NodeState, keep func(maps.NodeState) bool, rate fun
 		if keep != nil && !keep(s) {
 			continue
 		}
-		key := lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}
+		key := s.ConfigKey()
 		i, ok := at[key.String()]
 		if !ok {
 			i = len(configs)

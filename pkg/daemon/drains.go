@@ -87,7 +87,7 @@ func (d *drains) look(now time.Time, states []maps.NodeState, sticks map[uint32]
 	active, stuck := map[lb.NodeKey]uint64{}, map[lb.NodeKey]uint64{}
 	for i := range states {
 		s := &states[i]
-		key := lb.NodeKey{Config: lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}, Address: s.Address}
+		key := lb.NodeKey{Config: s.ConfigKey(), Address: s.Address}
 		active[key] += s.Active
 		stuck[key] += sticks[s.ID]
 		if s.Status.Lifecycle != maps.Removed {

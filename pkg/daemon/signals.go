@@ -94,10 +94,7 @@ func (s *signals) take(list []maps.Signal, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range list {
-		key := lb.NodeKey{
-			Config:  lb.ConfigKey{Balancer: r.Balancer, Port: r.VIP.Port, Protocol: r.VIP.Protocol},
-			Address: r.Address,
-		}
+		key := lb.NodeKey{Config: r.ConfigKey(), Address: r.Address}
 		f := health.Failure{Key: key, How: r.Kind.String(), InARow: int(r.InARow), At: now}
 		checked := s.checks.Hurry(key)
 		if !checked {

@@ -67,7 +67,7 @@ func (l looker) stickFilter(q api.StickQuery) (maps.StickFilter, map[uint32]maps
 
 func stickOf(s maps.Stick, nodes map[uint32]maps.NodeState) api.Stick {
 	n := nodes[s.NodeID]
-	config := lb.ConfigKey{Balancer: n.Balancer, Port: n.VIP.Port, Protocol: n.VIP.Protocol}
+	config := n.ConfigKey()
 	return api.Stick{
 		Config: config.String(), Client: s.Client, Node: lb.NodeName(config, n.Label), Address: n.Address,
 		Holds: s.Holds, AgeMS: s.Age.Milliseconds(), LeftMS: s.Left.Milliseconds(),

@@ -32,8 +32,7 @@ func tell(l looker, st *api.Status, in api.Interface, frame []byte, out loader.O
 	}
 	t := &teller{looker: l, status: st, in: in, sent: packet.Decode(frame), trial: l.reader.Trial(frame, out), names: map[uint32]string{}}
 	for _, s := range states {
-		key := lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}
-		t.names[s.ID] = lb.NodeName(key, s.Label)
+		t.names[s.ID] = lb.NodeName(s.ConfigKey(), s.Label)
 	}
 	t.story = api.Story{
 		Interface: in.Name, Packet: t.sent.String(), Verdict: t.trial.Verdict, Fate: t.trial.Fate, Reason: t.trial.Reason, Steps: []api.Sentence{},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // Reader looks at the maps for people, also while packets and a writer change them: each answer
@@ -40,6 +41,9 @@ type NodeState struct {
 	Since    time.Time // ModeSince by the wall clock of now; zero: not known
 	Ends     time.Time // Deadline by the wall clock of now; zero: none
 }
+
+// ConfigKey names the config that the node belongs to.
+func (n *NodeState) ConfigKey() lb.ConfigKey { return n.VIP.configOf(n.Balancer) }
 
 // Services returns the services that have an id, by id: also those that are gone but whose nodes
 // have flows left.

@@ -17,6 +17,11 @@ type VIP struct {
 	Protocol lb.Protocol
 }
 
+// configOf names the config of a balancer that answers at this port.
+func (v VIP) configOf(balancer string) lb.ConfigKey {
+	return lb.ConfigKey{Balancer: balancer, Port: v.Port, Protocol: v.Protocol}
+}
+
 // isAddress says whether this is the address alone.
 func (v VIP) isAddress() bool { return v.Port == 0 && v.Protocol == "" }
 
@@ -159,6 +164,9 @@ type ServiceInfo struct {
 	VIP      VIP
 	Balancer string // label, cut at 32 bytes
 }
+
+// ConfigKey names the config that the service belongs to.
+func (s ServiceInfo) ConfigKey() lb.ConfigKey { return s.VIP.configOf(s.Balancer) }
 
 // Link is an interface that packets may leave by.
 type Link struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/headgate/headgate/loader"
+	"github.com/headgate/headgate/pkg/lb"
 )
 
 // SignalKind is how a node fails a connection (enum signal_kind).
@@ -59,6 +60,9 @@ type Signal struct {
 	Kind     SignalKind
 	InARow   uint32 // connections that it has failed since it took one, with this one
 }
+
+// ConfigKey names the config of the node that the report is about.
+func (s *Signal) ConfigKey() lb.ConfigKey { return s.VIP.configOf(s.Balancer) }
 
 // Signals are the reports as they come. One goroutine reads them, and no other process may.
 type Signals struct {

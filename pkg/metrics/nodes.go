@@ -153,7 +153,7 @@ func counted(states []maps.NodeState) []*nodeTotal {
 		t := totals[k]
 		if t == nil {
 			t = &nodeTotal{
-				config: lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}.String(),
+				config: s.ConfigKey().String(),
 				id:     s.ID, service: s.Service, node: s.Label, address: s.Address.String(), lifecycle: s.Status.Lifecycle.String(),
 				ports: used[s.ID].Share(),
 			}
