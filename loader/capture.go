@@ -240,15 +240,17 @@ func (c *Capture) Loss() (loss CaptureLoss, err error) {
 	return loss, nil
 }
 
-// Close puts the plain program back where the capture took its place, and ends Read.
+// Close puts the plain program back where the capture took its place, and ends Read. When that fails, the program
+// stays and captures nothing more; Close can be repeated.
 func (c *Capture) Close() error {
-	var err error
-	if c.end != nil {
-		err = c.end()
-	}
 	c.stop()
 	<-c.done
-	err = errors.Join(err, c.ring.Close())
+	if c.end != nil {
+		if err := c.end(); err != nil {
+			return err
+		}
+	}
+	err := c.ring.Close()
 	c.coll.Close()
 	return err
 }

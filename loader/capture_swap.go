@@ -11,9 +11,12 @@ import (
 // ErrCapturing: a capture runs, and there is one at a time.
 var ErrCapturing = errors.New("a capture runs already: end it first")
 
+// ErrUpgrading: tables of an older layout count still, and a capture would bring in the new ones.
+var ErrUpgrading = errors.New("the tables of an older release are being taken over: capture once that is done")
+
 // Capture begins a capture on all interfaces that the program is attached to, or will be while it runs. The error
-// matches ErrCapturing when there is one. Close of the capture, or of the Datapath, ends it. When the
-// process dies before, what is attached goes on forwarding, captures nothing more, and is replaced by the next Open
+// matches ErrCapturing when there is one, ErrUpgrading before Complete. Close of the capture, or of the Datapath, ends
+// it. When the process dies before, what is attached goes on forwarding, captures nothing more, and is replaced by the next Open
 // and Attach.
 func (d *Datapath) Capture(o CaptureOptions) (*Capture, error) {
 	c, err := NewCapture(&d.maps, o) // takes a second, in which packets need not wait
@@ -32,23 +35,41 @@ func (d *Datapath) beginCapture(c *Capture) error {
 	if d.capture != nil {
 		return ErrCapturing
 	}
+	if d.upgrade != nil {
+		return ErrUpgrading
+	}
 	if err := d.replaceAll(c.Program()); err != nil {
 		return fmt.Errorf("capture: %w", errors.Join(err, d.replaceAll(d.coll.Programs["headgate"])))
 	}
 	d.capture = c
-	c.end = d.endCapture
+	c.end = func() error { return d.endCapture(c) }
 	return nil
 }
 
-// endCapture puts the plain program back. It may be called twice.
-func (d *Datapath) endCapture() error {
+// endCapture puts the plain program back. Until all interfaces run it, the capture is not over, and the call can be
+// repeated. It does nothing for one that is over.
+func (d *Datapath) endCapture(c *Capture) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.capture != c {
+		return nil
+	}
+	if err := d.replaceAll(d.coll.Programs["headgate"]); err != nil {
+		return err
+	}
+	d.capture = nil
+	return nil
+}
+
+// abandonCapture ends a capture with the Datapath: what cannot be put back is for the next Open and Attach.
+func (d *Datapath) abandonCapture() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.capture == nil {
 		return nil
 	}
 	d.capture = nil
-	return d.replaceAll(d.program())
+	return d.replaceAll(d.coll.Programs["headgate"])
 }
 
 // Capturing says whether a capture runs.

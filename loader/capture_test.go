@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -273,8 +275,22 @@ func TestCaptureTakesThePlaceOfTheProgramAndGivesItBack(t *testing.T) {
 	if ids := programs(2); ids[0] != ids[1] {
 		t.Errorf("programs %v, want one", ids)
 	}
-	if err := c.Close(); err != nil {
+	// A pin that is not found keeps the program from coming back there: the capture is not over before it has.
+	pin := loader.Attachment{IfIndex: b.Attrs().Index, Mode: loader.ModeNative}.Path(dir)
+	aside := pin + "-aside"
+	if err := os.Rename(pin, aside); err != nil {
 		t.Fatal(err)
+	}
+	if err := c.Close(); err == nil || !strings.Contains(err.Error(), "replace the program on hg1") || !d.Capturing() {
+		t.Errorf("a capture that could not be ended: %v, capturing %v", err, d.Capturing())
+	}
+	if err := os.Rename(aside, pin); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if ids := programs(2); ids[0] != plain[0] || ids[1] != plain[0] || d.Capturing() {
 		t.Errorf("programs %v, want %d as before", ids, plain[0])

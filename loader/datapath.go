@@ -35,11 +35,11 @@ type Datapath struct {
 	coll      *ebpf.Collection
 	maps      Maps
 	takenOver bool
-	upgrade   *upgrade // from an older layout, nil when there is none or it is over
 	warnings  []string
 
 	mu          sync.Mutex // of what follows, and of the attachments themselves
 	attachments map[int]Attachment
+	upgrade     *upgrade // from an older layout, nil when there is none or it is over
 	capture     *Capture // takes the program's place; nil: none
 }
 
@@ -141,7 +141,7 @@ func (d *Datapath) Warnings() []string { return d.warnings }
 // Close gives the directory free. Tables and attachments stay: the data path goes on forwarding. What was made
 // of an older layout goes, unless it is complete: the old program has run all the time.
 func (d *Datapath) Close() error {
-	err := d.endCapture()
+	err := d.abandonCapture()
 	if u := d.upgrade; u != nil {
 		if !u.placed {
 			err = errors.Join(err, u.discard())

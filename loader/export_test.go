@@ -19,3 +19,6 @@ func Replace(d *Datapath, p *ebpf.Program) { d.coll.Programs["headgate"] = p }
 
 // Fall lets a capture's reader fall silent, as one that was killed.
 func (c *Capture) Fall() { c.stop() }
+
+// Path is where the attachment is pinned.
+func (a Attachment) Path(dir string) string { return a.path(dir) }

@@ -177,24 +177,36 @@ func (u *upgrade) close() error {
 // Complete ends the way from tables of an older layout, once the new ones are written: from now on these
 // count, on all interfaces that were attached to. It does nothing where the layout was this build's.
 func (d *Datapath) Complete() error {
+	u, err := d.changeOver()
+	if u == nil || err != nil {
+		return err
+	}
+	return u.finish()
+}
+
+// changeOver puts the new tables in place and all links on the new program. It returns the upgrade that is to be
+// finished, nil when there is none.
+func (d *Datapath) changeOver() (*upgrade, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	u := d.upgrade
 	if u == nil {
-		return nil
+		return nil, nil
 	}
 	if err := u.place(d.coll.Maps); err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range u.links {
 		if d.switchOver(a) {
 			continue
 		}
 		if err := unpinLink(d.dir, a); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := d.attachAnew(a.IfIndex, a.Interface, nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	d.upgrade = nil
-	return u.finish()
+	return u, nil
 }

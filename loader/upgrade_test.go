@@ -2,6 +2,7 @@ package loader_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -182,6 +183,9 @@ func testTakenOverWhenComplete(t *testing.T, o *older) {
 	}
 	o.count(9)                          // four more by the old program
 	putActive(t, d.Maps().NodesLive, 3) // two fewer by the new one, on another interface
+	if _, err := d.Capture(everything); !errors.Is(err, loader.ErrUpgrading) || o.attached() != o.prog {
+		t.Errorf("a capture before the tables are complete: %v", err)
+	}
 	if err := d.Complete(); err != nil {
 		t.Fatal(err)
 	}
