@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -60,27 +60,30 @@ func capture(c *cli.Context, e env) error {
 	if err != nil {
 		return err
 	}
-	show, done, err := shower(c, e)
+	open, err := shower(c, e)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(c.Context)
-	if d := c.Duration("duration"); d > 0 {
-		ctx, cancel = context.WithTimeout(c.Context, d)
-	}
 	defer cancel()
 	packets, err := api.NewClient(c.String("socket")).Capture(ctx, q)
 	if err != nil {
-		return errors.Join(err, done())
+		return err
+	}
+	show, done, err := open() // not before: a capture that is refused leaves an older recording alone
+	if err != nil {
+		return err
+	}
+	if d := c.Duration("duration"); d > 0 {
+		defer time.AfterFunc(d, cancel).Stop()
 	}
 	n, last, err := showPackets(packets, c.Int("count"), show)
 	if ctx.Err() != nil {
 		err = nil // it was to end
 	}
 	cancel()
-	if err = errors.Join(err, done()); err == nil {
-		fmt.Fprintln(e.stderr, account(n, last, q))
-	}
+	err = errors.Join(err, done())
+	fmt.Fprintln(e.stderr, account(n, last, q))
 	return err
 }
 
@@ -151,33 +154,49 @@ func account(n int, last api.Captured, q api.CaptureQuery) string {
 	return said
 }
 
-// shower gives what shows a packet, and what is to be done at the end.
-func shower(c *cli.Context, e env) (show func(api.Captured) error, done func() error, err error) {
+// opener opens what packets are shown on: it gives what shows one, and what is to be done at the end.
+type opener func() (show func(api.Captured) error, done func() error, err error)
+
+// shower says what packets are to be shown on, and opens nothing yet.
+func shower(c *cli.Context, e env) (opener, error) {
 	form, err := format(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	file := c.String("write")
 	switch {
 	case form == asYAML:
-		return nil, nil, usage(c, "capture goes with table or json, not with yaml")
+		return nil, usage(c, "capture goes with table or json, not with yaml")
 	case file == "" && form == asJSON:
-		return lineShower(e.stdout), func() error { return nil }, nil
+		return plainly(lineShower(e.stdout)), nil
 	case file == "":
-		return tableShower(e.stdout), func() error { return nil }, nil
+		return plainly(tableShower(e.stdout)), nil
 	case c.IsSet("output"):
-		return nil, nil, usage(c, "-o and -w do not go together: what is recorded is pcapng")
+		return nil, usage(c, "-o and -w do not go together: what is recorded is pcapng")
 	case file != "-":
-		f, err := os.Create(file)
-		if err != nil {
-			return nil, nil, err
-		}
-		show, flush := recorder(f, c.Int("snap"))
-		return show, func() error { return errors.Join(flush(), f.Close()) }, nil
+		return func() (func(api.Captured) error, func() error, error) { return recordIn(file, c.Int("snap")) }, nil
 	}
 	if _, is := e.stdout.(terminal); is {
-		return nil, nil, usage(c, "-w -: a recording is not for a terminal: send it to a file, or a program")
+		return nil, usage(c, "-w -: a recording is not for a terminal: send it to a file, or a program")
 	}
-	show, flush := recorder(io.Writer(e.stdout), c.Int("snap"))
-	return show, flush, nil
+	return func() (func(api.Captured) error, func() error, error) {
+		show, flush := recorder(e.stdout, c.Int("snap"))
+		return show, flush, nil
+	}, nil
+}
+
+func plainly(show func(api.Captured) error) opener {
+	return func() (func(api.Captured) error, func() error, error) {
+		return show, func() error { return nil }, nil
+	}
+}
+
+// recordIn records in a file, which is nobody else's to read: it holds what clients sent.
+func recordIn(file string, snap int) (show func(api.Captured) error, done func() error, err error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	show, flush := recorder(f, snap)
+	return show, func() error { return errors.Join(flush(), f.Close()) }, nil
 }

@@ -21,6 +21,9 @@ import (
 
 func (f *fakeDaemon) Capture(ctx context.Context, q api.CaptureQuery) (iter.Seq2[api.Captured, error], error) {
 	f.captureQuery = q
+	if f.captureRefused != nil {
+		return nil, f.captureRefused
+	}
 	return func(yield func(api.Captured, error) bool) {
 		for _, p := range f.captured {
 			if !yield(p, nil) {
@@ -33,7 +36,7 @@ func (f *fakeDaemon) Capture(ctx context.Context, q api.CaptureQuery) (iter.Seq2
 	}, nil
 }
 
-// captives are a packet that is forwarded, one that is dropped, and then what was missed.
+// captives are a packet that is forwarded, what was missed since, and a packet that is dropped.
 func captives() *fakeDaemon {
 	f := busy()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 5e6, time.Local)
@@ -43,18 +46,17 @@ func captives() *fakeDaemon {
 		{Fate: "forwarded", Reason: "new_flow", Why: "it is the first packet of a flow", Verdict: "redirect", Config: "web/80", Node: "web/80/web-1",
 			In:  &api.CapturedFrame{Time: at, Interface: "eth0", Length: len(in), Data: in},
 			Out: &api.CapturedFrame{Time: at.Add(3100), Interface: "eth1", Length: len(in), Data: frame("ipv4 192.0.2.1 > 192.0.2.11\ntcp 1536 > 8080 S seq 1")}},
-		{Fate: "dropped", Reason: "throttled", Why: "its client is too fast", Verdict: "drop", Config: "web/80",
-			In: &api.CapturedFrame{Time: at.Add(time.Second), Interface: "eth0", Length: 1500, Data: in}},
 		{Skipped: 1234, Lost: 5},
+		{Fate: "dropped", Reason: "throttled", Why: "its client is too fast", Verdict: "drop", Config: "web/80", Skipped: 1234, Lost: 5,
+			In: &api.CapturedFrame{Time: at.Add(time.Second), Interface: "eth0", Length: 1500, Data: in}},
 	}
 	return f
 }
 
 func TestCaptureShowsALineForEachPacket(t *testing.T) {
 	f := captives()
-	f.goesOn = true
 	daemonOn(t, f)
-	o := command(t, "capture", "--config", "web/80", "--node", "web/80/web-1", "--client", "198.51.100.7/24", "--reason", "dropped,new_flow", "--sample", "10", "--rate", "7", "--snap", "100", "--duration", "300ms")
+	o := command(t, "capture", "--config", "web/80", "--node", "web/80/web-1", "--client", "198.51.100.7/24", "--reason", "dropped,new_flow", "--sample", "10", "--rate", "7", "--snap", "100", "--count", "2")
 	if o.code != exitDone {
 		t.Fatalf("%+v", o)
 	}
@@ -78,7 +80,7 @@ func TestCaptureRecordsBothEnds(t *testing.T) {
 	f := captives()
 	daemonOn(t, f)
 	file := filepath.Join(t.TempDir(), "x.pcapng")
-	if o := command(t, "capture", "-w", file, "--count", "2"); o.code != exitDone || o.out != "" || o.stderr != "2 packets captured\n" {
+	if o := command(t, "capture", "-w", file, "--count", "2"); o.code != exitDone || o.out != "" || !strings.HasPrefix(o.stderr, "2 packets captured; 1,234 more came") {
 		t.Fatalf("%+v", o)
 	}
 	data, err := os.ReadFile(file)
@@ -128,6 +130,50 @@ func TestCaptureThatEndsByItselfSaysSo(t *testing.T) {
 	}
 	noDaemon(t)
 	if o := command(t, "capture"); o.code != exitFailed || !strings.Contains(o.stderr, "no daemon answers") {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestCaptureThatIsRefusedLeavesAnOlderRecordingAlone; one that runs takes its place.
+func TestCaptureThatIsRefusedLeavesAnOlderRecordingAlone(t *testing.T) {
+	f := captives()
+	f.captureRefused = api.Conflict("a capture runs already")
+	daemonOn(t, f)
+	dir := t.TempDir()
+	older, anew := filepath.Join(dir, "older.pcapng"), filepath.Join(dir, "new.pcapng")
+	if err := os.WriteFile(older, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{older, anew} {
+		if o := command(t, "capture", "-w", file); o.code == exitDone || !strings.Contains(o.stderr, "a capture runs already") {
+			t.Errorf("%+v", o)
+		}
+	}
+	if data, err := os.ReadFile(older); err != nil || string(data) != "precious" {
+		t.Errorf("the recording is %q now, %v", data, err)
+	}
+	if _, err := os.Stat(anew); !os.IsNotExist(err) {
+		t.Errorf("a file was made: %v", err)
+	}
+	f.captureRefused = nil
+	for _, file := range []string{older, anew} {
+		if o := command(t, "capture", "-w", file, "--count", "2"); o.code != exitDone {
+			t.Errorf("%+v", o)
+		}
+		data, err := os.ReadFile(file)
+		info, statErr := os.Stat(file)
+		if err != nil || statErr != nil || len(data) < 100 || info.Mode() != 0o600 {
+			t.Errorf("%s: %d bytes, %v, %v, %v", file, len(data), err, info, statErr)
+		}
+	}
+}
+
+// TestCaptureEndsAfterItsDuration, which begins when the capture has.
+func TestCaptureEndsAfterItsDuration(t *testing.T) {
+	f := captives()
+	f.captured, f.goesOn = nil, true
+	daemonOn(t, f)
+	if o := command(t, "capture", "--duration", "1ms"); o.code != exitDone || o.stderr != "0 packets captured\n" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -42,6 +42,8 @@ type fakeDaemon struct {
 	captured     []api.Captured
 	goesOn       bool // a capture does, when it has shown these
 	captureQuery api.CaptureQuery
+
+	captureRefused error // nil: it is not
 }
 
 func (f *fakeDaemon) Status(context.Context) (api.Status, error) {
