@@ -24,7 +24,7 @@ func (b *backend) Capture(ctx context.Context, q api.CaptureQuery) (iter.Seq2[ap
 		return nil, err
 	}
 	capture, err := b.d.datapath.Capture(options)
-	if errors.Is(err, loader.ErrCapturing) {
+	if errors.Is(err, loader.ErrCapturing) || errors.Is(err, loader.ErrUpgrading) {
 		return nil, api.Conflict("%v", err)
 	}
 	if err != nil {
@@ -77,6 +77,7 @@ func (b *backend) captureOptions(q api.CaptureQuery) (o loader.CaptureOptions, e
 		}
 		return uint32(n)
 	}
+	q.Config, q.Node = b.named(q.Config, q.Node)
 	o = loader.CaptureOptions{Client: q.Client, Snap: or(q.Snap, api.CaptureSnap), Sample: or(q.Sample, 1), Rate: or(q.Rate, api.CaptureRate)}
 	if o.Reasons, err = reasonsOf(q.Reasons); err != nil {
 		return o, err
@@ -96,40 +97,58 @@ func (b *backend) captureOptions(q api.CaptureQuery) (o loader.CaptureOptions, e
 		if err != nil {
 			return o, err
 		}
-		for _, s := range states {
-			key := lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}
-			if key.String() == node.Config && s.Address.String() == node.Address {
-				o.Nodes = append(o.Nodes, s.ID)
-			}
-		}
-		o.Nodes = latest(o.Nodes)
+		o.Nodes = nodesOf(states, node)
 	}
 	return o, nil
 }
 
-// latest leaves as many ids of a node as a capture takes: one that was taken away and came back again and again
-// has more, while its flows last.
-func latest(ids []uint32) []uint32 { return ids[max(0, len(ids)-loader.CaptureIDs):] }
+// nodesOf are the ids of a node, as many as a capture takes.
+func nodesOf(states []maps.NodeState, node api.Node) []uint32 {
+	var present, removed []uint32
+	for _, s := range states {
+		key := lb.ConfigKey{Balancer: s.Balancer, Port: s.VIP.Port, Protocol: s.VIP.Protocol}
+		switch {
+		case key.String() != node.Config || s.Address.String() != node.Address:
+		case s.Status.Lifecycle == maps.Present:
+			present = append(present, s.ID)
+		default:
+			removed = append(removed, s.ID)
+		}
+	}
+	return foremost(present, removed)
+}
+
+// foremost leaves as many ids as a capture takes: those in use before those that wait for their last flows. What
+// was taken away and came back again and again has more. Ids are given anew: they tell nothing of age.
+func foremost(present, removed []uint32) []uint32 {
+	ids := append(present, removed...)
+	return ids[:min(len(ids), loader.CaptureIDs)]
+}
 
 // servicesOf are the ids of a config's services, one for each of its VIPs.
-func (l looker) servicesOf(config string) (ids []uint32, err error) {
+func (l looker) servicesOf(config string) ([]uint32, error) {
 	services, err := l.reader.Services()
 	if err != nil {
 		return nil, err
 	}
 	var names []string
+	var present, removed []uint32
 	for _, s := range services {
 		name := configOf(s).String()
 		names = append(names, name)
-		if name == config {
-			ids = append(ids, s.ID)
+		switch {
+		case name != config:
+		case s.Published:
+			present = append(present, s.ID)
+		default:
+			removed = append(removed, s.ID)
 		}
 	}
-	if len(ids) == 0 {
+	if len(present)+len(removed) == 0 {
 		slices.Sort(names)
 		return nil, api.NotFound("no config %s (have: %s)", config, strings.Join(slices.Compact(names), ", "))
 	}
-	return latest(ids), nil
+	return foremost(present, removed), nil
 }
 
 func configOf(s maps.ServiceState) lb.ConfigKey {
