@@ -35,7 +35,7 @@ func (b *backend) Capture(ctx context.Context, q api.CaptureQuery) (iter.Seq2[ap
 	c := &capturing{looker: b.looker, capture: capture, interfaces: b.d.engine.published.Load().interfaces, out: make(chan captured)}
 	go func() {
 		defer close(c.out)
-		c.run(ctx)
+		c.run(ctx, func() error { return b.d.engine.unended.end(capture, b.d.says) })
 		b.d.says.alert(slog.LevelInfo, events.Event{Kind: events.Daemon, To: "not capturing", Text: fmt.Sprintf("the capture ends after %d packets", c.packets)})
 	}()
 	return func(yield func(api.Captured, error) bool) {

@@ -15,7 +15,7 @@ import (
 	"github.com/headgate/headgate/pkg/maps"
 )
 
-// captureLook is how often a capture tells what it has missed, and learns the names of what is new.
+// captureLook is how often a capture learns the names of what is new.
 const captureLook = time.Second
 
 // captured is what a capture hands on: a packet, or why it can go on no longer.
@@ -24,26 +24,34 @@ type captured struct {
 	err    error
 }
 
+// packetSource is a capture of the loader.
+type packetSource interface {
+	Read(deadline time.Time) (loader.CapturedPacket, error)
+	Loss() (loader.CaptureLoss, error)
+}
+
 // capturing is a capture at work.
 type capturing struct {
 	looker
-	capture    *loader.Capture
+	capture    packetSource
 	interfaces []api.Interface
 	out        chan captured
 	packets    int
-	told       loader.CaptureLoss
-	nodes      map[uint32]string // by id
-	configs    map[uint32]string // by id of the service
+	missed     loader.CaptureLoss // as it was told last
+	nodes      map[uint32]string  // by id
+	configs    map[uint32]string  // by id of the service
 }
 
-// run hands packets on until the context ends, then puts the plain program back.
-func (c *capturing) run(ctx context.Context) {
+// run hands packets on until the context ends, tells what was missed by then, and calls end, which puts the plain
+// program back.
+func (c *capturing) run(ctx context.Context, end func() error) {
 	err := c.handOn(ctx)
-	if err = errors.Join(err, c.capture.Close()); err != nil {
-		select {
-		case c.out <- captured{err: err}:
-		case <-ctx.Done():
-		}
+	news, _ := c.takeLoss() // else what was told before stands
+	if err = errors.Join(err, end()); news {
+		c.sendLast(captured{packet: c.account()})
+	}
+	if err != nil {
+		c.sendLast(captured{err: err})
 	}
 }
 
@@ -56,19 +64,40 @@ func (c *capturing) handOn(ctx context.Context) error {
 		}
 		if now := time.Now(); !now.Before(look) {
 			look = now.Add(captureLook)
-			if err := c.look(ctx); err != nil {
+			if err := c.look(); err != nil {
 				return err
 			}
 		}
-		if err == nil {
+		news, lossErr := c.takeLoss()
+		switch {
+		case lossErr != nil:
+			return lossErr
+		case err == nil:
 			c.packets++
 			c.send(ctx, c.named(p))
+		case news:
+			c.send(ctx, c.account())
 		}
 	}
 	return nil
 }
 
-// captureEnd is how long it may take until a capture notices that nobody wants it any more.
+// takeLoss learns what was missed so far, and whether that is news.
+func (c *capturing) takeLoss() (news bool, err error) {
+	loss, err := c.capture.Loss()
+	if err != nil {
+		return false, err
+	}
+	news, c.missed = loss != c.missed, loss
+	return news, nil
+}
+
+// account tells what was missed, without a packet.
+func (c *capturing) account() api.Captured {
+	return api.Captured{Skipped: c.missed.Skipped, Lost: c.missed.Lost}
+}
+
+// captureEnd is how long it may take until a capture notices that nobody wants it any more, or tells what it has missed.
 const captureEnd = 100 * time.Millisecond
 
 func earlier(a, b time.Time) time.Time {
@@ -85,8 +114,16 @@ func (c *capturing) send(ctx context.Context, p api.Captured) {
 	}
 }
 
-// look learns names, and tells what was missed if that is news.
-func (c *capturing) look(ctx context.Context) error {
+// sendLast sends what comes after the end of the context, to whoever may still be there.
+func (c *capturing) sendLast(last captured) {
+	select {
+	case c.out <- last:
+	case <-time.After(captureEnd):
+	}
+}
+
+// look learns names.
+func (c *capturing) look() error {
 	states, err := c.reader.Nodes()
 	if err != nil {
 		return err
@@ -102,12 +139,7 @@ func (c *capturing) look(ctx context.Context) error {
 	for _, s := range services {
 		c.configs[s.ID] = configOf(s).String()
 	}
-	loss, err := c.capture.Loss()
-	if err == nil && loss != c.told {
-		c.told = loss
-		c.send(ctx, api.Captured{Skipped: loss.Skipped, Lost: loss.Lost})
-	}
-	return err
+	return nil
 }
 
 // named puts a packet into words.
@@ -115,7 +147,7 @@ func (c *capturing) named(p loader.CapturedPacket) api.Captured {
 	in, verdict := c.interfaceOf(p.IfIndex), maps.Verdict(p.Verdict)
 	out := api.Captured{
 		In: frameOf(p.Came, in.Name), Verdict: verdict, Fate: loader.ReasonFates()[p.Reason], Reason: loader.ReasonNames()[p.Reason],
-		Config: c.configs[p.Service], Skipped: c.told.Skipped, Lost: c.told.Lost,
+		Config: c.configs[p.Service], Skipped: c.missed.Skipped, Lost: c.missed.Lost,
 	}
 	out.Why = why(out.Reason)
 	if p.Node != 0 {

@@ -91,6 +91,7 @@ type engine struct {
 	herald   herald
 	vips     *announcing
 	signals  *signals
+	unended  unended
 
 	targeted  uint64 // what the checks were told last
 	checksSet time.Time

@@ -7,7 +7,8 @@ import (
 )
 
 // everySecond does what nothing announces: health as checks confirm it (its time is kept in the
-// maps for the next start), interfaces that could not be attached, ids whose last flow ended.
+// maps for the next start), interfaces that could not be attached, or not be freed of a capture, ids whose last
+// flow ended.
 func (e *engine) everySecond(now time.Time) {
 	e.says.tick()
 	e.state.SetHealth(e.checks.Snapshot())
@@ -15,6 +16,7 @@ func (e *engine) everySecond(now time.Time) {
 		e.touch(0)
 	}
 	e.ports.update(e.network.Links())
+	e.unended.retry(e.says)
 	e.signals.review(e.state.View(), now)
 	e.lookAtNodes(now)
 }

@@ -67,6 +67,9 @@ func (b *backend) late() []string {
 
 // capturing tells why packets cost more at the moment.
 func (b *backend) capturing() []string {
+	if w := b.d.engine.unended.warnings(); len(w) > 0 {
+		return w
+	}
 	if b.d.datapath == nil || !b.d.datapath.Capturing() {
 		return nil
 	}
