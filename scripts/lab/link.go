@@ -19,7 +19,7 @@ type Port struct {
 	Namespace *Namespace
 	Name      string         // of the interface
 	Addresses []netip.Prefix // with the length of the on-link prefix
-	Queues    int            // in each direction; 0: one
+	Queues    int            // in each direction; 0: one, and room for as many as there are CPUs
 }
 
 // indexes gives one end of each veth pair an interface index that no other end has. The kernel takes
@@ -35,15 +35,14 @@ const carrierWithin = 5 * time.Second
 // Connect joins two namespaces by a veth pair, gives both ends their addresses, sets them up and
 // waits until they work. IPv6 addresses are usable at once: duplicate address detection is left out.
 func (l *Lab) Connect(a, b Port) error {
-	here, there := max(a.Queues, 1), max(b.Queues, 1)
 	veth := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{
-			Name: a.Name, Index: int(indexes.Add(1)), Namespace: netlink.NsFd(a.Namespace.fd), NumTxQueues: here, NumRxQueues: here,
+			Name: a.Name, Index: int(indexes.Add(1)), Namespace: netlink.NsFd(a.Namespace.fd), NumTxQueues: a.Queues, NumRxQueues: a.Queues,
 		},
 		PeerName:        b.Name,
 		PeerNamespace:   netlink.NsFd(b.Namespace.fd),
-		PeerNumTxQueues: uint32(there),
-		PeerNumRxQueues: uint32(there),
+		PeerNumTxQueues: uint32(b.Queues),
+		PeerNumRxQueues: uint32(b.Queues),
 	}
 	if err := a.Namespace.nl.LinkAdd(veth); err != nil {
 		return fmt.Errorf("veth %s/%s - %s/%s: %w", a.Namespace.name, a.Name, b.Namespace.name, b.Name, err)
