@@ -22,6 +22,10 @@ const (
 	synBytes   = 60
 )
 
+// filled is how many flows the flooded table must come to hold. What a card's queue has no room for is lost before it is
+// seen: on a veth that may be most of what a fast generator sends.
+const filled = 100_000
+
 // Two million SYNs from random addresses neither end nor disturb connections that are established, new clients
 // still get through, and when the flood is over the counts are exact.
 func TestSYNFloodLeavesEstablishedConnectionsAlone(t *testing.T) {
@@ -36,21 +40,22 @@ func TestSYNFloodLeavesEstablishedConnectionsAlone(t *testing.T) {
 	memory := s.residentKB()
 	among := s.clientsAmid(80)
 	begin := time.Now()
-	for sent := 0; sent < floodSYNs; sent += floodBatch {
+	sent, full := 0, 0
+	for ; sent < floodSYNs || full < filled && time.Since(begin) < time.Minute; sent += floodBatch {
 		flood()
 		if r := s.pulse(held); r.Failed != 0 {
 			t.Fatalf("after %d SYNs: %d of %d held connections failed: %v", sent+floodBatch, r.Failed, connections, r.Failures)
 		}
+		full = total(s.countFlows("half_open"))
 	}
-	full := total(s.countFlows("half_open"))
-	t.Logf("%d SYNs in %v, half-open now: %d", floodSYNs, time.Since(begin).Round(time.Millisecond), full)
+	t.Logf("%d SYNs in %v, half-open now: %d", sent, time.Since(begin).Round(time.Millisecond), full)
 	among.judge()
 	if now := s.residentKB(); now > memory+8192 {
 		t.Errorf("the daemon holds %d KiB in memory, %d before the flood", now, memory)
 	}
 
-	if seen := s.newFlows(); full < 100_000 {
-		t.Errorf("%d new flows were made, and %d are half-open: the flood did not fill the table", seen, full)
+	if seen := s.newFlows(); full < filled {
+		t.Errorf("%d new flows were made, and %d are half-open: the flood did not fill the table:\n%s", seen, full, s.cli("maps", "dump", "reasons"))
 	}
 	poll(t, time.Minute, "only the held connections are left in the count", func() bool {
 		return total(s.countFlows("half_open")) == 0
