@@ -29,7 +29,7 @@ func eventsCommand(e env) *cli.Command {
 	}
 	return &cli.Command{
 		Name:  "events",
-		Usage: "what happened: health, modes, tiers, drained nodes, what was applied",
+		Usage: "what happened: health, modes, tiers, drained nodes, limits, what was applied",
 		UsageText: text("events [-f] [--kind K] [--config C] [--node N] [--limit N] [-o table|json|yaml]",
 			"headgate events -f", "headgate events --kind health,tier --config web/80", "headgate events -f -o json | jq .text"),
 		Description: "The latest events, oldest first; with -f it goes on with those that come, until it is stopped.\n" +

@@ -107,7 +107,7 @@ func summarized(e events.Event) string {
 func (c *chronicle) line(level slog.Level, e events.Event) {
 	attrs := []slog.Attr{slog.String("event", string(e.Kind))}
 	for _, a := range []slog.Attr{
-		slog.String("config", e.Config), slog.String("node", e.Node), slog.String("from", e.From), slog.String("to", e.To),
+		slog.String("config", e.Config), slog.String("node", e.Node), slog.String("from", e.From), slog.String("to", e.To), slog.String("limit", e.Limit),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)

@@ -25,7 +25,7 @@ func (l looker) detail(configs []api.Config, states []maps.NodeState) (warnings 
 		use := ports[n.Entry]
 		n.SourcePortsUsed, n.SourcePorts = use.Active, use.Ports
 		if use.Share() >= portsWarn {
-			warnings = append(warnings, portsLow(n, use))
+			warnings = append(warnings, portsLow(n.Name, use))
 		}
 		if isEnding(n) && n.ActiveFlows > 0 {
 			ending[n.Entry] = true
@@ -48,12 +48,12 @@ func isEnding(n *api.Node) bool {
 	return n.Mode == string(lb.Drain) || n.Mode == string(lb.Reject) || n.Lifecycle == api.Removed
 }
 
-func portsLow(n *api.Node, use maps.PortUse) string {
+func portsLow(node string, use maps.PortUse) string {
 	what := "another snat address gives it 64,000 more"
 	if use.Active >= use.Ports {
 		what = "new flows are refused (no_port) unless they can have the port of one that is half-open or closing; " + what
 	}
-	return fmt.Sprintf("%s has %d%% of its source ports in use (%d of %d): %s", n.Name, int(100*use.Share()), use.Active, use.Ports, what)
+	return fmt.Sprintf("%s has %d%% of its source ports in use (%d of %d): %s", node, int(100*use.Share()), use.Active, use.Ports, what)
 }
 
 // warningsMost bounds how many nodes are named in warnings of one kind: a lost link may cut off thousands.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -51,6 +52,9 @@ type (
 	nodeReader interface {
 		Nodes() ([]maps.NodeState, error)
 		CountSticks() (map[uint32]uint64, error)
+		FillFrom(share float64, nodes []maps.NodeState) []maps.TableFill
+		Reasons() ([]maps.ReasonCount, error)
+		LivingClients() ([]maps.ClientFill, error)
 	}
 )
 
@@ -89,6 +93,7 @@ type engine struct {
 	notify   notifier
 	says     *chronicle
 	herald   herald
+	limits   limits
 	vips     *announcing
 	signals  *signals
 	unended  unended
@@ -263,8 +268,8 @@ func (e *engine) apply(v *state.View) {
 	e.applied, e.warnings = v.Generation, done.Warnings
 	if err == nil {
 		if e.failure != nil {
-			e.says.alert(slog.LevelInfo, events.Event{Kind: events.Applied, To: fmt.Sprint(v.Revision),
-				Text: fmt.Sprintf("the data path is up to date again with generation %d", v.Revision)})
+			e.says.alert(slog.LevelInfo, ofMaps(e.failure, events.Event{Kind: events.Applied, To: fmt.Sprint(v.Revision),
+				Text: fmt.Sprintf("the data path is up to date again with generation %d", v.Revision)}, gradeFull, gradeFree))
 		} else if e.progress.now().Applied < v.Revision {
 			e.says.caughtUp(v.Revision)
 		}
@@ -274,12 +279,20 @@ func (e *engine) apply(v *state.View) {
 		return
 	}
 	if e.failure == nil || e.failure.Error() != err.Error() {
-		e.says.alert(slog.LevelError, events.Event{Kind: events.Applied, To: "failed",
-			Text: fmt.Sprintf("write generation %d to the data path: %s", v.Revision, oneLine(err))})
+		e.says.alert(slog.LevelError, ofMaps(err, events.Event{Kind: events.Applied, To: "failed",
+			Text: fmt.Sprintf("write generation %d to the data path: %s", v.Revision, oneLine(err))}, gradeFree, gradeFull))
 	}
 	e.failure = err
 	e.backoff = min(max(2*e.backoff, retryFirst), retryMost)
 	e.retry = time.After(e.backoff)
+}
+
+// ofMaps makes an event that tells of an Apply one of a limit, if that is what the failure is about.
+func ofMaps(failure error, e events.Event, was, is grade) events.Event {
+	if errors.Is(failure, reconcile.ErrFull) {
+		e.Kind, e.Limit, e.From, e.To = events.Limit, events.Maps, was.String(), is.String()
+	}
+	return e
 }
 
 // publish makes a new snapshot for others.

@@ -311,7 +311,7 @@ func newRigOf(t testing.TB, content string, sizes maps.FakeSizes) *rig {
 		ports: newPorts(read.Interfaces, read.XDPMode, r.attacher, says),
 		file:  &file{path: r.path, start: read, store: r.store, says: says, now: time.Now, modified: modified(r.path)},
 		state: state.New(nil), progress: newProgress(), rates: &rates{}, traffic: &traffic{meter: usage.New(usage.State{}), log: quiet()}, rounds: metrics.NewRounds(), notify: notifier{quiet()}, reload: r.reload,
-		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, looked: make(chan look, 1), signals: newSignals(r.reports, r.hurried, r.answering, r.tables.Reader(), says), vips: newAnnouncing(r.claims, nil, quiet()),
+		says: says, herald: herald{chronicle: says, drains: &drains{chronicle: says}}, limits: limits{chronicle: says}, looked: make(chan look, 1), signals: newSignals(r.reports, r.hurried, r.answering, r.tables.Reader(), says), vips: newAnnouncing(r.claims, nil, quiet()),
 	}
 	if err := r.file.apply(read); err != nil {
 		t.Fatal(err)

@@ -298,7 +298,7 @@ func (d *daemon) assemble(context.Context) error {
 		ports:  newPorts(d.config.Interfaces, d.config.XDPMode, d.datapath, d.says),
 		file:   &file{path: d.File, start: d.config, store: d.store, says: d.says, now: time.Now, modified: d.modified},
 		reload: d.Reload, state: known, progress: d.progress, rates: d.rates, traffic: d.traffic, rounds: metrics.NewRounds(), notify: d.notify,
-		says: d.says, herald: herald{chronicle: d.says, drains: &drains{chronicle: d.says}}, looked: make(chan look, 1),
+		says: d.says, herald: herald{chronicle: d.says, drains: &drains{chronicle: d.says}}, limits: limits{chronicle: d.says}, looked: make(chan look, 1),
 	}
 	d.checks = health.New(health.Options{Log: d.Log, Source: d.engine.probeSource})
 	d.engine.checks = d.checks

@@ -39,6 +39,13 @@ type look struct {
 	sticks map[uint32]uint64 // clients that stick to nodes, by their numbers; nil: nobody asked
 	err    error
 	sample bool // it is time to remember them
+
+	// With a sample: how full tables are of which nodes' flows leave that open, packets by reason, and now and then
+	// what is remembered of clients.
+	fill    []maps.TableFill
+	ports   map[uint32]maps.PortUse
+	reasons []maps.ReasonCount
+	clients []maps.ClientFill
 }
 
 // lookAtNodes reads what the maps say of all nodes, if somebody waits for it, while the engine goes on: no change
@@ -52,9 +59,13 @@ func (e *engine) lookAtNodes(now time.Time) {
 	e.herald.drains.begin()
 	l := look{at: now, sample: sample}
 	asked := e.herald.drains.asksForSticks()
+	tablesFrom, clients := e.limits.asksFor(now)
 	go func() {
 		if l.nodes, l.err = e.reader.Nodes(); l.err == nil && asked {
 			l.sticks, l.err = e.reader.CountSticks()
+		}
+		if l.err == nil && sample {
+			l.readLimits(e.reader, tablesFrom, clients)
 		}
 		e.looked <- l
 	}()
@@ -70,6 +81,7 @@ func (e *engine) takeLook(l look) {
 	if l.sample {
 		e.sampled = l.at
 		e.rates.add(take(l.at, l.nodes))
+		e.limits.look(&l)
 		e.traffic.take(l.at, l.nodes, e.store.Get().Balancers)
 	}
 }

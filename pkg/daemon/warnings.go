@@ -19,15 +19,18 @@ const nearlyFull = 0.7
 
 // nearlyFilled warns of flow tables that established flows have nearly filled. All others give way.
 func nearlyFilled(tables []maps.TableFill) (out []string) {
-	for _, t := range tables {
-		used := float64(t.Used[maps.Established]) / float64(max(t.Entries, 1))
-		if used < nearlyFull {
-			continue
+	for i := range tables {
+		if t := &tables[i]; share(t.Used[maps.Established], t.Entries) >= nearlyFull {
+			out = append(out, tableNearlyFull(t))
 		}
-		out = append(out, fmt.Sprintf("the IPv%d flow table is %.0f %% full of established flows, which never give way: "+
-			"once it is full, new flows are refused (table_full); make flow_table.v%d larger than %d", t.Family, 100*used, t.Family, t.Entries))
 	}
 	return out
+}
+
+func tableNearlyFull(t *maps.TableFill) string {
+	return fmt.Sprintf("the IPv%d flow table is %.0f %% full of established flows, which never give way: "+
+		"once it is full, new flows are refused (table_full); make flow_table.v%[1]d larger than %[3]d",
+		t.Family, 100*share(t.Used[maps.Established], t.Entries), t.Entries)
 }
 
 // late is how much later than wanted a check may start before status warns.

@@ -39,8 +39,23 @@ type Event struct {
 	Node   string    `json:"node,omitempty"`   // BALANCER/PORT[/udp]/LABEL
 	From   string    `json:"from,omitempty"`   // what was, in one word, where something changed
 	To     string    `json:"to,omitempty"`     // what is, in one word
+	Limit  string    `json:"limit,omitempty"`  // one of Limits, where the kind is Limit
 	Text   string    `json:"text"`             // a sentence for people that says all of it
 }
+
+// What limits are of. From and To of an event of kind Limit are free, near or full.
+const (
+	FlowTable     = "flow_table"
+	StickTable    = "sticky_table"
+	ThrottleTable = "throttle_table"
+	SourcePorts   = "source_ports"
+	MaxConns      = "max_conns"
+	Throttle      = "throttle"
+	Maps          = "maps"
+)
+
+// Limits are all of them, in the order in which help lists them.
+var Limits = []string{FlowTable, StickTable, ThrottleTable, SourcePorts, MaxConns, Throttle, Maps}
 
 // Filter selects events; its zero fields select all.
 type Filter struct {

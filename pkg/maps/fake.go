@@ -35,12 +35,13 @@ func NewFake(sizes FakeSizes) *Fake {
 	}
 	nodes, services := or(sizes.Nodes, 1024), or(sizes.Services, 256)
 	out := &fakeOutside{
-		table:   map[VIP]uint32{},
-		most:    uint32(or(sizes.VIPs, 2*services)),
-		answers: map[Announced][6]byte{},
-		ports:   map[uint16]int{},
-		sticks:  map[loader.StickKey]loader.StickEntry{},
-		traffic: make([]Traffic, nodes),
+		table:     map[VIP]uint32{},
+		most:      uint32(or(sizes.VIPs, 2*services)),
+		answers:   map[Announced][6]byte{},
+		ports:     map[uint16]int{},
+		sticks:    map[loader.StickKey]loader.StickEntry{},
+		throttles: map[loader.ThrottleKey]loader.ThrottleEntry{},
+		traffic:   make([]Traffic, nodes),
 	}
 	return &Fake{ports: out, store: &store{
 		memory: memory{

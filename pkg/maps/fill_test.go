@@ -2,6 +2,7 @@ package maps
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -19,6 +20,39 @@ func TestFillCountsEntriesByClass(t *testing.T) {
 	}
 	if got := fill[1].Used[UDPSession]; got != 60 {
 		t.Errorf("%d entries of UDP, want 60", got)
+	}
+}
+
+// Half-open flows may make a table look fuller than it is, and it is looked at then: never less so.
+func TestFillFromLeavesOutWhatIsFarFromFull(t *testing.T) {
+	r := withFlows(t, 30).Reader()
+	of := func(active4, active6 uint64) []NodeState {
+		return []NodeState{
+			{Active: active4, Node: Node{Address: netip.MustParseAddrPort("10.0.0.9:80")}},
+			{Active: active6, Node: Node{Address: netip.MustParseAddrPort("[fd00::9]:80")}},
+		}
+	}
+	entries := uint64(256 * 8)
+	for name, c := range map[string]struct {
+		share float64
+		nodes []NodeState
+		want  []int
+	}{
+		"neither": {0.5, of(entries/4-1, 3), nil},
+		"IPv4":    {0.5, of(entries/4, 3), []int{4}},
+		"IPv6":    {0.5, of(0, entries/2), []int{6}},
+		"all":     {0, of(0, 0), []int{4, 6}},
+	} {
+		var got []int
+		for _, f := range r.FillFrom(c.share, c.nodes) {
+			got = append(got, f.Family)
+			if f.Entries != entries || f.All() != 60 {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/loader"
@@ -90,7 +89,7 @@ func (r *Reader) RemoveSticks(q StickFilter) (removed int, err error) {
 
 // eachLiving hands over what is not dead. Where no clients stick, it looks at nothing.
 func (r *Reader) eachLiving(do func(loader.StickKey, Stick) bool) error {
-	if !r.anySticky() {
+	if !r.any(func(w ServiceWord) bool { return w.Stick }) {
 		return nil
 	}
 	now := jiffies64At(&r.meta, r.clock())
@@ -104,15 +103,6 @@ func (r *Reader) eachLiving(do func(loader.StickKey, Stick) bool) error {
 		s, living := r.stick(key, e, rules, now)
 		return !living || do(key, s)
 	})
-}
-
-func (r *Reader) anySticky() bool {
-	for i := range r.services {
-		if decodeServiceWord(atomic.LoadUint64(&r.services[i].Word)).Stick {
-			return true
-		}
-	}
-	return false
 }
 
 // stickRules is what a service says of its entries.

@@ -70,6 +70,22 @@ func TestSticksShowsWhatIsNotDead(t *testing.T) {
 	same(t, "with stickiness off", []string(nil))(sticksOf(t, r, StickFilter{}), nil)
 }
 
+func TestLivingClientsAreThoseThatCount(t *testing.T) {
+	f := stickyFake(t)
+	must(t, f.AddStick(1, client(1), 1, time.Minute, false), f.AddStick(1, client(2), 1, 11*time.Minute, false))
+	now := jiffies64At(&f.meta, monotonic()) << throttleTimeShift
+	f.ports.throttles[loader.ThrottleKey{Group: 1}] = loader.ThrottleEntry{Until: now - 1}
+	f.ports.throttles[loader.ThrottleKey{Group: 2}] = loader.ThrottleEntry{Until: now + 1000<<throttleTimeShift}
+	want := []ClientFill{{"sticks", fakeClients, 1}, {"throttles", fakeClients, 0}}
+	same(t, "where nobody has a throttle", want)(f.Reader().LivingClients())
+	must(t, f.WriteService(2, ServiceWord{Throttle: true}))
+	want[1].Used = 1
+	same(t, "where somebody has", want)(f.Reader().LivingClients())
+	must(t, f.WriteService(1, ServiceWord{}))
+	want[0].Used = 0
+	same(t, "where nobody sticks", want)(f.Reader().LivingClients())
+}
+
 func TestRemoveSticksTakesAwayWhatMatches(t *testing.T) {
 	f := stickyFake(t)
 	r := f.Reader()
