@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/scripts/lab"
@@ -21,7 +22,7 @@ func TestInterfacesAreRenamedVanishAndAppear(t *testing.T) {
 
 	s.rename("node2", "elsewhere")
 	s.warns("interface node2 is called elsewhere now")
-	s.nodeEventually("web/80/node-b", "is UP", func(n api.Node) bool { return n.TakesNew })
+	s.back("elsewhere")
 	wantShares(t, "with another name", s.exchanges("tcp", 4, 80, 10), whole)
 	s.rename("elsewhere", "node2")
 	s.back("node2")
@@ -55,9 +56,11 @@ func (s *site) warns(text string) {
 	s.eventually("status says: "+text, func(st api.Status) bool { return strings.Contains(strings.Join(st.Warnings, "\n"), text) })
 }
 
-// back waits until an interface serves again: attached, and with it the second node.
+// back waits until an interface serves again: attached, and with it the second node, which has been found well by
+// a check that cannot have begun before.
 func (s *site) back(name string) {
 	s.t.Helper()
+	since := time.Now().Add(quickTimeout)
 	s.eventually(name+" serves again", func(st api.Status) bool {
 		for _, i := range st.Interfaces {
 			if i.Name == name && i.Mode != "native" {
@@ -66,7 +69,7 @@ func (s *site) back(name string) {
 		}
 		n, err := st.Node("web/80/node-b")
 		s.must(err)
-		return !strings.Contains(strings.Join(st.Warnings, "\n"), "interface "+name) && n.TakesNew
+		return !strings.Contains(strings.Join(st.Warnings, "\n"), "interface "+name) && n.TakesNew && n.CheckedAt != nil && n.CheckedAt.After(since)
 	})
 	if on, _, err := s.star.Balancer.XDP(name); err != nil || !on {
 		s.t.Errorf("no program is on %s: %v", name, err)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // conf is a config of a balancer, to be written as YAML.
@@ -93,3 +94,6 @@ func nodeLabel(i, family int) string {
 
 // quickCheck finds a dead node in a moment.
 const quickCheck = "check: connection\ncheck_interval: 200ms\ncheck_timeout: 150ms\ncheck_attempts: 1\n"
+
+// quickTimeout is how long one of those takes at most.
+const quickTimeout = 150 * time.Millisecond
