@@ -44,6 +44,7 @@ type (
 		Hops() netdev.Hops
 		Links() []netdev.Link
 		StripsTags(ifname string) (bool, error)
+		Answers(l *netdev.Link, a netip.Addr) (bool, error)
 	}
 	applier interface {
 		Apply(v *state.View, links []netdev.Link) (reconcile.Applied, error)

@@ -116,10 +116,11 @@ type fakeNetwork struct {
 	mu          sync.Mutex
 	targets     []netip.Addr
 	links       []netdev.Link
-	silent      bool   // neighbours do not answer
-	unreachable string // why no target can be reached
-	ifName      string // that targets are reached by; empty: eth0
-	strips      bool   // interfaces take VLAN tags off
+	silent      bool         // neighbours do not answer
+	unreachable string       // why no target can be reached
+	ifName      string       // that targets are reached by; empty: eth0
+	strips      bool         // interfaces take VLAN tags off
+	routed      []netip.Addr // to the host, which answers for them
 	changed     chan struct{}
 }
 
@@ -153,7 +154,18 @@ func (n *fakeNetwork) Links() []netdev.Link {
 	return slices.Clone(n.links)
 }
 
+func (n *fakeNetwork) Answers(l *netdev.Link, a netip.Addr) (bool, error) {
+	return slices.Contains(l.Addrs, a) || slices.Contains(n.routed, a), nil
+}
+
 func (n *fakeNetwork) StripsTags(string) (bool, error) { return n.strips, nil }
+
+// addNetwork gives the first link an address and its network.
+func (n *fakeNetwork) addNetwork(cidr string) {
+	links, p := n.Links(), netip.MustParsePrefix(cidr)
+	links[0].Addrs, links[0].Prefixes = append(links[0].Addrs, p.Addr()), append(links[0].Prefixes, p.Masked())
+	n.setLinks(links...)
+}
 
 func (n *fakeNetwork) setLinks(links ...netdev.Link) {
 	n.mu.Lock()

@@ -134,6 +134,9 @@ func TestALimitDoesNotFlap(t *testing.T) {
 		b.after(time.Second, with(3))
 		b.after(time.Second, with(100))
 	}
+	for range 10 {
+		b.after(calm, with(91)) // for long, but not by much
+	}
 	b.after(time.Second, look{}) // it is gone, and nothing is remembered of it
 	b.after(time.Second, with(100), "max_conns free→full")
 }

@@ -91,6 +91,8 @@ func TestStatusSaysInWordsWhatIsWrong(t *testing.T) {
 			r.network.setLinks(append(r.network.Links(), netdev.Link{Index: 7, Name: "eth0.5", Kind: "vlan", Parent: 2, Tags: []netdev.Tag{{Type: 0x8100, ID: 5}}})...)
 			r.takeNetwork()
 		}, "eth0 takes VLAN tags off before the program sees frames, as those of eth0.5, which are then balanced as if they had none: `ethtool -K eth0 rxvlan off`"},
+		{"VIP that nobody answers for", func(_ *testing.T, r *rig) { r.network.addNetwork("203.0.113.1/24"); r.takeNetwork() },
+			"web: nobody answers for 203.0.113.10 in the network of eth0: who looks for it there finds nobody, and its packets do not come here: `headgate balancer set web --announce true`"},
 		{"flow table nearly full", func(t *testing.T, r *rig) {
 			for i := range 200 { // 512 entries; those that find no place are left out
 				_ = r.tables.AddFlow(maps.Flow{Protocol: lb.TCP, Class: maps.Established, NodeID: 1, Client: at(i), VIP: netip.MustParseAddrPort("203.0.113.10:80"),
@@ -128,5 +130,39 @@ func TestLateChecksAreSaid(t *testing.T) {
 	w := lagging(health.Stats{LagP99: 2500 * time.Millisecond, InFlight: 512})
 	if len(w) != 1 || !strings.HasPrefix(w[0], "health checks start up to 2.5s late: health is older than it says") {
 		t.Errorf("%q", w)
+	}
+}
+
+// A VIP that somebody finds, or that is none of the networks here, is no fault.
+func TestVIPsThatAreFoundAreNotWarnedOf(t *testing.T) {
+	for name, found := range map[string]func(r *rig){
+		"in another network":   func(r *rig) { r.network.addNetwork("203.0.114.1/24") },
+		"an address of one":    func(r *rig) { r.network.addNetwork("203.0.113.10/32") },
+		"assigned to the link": func(r *rig) { r.network.addNetwork("203.0.113.10/24") },
+		"routed to the host":   func(r *rig) { r.network.addNetwork("203.0.113.1/24"); r.network.routed = []netip.Addr{vip4} },
+		"announced": func(r *rig) {
+			r.network.addNetwork("203.0.113.1/24")
+			if _, err := r.store.Update(func(b []lb.Balancer) ([]lb.Balancer, error) { b[0].Announce = true; return b, nil }); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		r := newRig(t, twoNodes)
+		found(r)
+		if w := backendOf(r).unanswered(); len(w) > 0 {
+			t.Errorf("%s: %q", name, w)
+		}
+	}
+}
+
+func TestOnlySomeUnansweredVIPsAreAskedFor(t *testing.T) {
+	asked := 0
+	var all []lb.Balancer
+	for i := range 100 {
+		all = append(all, lb.Balancer{Label: "web", IPv4: netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), Configs: make([]lb.Config, 1)})
+	}
+	w := unanswered(all, hostWith(), func(*netdev.Link, netip.Addr) (bool, error) { asked++; return false, nil })
+	if asked != warningsMost || len(w) != warningsMost+1 || w[warningsMost] != "there may be more VIPs that nobody answers for" {
+		t.Errorf("%d asked, %q", asked, w)
 	}
 }
