@@ -197,6 +197,8 @@ _Static_assert(sizeof(struct node_status) == 8, "node_status");
 _Static_assert(sizeof(struct node) == 64, "node: one cache line");
 _Static_assert(sizeof(struct node_live) == 64, "node_live");
 _Static_assert(sizeof(struct node_stats) == 64, "node_stats");
+_Static_assert(sizeof(struct service_stats) == 192, "service_stats");
+_Static_assert(REASON_MAX - REASON_NO_BACKEND <= SERVICE_REASONS, "service_stats holds every reason to refuse or drop");
 _Static_assert(sizeof(struct node_trouble) == 16, "node_trouble");
 _Static_assert(sizeof(struct signal) == 16, "signal");
 _Static_assert(sizeof(struct node_info) == 64, "node_info");

@@ -210,6 +210,13 @@ struct node_stats {
 	__u64 failed[SIGNAL_KINDS];   /* connections that it has failed; counted with ACTION_REPORT */
 };
 
+#define SERVICE_REASONS 24 /* reasons from REASON_NO_BACKEND on, with room for more */
+
+/* Per CPU, written by the program. */
+struct service_stats {
+	__u64 packets[SERVICE_REASONS]; /* that were refused or dropped; by their reason, less REASON_NO_BACKEND */
+};
+
 /* What people need to read the tables when no daemon runs. Written by user space only. */
 struct node_info {
 	__u8 label[32]; /* NUL-padded */

@@ -154,8 +154,9 @@ static __always_inline int follow_first(struct packet *p, const struct place *at
 	struct link_entry *link = link_of_hop(hop);
 	bool too_big = link && p->l3_bytes > mtu_of_hop(hop, link);
 
+	/* The first was no larger: a sender that does so hears nothing. */
 	if (too_big && !may_be_fragmented(p, v6))
-		return REASON_FRAGMENT_LOST; /* the first was no larger: a sender that does so hears nothing */
+		return dropped(owner_of_node(at->half->node), REASON_FRAGMENT_LOST);
 	count_fragment(p, at, v6);
 	if (v6)
 		rewrite_ipv6(p->l3, flow6_at(at->head, at->ref & SLOT_MASK));
@@ -183,15 +184,17 @@ static __always_inline int later_fragment(struct xdp_md *ctx, __u32 l4, const bo
 	f = bpf_map_lookup_elem(&fragments, &key);
 	if (!f || now_jiffies() - f->first > fragments_idle * hz)
 		return is_vip(&p.key, v6) ? REASON_FRAGMENT_EARLY : REASON_FRAGMENT;
-	if (f->fate != FRAGMENTS_FOLLOW)
-		return f->fate == FRAGMENTS_PASS ? REASON_FRAGMENT : REASON_FRAGMENT_LOST;
+	if (f->fate == FRAGMENTS_PASS)
+		return REASON_FRAGMENT;
 	*(__u64 *)&p.key.word = key_word(f->sport, f->dport, f->proto);
-	if (!find_half(&at, &p.key, hash_tuple(&p.key, v6), v6) || at.half->node != f->node || !unchanged(&at, v6))
-		return REASON_FRAGMENT_LOST; /* also when a new flow has its tuple: no datagram goes to two nodes */
+	/* Lost also when a new flow has its tuple: no datagram goes to two nodes. */
+	if (f->fate == FRAGMENTS_END || !find_half(&at, &p.key, hash_tuple(&p.key, v6), v6) || at.half->node != f->node ||
+	    !unchanged(&at, v6))
+		return dropped(owner_of(find_service(&p.key, v6)), REASON_FRAGMENT_LOST);
 	if (p.ttl <= 1)
 		return REASON_TTL_EXPIRED;
 	if (!pass_part(&f->parts, &part))
-		return REASON_FRAGMENT_OVERLAP;
+		return dropped(owner_of_node(f->node), REASON_FRAGMENT_OVERLAP);
 	return follow_first(&p, &at, f->id, v6);
 }
 

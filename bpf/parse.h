@@ -40,8 +40,8 @@ struct tuple {
 
 struct packet {
 	void *l3, *l4, *end;
-	bool v6;
 	__u8 ttl;
+	bool v6; /* not first in a word of the stack: there the verifier forgets a 0 with the next store to that word */
 	__u8 tcp_flags; /* 0 for UDP */
 	bool admitted;  /* its flow gave way while it lived: a new one takes its place */
 	__u16 l3_bytes; /* length of the IP packet, without Ethernet padding */

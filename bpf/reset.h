@@ -53,10 +53,8 @@ static __always_inline bool cut_segment(struct xdp_md *ctx, const struct packet 
 	return !surplus || !bpf_xdp_adjust_tail(ctx, -surplus);
 }
 
-/* Returns the reason that holds in the end. Not inlined, as refuse(). */
+/* Answers whether it is done. Not inlined, as refuse(). */
 static __attribute__((noinline)) int cut_to_rst(struct xdp_md *ctx, const struct packet *p)
 {
-	bool done = p->v6 ? cut_segment(ctx, p, true) : cut_segment(ctx, p, false);
-
-	return done ? REASON_RESET_CLIENT : REASON_REFUSE_SILENT;
+	return p->v6 ? cut_segment(ctx, p, true) : cut_segment(ctx, p, false);
 }

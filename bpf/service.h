@@ -18,7 +18,10 @@ struct run {
 	__u64 hash;
 	__u64 hop;  /* the next one, once it is known */
 	__u32 now;
-	__u32 way; /* out, once it is known */
+	union {
+		__u32 way;   /* out, once it is known */
+		__u32 owner; /* of what is refused or dropped, see owner_of() */
+	};
 	vlan_tags tags; /* that the frame came with */
 };
 
@@ -52,13 +55,20 @@ static __always_inline void follow(struct run *run, const struct place *at, cons
 		follow_tcp4(at->ref, flags_version, seq, ack, run->now);
 }
 
+/* A packet is refused or dropped: whose it is goes with the reason. */
+static __always_inline int ends_as(struct run *run, __u32 owner, int reason)
+{
+	run->owner = owner;
+	return reason;
+}
+
 /* A packet that its link does not take. Nothing counts it but its reason; a flow that it has opened is one. */
 static __always_inline int exceeds(struct run *run, const struct place *at, __u32 mtu, int reason)
 {
 	run->p.mtu = mtu;
 	if (reason == REASON_NEW_FLOW)
 		count_flow(at->half->node);
-	return REASON_TOO_BIG;
+	return ends_as(run, owner_of_node(at->half->node), REASON_TOO_BIG);
 }
 
 /* Counts a packet on its half, follows its TCP state, rewrites it and names the way out. */
@@ -88,7 +98,7 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 	    (reason != REASON_NEW_FLOW || p->tcp_flags & TCP_FIN)) /* what a SYN says was written with its flow */
 		follow(run, at, v6);
 	if (!rewrite_packet(p, at, v6))
-		return REASON_TABLE_BUSY;
+		return ends_as(run, NOBODYS, REASON_TABLE_BUSY); /* the half that would say is another flow's */
 	if (!link)
 		return left;
 	write_macs(p->l3 - ETH_HLEN, run->hop, link);
@@ -101,6 +111,12 @@ static __always_inline int ends_here(struct place *at, int reason)
 {
 	*at = (struct place){};
 	return reason;
+}
+
+/* The same for what is refused or dropped. */
+static __always_inline int turn_away(struct run *run, struct place *at, __u32 owner, int reason)
+{
+	return ends_here(at, ends_as(run, owner, reason));
 }
 
 /* A new flow takes the place of this one. */
@@ -140,7 +156,7 @@ static __always_inline int end_of_request(struct run *run, struct place *at, con
 	if (!reason || run->p.tcp_flags & TCP_RST)
 		return REASON_FORWARDED;
 	close_found(run, at, v6);
-	return ends_here(at, reason);
+	return turn_away(run, at, owner_of(node->service), reason);
 }
 
 /*
@@ -156,7 +172,7 @@ static __always_inline int end_of_reply(struct run *run, struct place *at, const
 	if (!reason || run->p.tcp_flags & TCP_RST)
 		return REASON_REPLIED;
 	if (class != FLOW_HALF_OPEN && class != FLOW_ESTABLISHED)
-		return ends_here(at, reason);
+		return turn_away(run, at, owner_of(node->service), reason);
 	close_found(run, at, v6);
 	return REASON_RESET_CLIENT;
 }
@@ -170,7 +186,7 @@ static __always_inline int forward(struct run *run, struct place *at, const bool
 	__u8 actions;
 
 	if (!node)
-		return ends_here(at, REASON_BAD_SERVICE);
+		return turn_away(run, at, NOBODYS, REASON_BAD_SERVICE);
 	run->hop = READ_ONCE(node->hop);
 	actions = READ_ONCE(node->status.actions);
 	if (is_tcp(p)) {
@@ -192,7 +208,7 @@ static __always_inline int backward(struct run *run, struct place *at, const boo
 	struct node *node = bpf_map_lookup_elem(&nodes, &node_id);
 
 	if (!node)
-		return ends_here(at, REASON_BAD_SERVICE);
+		return turn_away(run, at, NOBODYS, REASON_BAD_SERVICE);
 	run->hop = at->half->own.hop;
 	if (READ_ONCE(node->status.actions) & ACTIONS_THAT_END)
 		return end_of_reply(run, at, node, v6);
@@ -324,7 +340,7 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 
 	c = bpf_map_lookup_elem(&creations, &zero);
 	if (!c)
-		return REASON_BAD_SERVICE;
+		return ends_as(run, NOBODYS, REASON_BAD_SERVICE);
 	if (!may_open_tcp(&run->p)) { /* nobody has looked ahead */
 		c->service = find_service(&run->p.key, v6);
 		c->foreseen = 0;
@@ -332,7 +348,7 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	if (c->service == NO_SERVICE)
 		return REASON_NO_CONFIG;
 	if (is_tcp(&run->p) && !may_open_tcp(&run->p))
-		return REASON_FLOW_UNKNOWN;
+		return ends_as(run, owner_of(c->service), REASON_FLOW_UNKNOWN);
 	if (run->p.ttl <= 1)
 		return REASON_TTL_EXPIRED;
 	c->tags = 0;
@@ -350,9 +366,9 @@ static __always_inline int new_flow(struct xdp_md *ctx, struct run *run, struct 
 	c->admitted = run->p.admitted;
 	reason = make_flow(ctx, c, v6);
 	if (reason != REASON_NEW_FLOW && reason != MISS)
-		return reason;
+		return ends_as(run, owner_of(c->service), reason);
 	if (!place_at(at, c->ref, v6) || !key_equals(at->head, at->ref & SLOT_MASK, &run->p.key, v6))
-		return ends_here(at, REASON_TABLE_BUSY); /* its slot has changed hands since the locks were dropped */
+		return turn_away(run, at, owner_of(c->service), REASON_TABLE_BUSY); /* its slot has changed hands since the locks were dropped */
 	node_id = at->half->node;
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	run->hop = node ? READ_ONCE(node->hop) : 0;

@@ -9,11 +9,13 @@
 #include "service.h"
 
 /* Makes what somebody is told of a packet that ends here. */
-static __always_inline int answer(struct xdp_md *ctx, const struct packet *p, int reason)
+static __always_inline int answer(struct xdp_md *ctx, struct run *run, int reason)
 {
 	if (reason >= REASON_NO_BACKEND && reason < REASON_NO_BACKEND_DROPPED)
-		return refuse(ctx, p, reason);
-	return reason == REASON_RESET_CLIENT ? cut_to_rst(ctx, p) : reason;
+		return refuse(ctx, &run->p, reason);
+	if (reason == REASON_RESET_CLIENT && !cut_to_rst(ctx, &run->p))
+		return ends_as(run, NOBODYS, REASON_REFUSE_SILENT);
+	return reason;
 }
 
 /* The reason why a packet meets its fate. It is as it is to leave then, but for its tags. */
@@ -36,7 +38,7 @@ static __always_inline int decide(struct xdp_md *ctx, struct run *run)
 		reason = run->p.v6 ? balance(ctx, run, true) : balance(ctx, run, false);
 		if (first)
 			leave_behind(ctx, &run->p, first, reason);
-		reason = answer(ctx, &run->p, reason);
+		reason = answer(ctx, run, reason);
 	} else if (first) {
 		leave_behind(ctx, &run->p, first, reason); /* it is the kernel's, and so are the others */
 	}
@@ -72,14 +74,26 @@ __attribute__((noinline)) int conclude_tagged(struct xdp_md *ctx, __u64 came, __
 	return conclude(ctx, came, way, reason, true, true);
 }
 
+/* The same for a packet that is refused or dropped, which is counted for its service, too; so others pay nothing for that. */
+__attribute__((noinline)) int conclude_refused(struct xdp_md *ctx, __u64 came, __u32 owner, int reason)
+{
+	int end = conclude(ctx, came, 0, reason, true, true);
+
+	count_refused(owner, end >> END_REASON_SHIFT);
+	return end;
+}
+
 /* Answers the verdict, with the reason if it is to be told. */
 static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int reason, const bool told)
 {
 	__u32 way = reason >= REASON_NEW_FLOW && reason < REASON_ECHO_ANSWERED ? run->way : 0;
 	int end;
 
-	if (!is_tagged(run->tags) && !(way >> WAY_TAGS_SHIFT))
+	if (reason >= REASON_NO_BACKEND)
+		end = conclude_refused(ctx, run->tags, run->owner, reason);
+	else if (is_tagged(run->tags) || way >> WAY_TAGS_SHIFT)
+		end = conclude_tagged(ctx, run->tags, way, reason);
+	else
 		return conclude(ctx, 0, way, reason, false, told);
-	end = conclude_tagged(ctx, run->tags, way, reason);
 	return told ? end : end & END_VERDICT;
 }

@@ -4,6 +4,31 @@
 
 #include "maps.h"
 
+/* Whose a packet is that is refused or dropped: the id of a service, plus one. 0: that is not known. */
+#define NOBODYS 0
+
+static __always_inline __u32 owner_of(__u32 service_id)
+{
+	return service_id + 1; /* NOBODYS for NO_SERVICE */
+}
+
+static __always_inline __u32 owner_of_node(__u32 node_id)
+{
+	struct node *node = bpf_map_lookup_elem(&nodes, &node_id);
+
+	return node ? owner_of(node->service) : NOBODYS;
+}
+
+/* Counts a packet for its service, if it was refused or dropped. */
+static __always_inline void count_refused(__u32 owner, __u32 reason)
+{
+	__u32 service_id = owner - 1, i = reason - REASON_NO_BACKEND;
+	struct service_stats *stats = bpf_map_lookup_elem(&services_stats, &service_id);
+
+	if (stats && i < SERVICE_REASONS)
+		stats->packets[i]++;
+}
+
 static __always_inline void count_reason(__u32 reason)
 {
 	struct reason_counters *counters;

@@ -358,6 +358,11 @@ type captureServiceLive struct {
 	Reserved [6]uint64
 }
 
+type captureServiceStats struct {
+	_       structs.HostLayout
+	Packets [24]uint64
+}
+
 type captureSnat struct {
 	_    structs.HostLayout
 	Addr [16]uint8
@@ -447,6 +452,7 @@ const (
 	captureMapServices           = "services"
 	captureMapServicesInfo       = "services_info"
 	captureMapServicesLive       = "services_live"
+	captureMapServicesStats      = "services_stats"
 	captureMapSignals            = "signals"
 	captureMapSlots              = "slots"
 	captureMapSnats              = "snats"
@@ -556,6 +562,7 @@ type captureMapSpecs struct {
 	Services      *ebpf.MapSpec `ebpf:"services"`
 	ServicesInfo  *ebpf.MapSpec `ebpf:"services_info"`
 	ServicesLive  *ebpf.MapSpec `ebpf:"services_live"`
+	ServicesStats *ebpf.MapSpec `ebpf:"services_stats"`
 	Signals       *ebpf.MapSpec `ebpf:"signals"`
 	Slots         *ebpf.MapSpec `ebpf:"slots"`
 	Snats         *ebpf.MapSpec `ebpf:"snats"`
@@ -641,6 +648,7 @@ type captureMaps struct {
 	Services      *ebpf.Map `ebpf:"services"`
 	ServicesInfo  *ebpf.Map `ebpf:"services_info"`
 	ServicesLive  *ebpf.Map `ebpf:"services_live"`
+	ServicesStats *ebpf.Map `ebpf:"services_stats"`
 	Signals       *ebpf.Map `ebpf:"signals"`
 	Slots         *ebpf.Map `ebpf:"slots"`
 	Snats         *ebpf.Map `ebpf:"snats"`
@@ -676,6 +684,7 @@ func (m *captureMaps) Close() error {
 		m.Services,
 		m.ServicesInfo,
 		m.ServicesLive,
+		m.ServicesStats,
 		m.Signals,
 		m.Slots,
 		m.Snats,

@@ -375,6 +375,11 @@ type headgateServiceLive struct {
 	Reserved [6]uint64
 }
 
+type headgateServiceStats struct {
+	_       structs.HostLayout
+	Packets [24]uint64
+}
+
 type headgateSignal struct {
 	_      structs.HostLayout
 	Node   uint32
@@ -486,6 +491,7 @@ const (
 	headgateMapServices       = "services"
 	headgateMapServicesInfo   = "services_info"
 	headgateMapServicesLive   = "services_live"
+	headgateMapServicesStats  = "services_stats"
 	headgateMapSignals        = "signals"
 	headgateMapSlots          = "slots"
 	headgateMapSnats          = "snats"
@@ -563,34 +569,35 @@ type headgateProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type headgateMapSpecs struct {
-	Announced    *ebpf.MapSpec `ebpf:"announced"`
-	Creations    *ebpf.MapSpec `ebpf:"creations"`
-	Datagrams    *ebpf.MapSpec `ebpf:"datagrams"`
-	Flows4       *ebpf.MapSpec `ebpf:"flows4"`
-	Flows6       *ebpf.MapSpec `ebpf:"flows6"`
-	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
-	Guesses      *ebpf.MapSpec `ebpf:"guesses"`
-	Links        *ebpf.MapSpec `ebpf:"links"`
-	Meta         *ebpf.MapSpec `ebpf:"meta"`
-	Nodes        *ebpf.MapSpec `ebpf:"nodes"`
-	NodesInfo    *ebpf.MapSpec `ebpf:"nodes_info"`
-	NodesLive    *ebpf.MapSpec `ebpf:"nodes_live"`
-	NodesStats   *ebpf.MapSpec `ebpf:"nodes_stats"`
-	NodesTrouble *ebpf.MapSpec `ebpf:"nodes_trouble"`
-	Ours         *ebpf.MapSpec `ebpf:"ours"`
-	Reasons      *ebpf.MapSpec `ebpf:"reasons"`
-	Refusals     *ebpf.MapSpec `ebpf:"refusals"`
-	Services     *ebpf.MapSpec `ebpf:"services"`
-	ServicesInfo *ebpf.MapSpec `ebpf:"services_info"`
-	ServicesLive *ebpf.MapSpec `ebpf:"services_live"`
-	Signals      *ebpf.MapSpec `ebpf:"signals"`
-	Slots        *ebpf.MapSpec `ebpf:"slots"`
-	Snats        *ebpf.MapSpec `ebpf:"snats"`
-	Sticks       *ebpf.MapSpec `ebpf:"sticks"`
-	Tags         *ebpf.MapSpec `ebpf:"tags"`
-	Throttles    *ebpf.MapSpec `ebpf:"throttles"`
-	TxPorts      *ebpf.MapSpec `ebpf:"tx_ports"`
-	Vips         *ebpf.MapSpec `ebpf:"vips"`
+	Announced     *ebpf.MapSpec `ebpf:"announced"`
+	Creations     *ebpf.MapSpec `ebpf:"creations"`
+	Datagrams     *ebpf.MapSpec `ebpf:"datagrams"`
+	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
+	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
+	Guesses       *ebpf.MapSpec `ebpf:"guesses"`
+	Links         *ebpf.MapSpec `ebpf:"links"`
+	Meta          *ebpf.MapSpec `ebpf:"meta"`
+	Nodes         *ebpf.MapSpec `ebpf:"nodes"`
+	NodesInfo     *ebpf.MapSpec `ebpf:"nodes_info"`
+	NodesLive     *ebpf.MapSpec `ebpf:"nodes_live"`
+	NodesStats    *ebpf.MapSpec `ebpf:"nodes_stats"`
+	NodesTrouble  *ebpf.MapSpec `ebpf:"nodes_trouble"`
+	Ours          *ebpf.MapSpec `ebpf:"ours"`
+	Reasons       *ebpf.MapSpec `ebpf:"reasons"`
+	Refusals      *ebpf.MapSpec `ebpf:"refusals"`
+	Services      *ebpf.MapSpec `ebpf:"services"`
+	ServicesInfo  *ebpf.MapSpec `ebpf:"services_info"`
+	ServicesLive  *ebpf.MapSpec `ebpf:"services_live"`
+	ServicesStats *ebpf.MapSpec `ebpf:"services_stats"`
+	Signals       *ebpf.MapSpec `ebpf:"signals"`
+	Slots         *ebpf.MapSpec `ebpf:"slots"`
+	Snats         *ebpf.MapSpec `ebpf:"snats"`
+	Sticks        *ebpf.MapSpec `ebpf:"sticks"`
+	Tags          *ebpf.MapSpec `ebpf:"tags"`
+	Throttles     *ebpf.MapSpec `ebpf:"throttles"`
+	TxPorts       *ebpf.MapSpec `ebpf:"tx_ports"`
+	Vips          *ebpf.MapSpec `ebpf:"vips"`
 }
 
 // headgateVariableSpecs contains global variables before they are loaded into the kernel.
@@ -634,34 +641,35 @@ func (o *headgateObjects) Close() error {
 //
 // It can be passed to loadHeadgateObjects or ebpf.CollectionSpec.LoadAndAssign.
 type headgateMaps struct {
-	Announced    *ebpf.Map `ebpf:"announced"`
-	Creations    *ebpf.Map `ebpf:"creations"`
-	Datagrams    *ebpf.Map `ebpf:"datagrams"`
-	Flows4       *ebpf.Map `ebpf:"flows4"`
-	Flows6       *ebpf.Map `ebpf:"flows6"`
-	Fragments    *ebpf.Map `ebpf:"fragments"`
-	Guesses      *ebpf.Map `ebpf:"guesses"`
-	Links        *ebpf.Map `ebpf:"links"`
-	Meta         *ebpf.Map `ebpf:"meta"`
-	Nodes        *ebpf.Map `ebpf:"nodes"`
-	NodesInfo    *ebpf.Map `ebpf:"nodes_info"`
-	NodesLive    *ebpf.Map `ebpf:"nodes_live"`
-	NodesStats   *ebpf.Map `ebpf:"nodes_stats"`
-	NodesTrouble *ebpf.Map `ebpf:"nodes_trouble"`
-	Ours         *ebpf.Map `ebpf:"ours"`
-	Reasons      *ebpf.Map `ebpf:"reasons"`
-	Refusals     *ebpf.Map `ebpf:"refusals"`
-	Services     *ebpf.Map `ebpf:"services"`
-	ServicesInfo *ebpf.Map `ebpf:"services_info"`
-	ServicesLive *ebpf.Map `ebpf:"services_live"`
-	Signals      *ebpf.Map `ebpf:"signals"`
-	Slots        *ebpf.Map `ebpf:"slots"`
-	Snats        *ebpf.Map `ebpf:"snats"`
-	Sticks       *ebpf.Map `ebpf:"sticks"`
-	Tags         *ebpf.Map `ebpf:"tags"`
-	Throttles    *ebpf.Map `ebpf:"throttles"`
-	TxPorts      *ebpf.Map `ebpf:"tx_ports"`
-	Vips         *ebpf.Map `ebpf:"vips"`
+	Announced     *ebpf.Map `ebpf:"announced"`
+	Creations     *ebpf.Map `ebpf:"creations"`
+	Datagrams     *ebpf.Map `ebpf:"datagrams"`
+	Flows4        *ebpf.Map `ebpf:"flows4"`
+	Flows6        *ebpf.Map `ebpf:"flows6"`
+	Fragments     *ebpf.Map `ebpf:"fragments"`
+	Guesses       *ebpf.Map `ebpf:"guesses"`
+	Links         *ebpf.Map `ebpf:"links"`
+	Meta          *ebpf.Map `ebpf:"meta"`
+	Nodes         *ebpf.Map `ebpf:"nodes"`
+	NodesInfo     *ebpf.Map `ebpf:"nodes_info"`
+	NodesLive     *ebpf.Map `ebpf:"nodes_live"`
+	NodesStats    *ebpf.Map `ebpf:"nodes_stats"`
+	NodesTrouble  *ebpf.Map `ebpf:"nodes_trouble"`
+	Ours          *ebpf.Map `ebpf:"ours"`
+	Reasons       *ebpf.Map `ebpf:"reasons"`
+	Refusals      *ebpf.Map `ebpf:"refusals"`
+	Services      *ebpf.Map `ebpf:"services"`
+	ServicesInfo  *ebpf.Map `ebpf:"services_info"`
+	ServicesLive  *ebpf.Map `ebpf:"services_live"`
+	ServicesStats *ebpf.Map `ebpf:"services_stats"`
+	Signals       *ebpf.Map `ebpf:"signals"`
+	Slots         *ebpf.Map `ebpf:"slots"`
+	Snats         *ebpf.Map `ebpf:"snats"`
+	Sticks        *ebpf.Map `ebpf:"sticks"`
+	Tags          *ebpf.Map `ebpf:"tags"`
+	Throttles     *ebpf.Map `ebpf:"throttles"`
+	TxPorts       *ebpf.Map `ebpf:"tx_ports"`
+	Vips          *ebpf.Map `ebpf:"vips"`
 }
 
 func (m *headgateMaps) Close() error {
@@ -686,6 +694,7 @@ func (m *headgateMaps) Close() error {
 		m.Services,
 		m.ServicesInfo,
 		m.ServicesLive,
+		m.ServicesStats,
 		m.Signals,
 		m.Slots,
 		m.Snats,

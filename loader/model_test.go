@@ -47,7 +47,9 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 		"throttled", "echo_answered", "icmp_unknown", "icmp_translated", "too_big", "left_to_fragment",
 		"fragment_followed", "fragment_early", "fragment_lost", "fragment_overlap",
 		"deadline", "reset_client", "bad_service",
-		"signal refused", "signal unanswered", "signal unreachable")
+		"signal refused", "signal unanswered", "signal unreachable",
+		"owned no_backend", "owned flow_unknown", "owned node_down", "owned deadline", "owned too_big", "owned throttled", "owned refuse_silent",
+		"owned fragment_lost", "owned fragment_overlap")
 }
 
 // TestFullTableEvictsAsTheModelDoes does the same with room for four flows of each family.
@@ -393,9 +395,10 @@ func (w *world) runSegment(t dptest.Tuple, tcp *packet.TCP) bool {
 // runPacket runs a frame through both.
 func (w *world) runPacket(frame []byte, ifindex int) bool {
 	told := w.trial.tellOf(w, frame, ifindex)
-	before := w.bed.Reasons()
+	before, ownedBefore := w.bed.Reasons(), w.refused()
 	verdict, out := w.bed.Run(ifindex, frame, false)
 	reason := w.bed.Reasons().Moved(before)
+	owned := w.refused().Moved(ownedBefore)
 	w.seen[reason]++
 	w.model.Gone = w.gone()
 	want := w.model.Run(ifindex, frame)
@@ -410,10 +413,38 @@ func (w *world) runPacket(frame []byte, ifindex int) bool {
 	if verdict != want.Verdict || reason != want.Reason {
 		w.t.Errorf("%s %s, want %s %s", verdict, reason, want.Verdict, want.Reason)
 	}
+	if wantOwned := w.owned(reason); owned != wantOwned {
+		w.t.Errorf("%s %s is counted as: %s; want %s", verdict, reason, owned, wantOwned)
+	}
 	if !w.model.SameButChecksums(frame, want, out) {
 		w.t.Errorf("another frame came out (checksums may differ):\n%s", packet.Diff(want.Frame, out))
 	}
 	return w.compareFlows()
+}
+
+// refused counts the packets that were refused or dropped, by reason and service.
+func (w *world) refused() dptest.Reasons {
+	all := dptest.Reasons{}
+	for _, s := range w.services {
+		for reason, n := range w.bed.Refused(s.ID) {
+			all[ofService(reason, int(s.ID))] = n
+		}
+	}
+	return all
+}
+
+func ofService(reason string, service int) string {
+	return fmt.Sprintf("%s of service %d", reason, service)
+}
+
+// owned is how the last packet must be counted for a service, as Moved says it.
+func (w *world) owned(reason string) string {
+	i := slices.Index(loader.ReasonNames(), reason)
+	if i < loader.FirstRefused() || w.model.Owner == dptest.Nobody {
+		return "no reason"
+	}
+	w.seen["owned "+reason]++
+	return ofService(reason, w.model.Owner)
 }
 
 // gone says of a flow whether the program's table has it no more.

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -57,6 +58,11 @@ const (
 var firstOf = map[string]string{
 	"new_flow": Forwarded, "echo_answered": Answered, "no_backend": Refused, "no_backend_dropped": Dropped,
 }
+
+// FirstRefused is the number of the first reason to refuse or drop a packet: those that ServiceStats counts begin there.
+func FirstRefused() int { return firstRefused() }
+
+var firstRefused = sync.OnceValue(func() int { return slices.Index(ReasonFates(), Refused) })
 
 // ReasonFates returns the fate that goes with each of ReasonNames.
 func ReasonFates() []string { return reasonFates() }

@@ -26,6 +26,7 @@ type (
 	Service        = headgateService
 	ServiceInfo    = headgateServiceInfo
 	ServiceLive    = headgateServiceLive
+	ServiceStats   = headgateServiceStats
 	Signal         = headgateSignal
 	SNAT           = headgateSnat
 	StickKey       = headgateStickKey

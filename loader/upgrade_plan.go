@@ -41,7 +41,8 @@ var inherited = map[string]inheritance{
 
 	"nodes_trouble": afresh, "signals": afresh,
 	"slots": afresh, "guesses": afresh, "tx_ports": afresh, "refusals": afresh, "creations": afresh,
-	"reasons": afresh, // by their names, see carryReasons
+	"reasons":        afresh, // by their names, see carryReasons
+	"services_stats": afresh, // which reasons its numbers are, each layout says anew
 }
 
 // notTranslated are fields that hold what belongs to other tables.

@@ -142,7 +142,7 @@ func (b *Bed) configure(spec *ebpf.CollectionSpec) error {
 	for name, entries := range map[string]uint32{
 		"flows4": b.options.Buckets4, "flows6": b.options.Buckets6, "nodes": MaxNodes, "nodes_live": MaxNodes,
 		"nodes_stats": MaxNodes, "nodes_trouble": MaxNodes, "nodes_info": MaxNodes, "services": MaxServices, "services_live": MaxServices,
-		"services_info": MaxServices, "vips": 64, "slots": MaxServices * b.options.Words,
+		"services_info": MaxServices, "services_stats": MaxServices, "vips": 64, "slots": MaxServices * b.options.Words,
 		"sticks": maxClients, "throttles": maxClients, "fragments": maxClients,
 	} {
 		spec.Maps[name].MaxEntries = entries

@@ -2,6 +2,8 @@ package dptest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/headgate/headgate/loader"
@@ -15,6 +17,7 @@ type Counters struct {
 	NextPort [MaxNodes]uint64
 	Tickets  [MaxServices]uint64
 	Cursors  [MaxServices]uint64
+	Refused  [MaxServices]Reasons
 }
 
 // Counters reads every counter.
@@ -41,6 +44,7 @@ func (b *Bed) Counters() Counters {
 		var live loader.ServiceLive
 		b.lookup("services_live", id, &live)
 		c.Tickets[id], c.Cursors[id] = live.Ticket, live.Cursor
+		c.Refused[id] = b.Refused(id)
 	}
 	return c
 }
@@ -58,6 +62,24 @@ func (b *Bed) Reasons() Reasons {
 				name = names[i]
 			}
 			reasons[name] += n
+		}
+	}
+	return reasons
+}
+
+// Refused reads what was refused or dropped of a service's packets, by reason.
+func (b *Bed) Refused(service uint32) Reasons {
+	reasons := Reasons{}
+	names := loader.ReasonNames()[loader.FirstRefused():]
+	var perCPU []loader.ServiceStats
+	b.lookup("services_stats", service, &perCPU)
+	for _, cpu := range perCPU {
+		for i, n := range cpu.Packets {
+			if i < len(names) {
+				reasons[names[i]] += n
+			} else if n > 0 {
+				reasons[fmt.Sprintf("reason %d", loader.FirstRefused()+i)] += n
+			}
 		}
 	}
 	return reasons
@@ -108,6 +130,9 @@ func (c Counters) Moved(before Counters) []string {
 		var w moves
 		w.add("ticket", c.Tickets[id]-before.Tickets[id])
 		w.add("cursor", c.Cursors[id]-before.Cursors[id])
+		for _, reason := range slices.Sorted(maps.Keys(c.Refused[id])) {
+			w.add(reason, c.Refused[id][reason]-before.Refused[id][reason])
+		}
 		if w != "" {
 			lines = append(lines, fmt.Sprintf("service %d%s", id, w))
 		}

@@ -16,6 +16,7 @@ type Model struct {
 	Capacity int                   // flows of each family; 0: any number
 	Gone     func(f *Flow) bool    // whether the Bed has it no more; several may be equally good to leave
 	Faults   []string              // of evictions: a flow left that should have stayed
+	Owner    int                   // the service of the last packet, if it was refused or dropped; Nobody: not known
 
 	links     map[uint16]modelLink
 	snats     map[uint32]netip.Addr
@@ -35,6 +36,9 @@ type Model struct {
 	datagrams     map[datagramKey]*modelDatagram
 	datagramCount uint32 // sent on, in fragments
 }
+
+// Nobody is the Owner of a packet that the program could not tell the service of.
+const Nobody = -1
 
 type modelLink struct {
 	ifindex int
@@ -232,7 +236,10 @@ func (m *Model) ordinary(p *modelPacket) Outcome {
 	return m.newFlow(p, admitted)
 }
 
+func (m *Model) ownedBy(node uint32) { m.Owner = int(m.nodes[node].Service) }
+
 func (m *Model) forward(p *modelPacket, f *modelFlow) (Outcome, bool) {
+	m.ownedBy(f.Node)
 	if p.ttl <= 1 {
 		return Outcome{Pass, "ttl_expired", p.frame}, true
 	}
@@ -270,6 +277,7 @@ func (m *Model) givesWay(p *modelPacket, f *modelFlow) bool {
 }
 
 func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {
+	m.ownedBy(f.Node)
 	if p.ttl <= 1 {
 		return Outcome{Pass, "ttl_expired", p.frame}
 	}

@@ -145,10 +145,12 @@ func (m *Model) later(p *modelPacket) Outcome {
 	case d == nil || m.now-d.first > fragmentsIdle || d.fate == "pass":
 		return pass("fragment")
 	case d.fate == "end" || m.nodeOfFlow(d.tuple) != d.node:
+		m.serviceOf(d.tuple)
 		return drop("fragment_lost")
 	case p.ttl <= 1:
 		return pass("ttl_expired")
 	case !d.add(p.part):
+		m.ownedBy(d.node)
 		return drop("fragment_overlap")
 	}
 	return m.follow1st(p, d)
@@ -163,6 +165,7 @@ func (m *Model) follow1st(p *modelPacket, d *modelDatagram) Outcome {
 		f = m.replies[d.tuple]
 		to, hop, traffic = f.In.reverse(), f.ReplyHop, &f.Reply
 	}
+	m.ownedBy(f.Node)
 	if !m.fits(p, hop) {
 		return Outcome{Drop, "fragment_lost", p.frame}
 	}

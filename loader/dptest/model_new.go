@@ -17,7 +17,7 @@ const (
 
 // newFlow decides about a packet that no flow takes; admitted: one gave way that its client had opened.
 func (m *Model) newFlow(p *modelPacket, admitted bool) Outcome {
-	service := m.services[Tuple{Proto: p.tuple.Proto, Dst: p.tuple.Dst}]
+	service := m.serviceOf(p.tuple)
 	switch {
 	case service == nil:
 		return Outcome{Pass, "no_config", p.frame}
@@ -47,6 +47,16 @@ func (m *Model) newFlow(p *modelPacket, admitted bool) Outcome {
 		return m.refuse(p, "table_full")
 	}
 	return m.deliver(p, f, "new_flow")
+}
+
+// serviceOf is the service that is found at a tuple's destination, to which the packet then belongs.
+func (m *Model) serviceOf(t Tuple) *modelService {
+	service := m.services[Tuple{Proto: t.Proto, Dst: t.Dst}]
+	m.Owner = Nobody
+	if service != nil {
+		m.Owner = int(service.ID)
+	}
+	return service
 }
 
 // choosePort goes round a node's source ports in growing steps: the first that is free, or whose flow has expired or

@@ -119,7 +119,7 @@ func (m *Model) SetLinkTags(index uint16, _ int, t Tags) {
 // Run says what should become of a frame, and changes the model's flows accordingly.
 func (m *Model) Run(ifindex int, frame []byte) Outcome {
 	t, bare := takeOff(frame)
-	m.sentWith = nil
+	m.sentWith, m.Owner = nil, Nobody
 	out := m.decide(ifindex, bare, t)
 	switch {
 	case out.Verdict == Pass || out.Verdict == Drop:
