@@ -106,6 +106,7 @@ type Config struct {
 	Protocol  string   `json:"protocol"`
 	Status    string   `json:"status"`             // UP, BACKUP (the backups serve) or DOWN (new flows are refused)
 	Refusing  []string `json:"refusing,omitempty"` // those of Addresses whose new flows are refused
+	Refused   []Reason `json:"refused,omitempty"`  // packets refused or dropped so far, by reason; zeros left out
 	Nodes     []Node   `json:"nodes"`
 }
 
@@ -155,4 +156,5 @@ const (
 type Reason struct {
 	Name    string `json:"name"`
 	Packets uint64 `json:"packets"`
+	Why     string `json:"why"` // of a packet: what the name stands for, in words
 }

@@ -170,8 +170,45 @@ func (l looker) refused() ([]api.Reason, error) {
 	out := []api.Reason{}
 	for _, c := range counts {
 		if c.Packets > 0 && (c.Fate == loader.Refused || c.Fate == loader.Dropped) {
-			out = append(out, api.Reason{Name: c.Name, Packets: c.Packets})
+			out = append(out, reasonOf(c))
 		}
 	}
 	return out, nil
+}
+
+func reasonOf(c maps.ReasonCount) api.Reason {
+	return api.Reason{Name: c.Name, Packets: c.Packets, Why: why(c.Name)}
+}
+
+// countRefused adds to configs what was refused or dropped of their packets, at all of their VIPs together.
+func (l looker) countRefused(configs []api.Config) error {
+	services, err := l.reader.Refusals()
+	if err != nil {
+		return err
+	}
+	at := make(map[string]int, len(configs))
+	for i := range configs {
+		at[configs[i].Name] = i
+	}
+	for i := range services {
+		if c, known := at[services[i].ConfigKey().String()]; known {
+			configs[c].Refused = withReasons(configs[c].Refused, services[i].Reasons)
+		}
+	}
+	return nil
+}
+
+// withReasons adds counts to others; all are in the order of the program's reasons.
+func withReasons(sum []api.Reason, counts []maps.ReasonCount) []api.Reason {
+	for _, c := range counts {
+		i := slices.IndexFunc(sum, func(r api.Reason) bool { return r.Name == c.Name })
+		if i < 0 {
+			sum = append(sum, reasonOf(c))
+			continue
+		}
+		sum[i].Packets += c.Packets
+	}
+	names := loader.ReasonNames()
+	slices.SortFunc(sum, func(a, b api.Reason) int { return slices.Index(names, a.Name) - slices.Index(names, b.Name) })
+	return sum
 }

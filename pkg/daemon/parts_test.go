@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
@@ -162,5 +164,33 @@ func TestOnlyRefusalsAreShown(t *testing.T) {
 		if !got[name] {
 			t.Errorf("%s is not shown", name)
 		}
+	}
+}
+
+// TestRefusalsOfAConfigAreThoseOfAllItsVIPs counts at both VIPs of a config, and at another's.
+func TestRefusalsOfAConfigAreThoseOfAllItsVIPs(t *testing.T) {
+	tables := maps.NewFake(maps.FakeSizes{})
+	for id, s := range []struct{ vip, balancer string }{{"203.0.113.10", "web"}, {"2001:db8::10", "web"}, {"203.0.113.11", "other"}} {
+		info := maps.ServiceInfo{VIP: maps.VIP{Addr: netip.MustParseAddr(s.vip), Port: 80, Protocol: lb.TCP}, Balancer: s.balancer}
+		if err := tables.WriteServiceInfo(uint32(id), info); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := loader.FirstRefused()
+	tables.CountRefused(0, first+2, 3)
+	tables.CountRefused(1, first, 5)
+	tables.CountRefused(1, first+2, 4)
+	tables.CountRefused(2, first+1, 9)
+	configs := []api.Config{{Name: "web/80"}, {Name: "quiet/80"}}
+	if err := newLooker(tables.Reader()).countRefused(configs); err != nil {
+		t.Fatal(err)
+	}
+	names := loader.ReasonNames()
+	want := []api.Reason{{Name: names[first], Packets: 5, Why: why(names[first])}, {Name: names[first+2], Packets: 7, Why: why(names[first+2])}}
+	if !slices.Equal(configs[0].Refused, want) {
+		t.Errorf("%+v, want %+v", configs[0].Refused, want)
+	}
+	if configs[1].Refused != nil {
+		t.Errorf("of a config that refused nothing: %+v", configs[1].Refused)
 	}
 }

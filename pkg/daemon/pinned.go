@@ -76,7 +76,7 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 		return api.Status{}, err
 	}
 	configs := configsOf(states, listed, rate)
-	if err := p.countSticks(configs); err != nil {
+	if err := errors.Join(p.countSticks(configs), p.countRefused(configs)); err != nil {
 		return api.Status{}, err
 	}
 	st := api.Status{

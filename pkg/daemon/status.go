@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,7 +33,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	now := time.Now()
 	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
 	configs := withRemoved(configsOfView(s.view, states, rate, s.interfaces), states, rate)
-	if err := b.countSticks(configs); err != nil {
+	if err := errors.Join(b.countSticks(configs), b.countRefused(configs)); err != nil {
 		return api.Status{}, err
 	}
 	low := b.detail(configs, states)

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -117,6 +118,23 @@ func (r *Reader) policyText(id uint32, w ServiceWord) (string, error) {
 func (r *Reader) dumpTickets(yield emit) {
 	for id := range uint32(len(r.servicesLive)) {
 		if n := atomic.LoadUint64(&r.servicesLive[id].Ticket); n != 0 && !yield(entry(id, "ticket %d", n), nil) {
+			return
+		}
+	}
+}
+
+func (r *Reader) dumpRefusedOf(yield emit) {
+	services, err := r.Refusals()
+	if err != nil {
+		yield(Entry{}, err)
+		return
+	}
+	for _, s := range services {
+		counts := make([]string, len(s.Reasons))
+		for i, c := range s.Reasons {
+			counts[i] = fmt.Sprintf("%s %d", c.Name, c.Packets)
+		}
+		if len(counts) > 0 && !yield(entry(s.ID, "packets refused or dropped: %s", strings.Join(counts, ", ")), nil) {
 			return
 		}
 	}

@@ -42,6 +42,7 @@ func NewFake(sizes FakeSizes) *Fake {
 		sticks:    map[loader.StickKey]loader.StickEntry{},
 		throttles: map[loader.ThrottleKey]loader.ThrottleEntry{},
 		traffic:   make([]Traffic, nodes),
+		refused:   make([]loader.ServiceStats, services),
 	}
 	return &Fake{ports: out, store: &store{
 		memory: memory{
@@ -100,6 +101,12 @@ func (f *Fake) BreakTraffic(err error) { f.ports.broken = err }
 // CountReason adds to the packets of a reason, by its number in the program's enum.
 func (f *Fake) CountReason(reason int, packets uint64) { f.ports.counts[reason] += packets }
 
+// CountRefused adds to the packets of a service that were refused or dropped for a reason, by its number in the
+// program's enum.
+func (f *Fake) CountRefused(service uint32, reason int, packets uint64) {
+	f.ports.refused[service].Packets[reason-loader.FirstRefused()] += packets
+}
+
 // fakeOutside is the hash, redirect and per-CPU maps of a Fake.
 type fakeOutside struct {
 	table     map[VIP]uint32
@@ -107,6 +114,7 @@ type fakeOutside struct {
 	answers   map[Announced][6]byte
 	ports     map[uint16]int
 	traffic   []Traffic
+	refused   []loader.ServiceStats
 	sticks    map[loader.StickKey]loader.StickEntry
 	throttles map[loader.ThrottleKey]loader.ThrottleEntry
 	counts    [64]uint64
@@ -151,6 +159,13 @@ func (o *fakeOutside) nodeTraffic(id uint32) (Traffic, error) { return o.traffic
 
 func (o *fakeOutside) clearTraffic(id uint32) error {
 	o.traffic[id] = Traffic{}
+	return nil
+}
+
+func (o *fakeOutside) serviceStats(id uint32) (loader.ServiceStats, error) { return o.refused[id], nil }
+
+func (o *fakeOutside) clearServiceStats(id uint32) error {
+	o.refused[id] = loader.ServiceStats{}
 	return nil
 }
 

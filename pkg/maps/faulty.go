@@ -134,6 +134,10 @@ func (f *Faulty) WriteThrottlePolicy(id uint32, p ThrottlePolicy) error {
 	return f.write("write throttle policy", func() error { return f.Tables.WriteThrottlePolicy(id, p) })
 }
 
+func (f *Faulty) StartService(id uint32) error {
+	return f.write("start service", func() error { return f.Tables.StartService(id) })
+}
+
 func (f *Faulty) ReadServiceInfo(id uint32) (ServiceInfo, error) {
 	return fails(f, "read services_info", func() (ServiceInfo, error) { return f.Tables.ReadServiceInfo(id) })
 }

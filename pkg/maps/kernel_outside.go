@@ -101,6 +101,30 @@ func (o *kernelOutside) clearTraffic(id uint32) error {
 	return nil
 }
 
+func (o *kernelOutside) serviceStats(id uint32) (sum loader.ServiceStats, err error) {
+	var cpus []loader.ServiceStats
+	if err := o.maps.ServicesStats.Lookup(id, &cpus); err != nil {
+		return sum, err
+	}
+	for _, c := range cpus {
+		for i, n := range c.Packets {
+			sum.Packets[i] += n
+		}
+	}
+	return sum, nil
+}
+
+func (o *kernelOutside) clearServiceStats(id uint32) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	if err := o.maps.ServicesStats.Put(id, make([]loader.ServiceStats, cpus)); err != nil {
+		return fmt.Errorf("map services_stats, clear %d: %w", id, err)
+	}
+	return nil
+}
+
 func (o *kernelOutside) eachStick(do func(loader.StickKey, loader.StickEntry) bool) error {
 	return eachOf(o.maps.Sticks, "sticks", do)
 }
@@ -187,7 +211,7 @@ func (o *kernelOutside) sizes() (map[string]uint64, error) {
 	out := map[string]uint64{}
 	for name, one := range map[string]*ebpf.Map{
 		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "guesses": m.Guesses, "services": m.Services,
-		"services_live": m.ServicesLive, "services_info": m.ServicesInfo, "slots": m.Slots,
+		"services_live": m.ServicesLive, "services_stats": m.ServicesStats, "services_info": m.ServicesInfo, "slots": m.Slots,
 		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
 		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "fragments": m.Fragments, "datagrams": m.Datagrams, "reasons": m.Reasons,
 		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta, "announced": m.Announced, "signals": m.Signals, "nodes_trouble": m.NodesTrouble,

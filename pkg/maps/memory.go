@@ -47,6 +47,9 @@ type outside interface {
 
 	nodeTraffic(id uint32) (Traffic, error)
 	clearTraffic(id uint32) error
+	// serviceStats is what was refused or dropped of a service's packets, all CPUs together.
+	serviceStats(id uint32) (loader.ServiceStats, error)
+	clearServiceStats(id uint32) error
 	// eachStick hands over stick entries as long as do says so.
 	eachStick(do func(loader.StickKey, loader.StickEntry) bool) error
 	deleteStick(loader.StickKey) error

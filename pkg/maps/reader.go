@@ -143,6 +143,44 @@ func (r *Reader) Reasons() ([]ReasonCount, error) {
 	return out, nil
 }
 
+// Refusals are the packets of a service that were refused or dropped since it got its id.
+type Refusals struct {
+	ID uint32
+	ServiceInfo
+	Reasons []ReasonCount // in the order of the program's enum, zeros left out
+}
+
+// ConfigKey names the config that the service belongs to.
+func (s *Refusals) ConfigKey() lb.ConfigKey { return s.VIP.configOf(s.Balancer) }
+
+// Refusals returns those of the services that have an id, by id.
+func (r *Reader) Refusals() ([]Refusals, error) {
+	names, fates := loader.ReasonNames(), loader.ReasonFates()
+	first := loader.FirstRefused()
+	var out []Refusals
+	for id := range uint32(len(r.services)) {
+		info, err := r.ReadServiceInfo(id)
+		if err != nil {
+			return nil, err
+		}
+		if !info.VIP.Addr.IsValid() {
+			continue
+		}
+		stats, err := r.serviceStats(id)
+		if err != nil {
+			return nil, fmt.Errorf("services_stats[%d]: %w", id, err)
+		}
+		of := Refusals{ID: id, ServiceInfo: info}
+		for i := first; i < min(len(names), first+len(stats.Packets)); i++ {
+			if n := stats.Packets[i-first]; n > 0 {
+				of.Reasons = append(of.Reasons, ReasonCount{Name: names[i], Fate: fates[i], Packets: n})
+			}
+		}
+		out = append(out, of)
+	}
+	return out, nil
+}
+
 // sortedVIPs returns the keys of vips in a stable order.
 func sortedVIPs(vips map[VIP]uint32) []VIP {
 	keys := make([]VIP, 0, len(vips))

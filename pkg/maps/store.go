@@ -271,6 +271,13 @@ func (s *store) WriteServiceInfo(id uint32, info ServiceInfo) error {
 	return nil
 }
 
+func (s *store) StartService(id uint32) error {
+	if _, err := at("services_stats", s.services, id); err != nil {
+		return err
+	}
+	return s.clearServiceStats(id)
+}
+
 func (s *store) slotRange(first, count uint32) ([]uint64, error) {
 	if uint64(first)+uint64(count) > uint64(len(s.slots)) {
 		return nil, fmt.Errorf("slots[%d+%d]: beyond the end of the map (%d entries)", first, count, len(s.slots))

@@ -57,6 +57,8 @@ type Tables interface {
 	// ReadServiceInfo and WriteServiceInfo hold which VIP a service id stands for.
 	ReadServiceInfo(id uint32) (ServiceInfo, error)
 	WriteServiceInfo(id uint32, i ServiceInfo) error
+	// StartService readies the counters of an id for a new owner: nothing was refused.
+	StartService(id uint32) error
 	// ReadSlots and WriteSlots hold the tables, in words (PackNodes, PackColumns, PackMembers). Only
 	// slots that no service word covers may be written, except those of a Hash table: each packet
 	// reads one of its words, and each word is replaced by one store.

@@ -20,6 +20,7 @@ func (r *Reader) tables() []table {
 		sized("guesses", "hash of VIP, port and protocol → service that was found there last; the program writes", uint64(r.guessesMax()), 4, func(emit) {}),
 		of("services", "service → its table of slots; the daemon writes, one word commits", r.services, r.dumpServices),
 		of("services_live", "service → choices made; the program writes", r.servicesLive, r.dumpTickets),
+		sized("services_stats", "service → its packets that were refused or dropped, per CPU; the program writes", uint64(len(r.services)), uint64(unsafe.Sizeof(loader.ServiceStats{})), r.dumpRefusedOf),
 		of("services_info", "service → names for people; the daemon writes", r.servicesInfo, r.dumpServicesInfo),
 		of("slots", "scheduling tables, in words of four nodes or a column; the daemon writes", r.slots, r.dumpSlots),
 		of("nodes", "node → address, next hop, status; the daemon writes", r.nodes, r.dumpNodes),

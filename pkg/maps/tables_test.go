@@ -204,3 +204,16 @@ func TestFaultyFailsItsShareAndSaysSo(t *testing.T) {
 		t.Errorf("%d of %d failed writes took effect, want about half", effects, failed)
 	}
 }
+
+func TestStartServiceClearsWhatWasRefused(t *testing.T) {
+	everyTables(t, func(t *testing.T, tb Tables, r *Reader) {
+		must(t, tb.WriteServiceInfo(5, ServiceInfo{VIP: someVIP, Balancer: "web"}), tb.StartService(5))
+		refusals, err := r.Refusals()
+		if err != nil || len(refusals) != 1 || refusals[0].ID != 5 || refusals[0].Balancer != "web" || len(refusals[0].Reasons) > 0 {
+			t.Errorf("%+v, %v", refusals, err)
+		}
+		if err := tb.StartService(1 << 20); err == nil || !strings.Contains(err.Error(), "services_stats[1048576]") {
+			t.Errorf("of an id that the map has not: %v", err)
+		}
+	})
+}

@@ -103,6 +103,7 @@ func (r *Reconciler) restoreServices(b *books, limits maps.Limits) error {
 		svc := &service{
 			id:        id,
 			vip:       info.VIP,
+			started:   true,
 			info:      known(info),
 			word:      known(word),
 			stick:     known(stick),

@@ -16,6 +16,7 @@ import (
 type service struct {
 	id        uint32
 	vip       maps.VIP
+	started   bool // its id's counters are its own
 	info      cell[maps.ServiceInfo]
 	word      cell[maps.ServiceWord]
 	stick     cell[maps.StickPolicy]
@@ -130,6 +131,13 @@ func (r *Reconciler) serviceFor(s *state.Service) (*service, error) {
 		r.services[id], r.byVIP[vip] = svc, svc
 	}
 	svc.gone = time.Time{}
+	if !svc.started {
+		r.writes++
+		if err := r.t.StartService(svc.id); err != nil {
+			return nil, err
+		}
+		svc.started = true
+	}
 	// First of all, so that after a crash every node is known to be whose it is.
 	info := maps.ServiceInfo{VIP: vip, Balancer: s.Config.Balancer}
 	err := svc.info.set(r, info, func(i maps.ServiceInfo) error { return r.t.WriteServiceInfo(svc.id, i) })

@@ -249,6 +249,13 @@ func (w *watched) StartNode(id uint32, port uint64) error {
 	return w.after(w.Fake.StartNode(id, port))
 }
 
+func (w *watched) StartService(id uint32) error {
+	if word, _ := w.ReadService(id); word != (maps.ServiceWord{}) {
+		w.fault("service %d is started while packets use it", id)
+	}
+	return w.after(w.Fake.StartService(id))
+}
+
 func (w *watched) WriteStatus(id uint32, s maps.Status) error {
 	return w.after(w.Fake.WriteStatus(id, s))
 }
