@@ -80,11 +80,10 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		fmt.Fprintln(w, goOn(f))
 	}
 	for _, m := range res.Plan.Moves {
-		if m.Refused {
-			fmt.Fprintf(w, "%s: no node is left for new connections: they are refused; established connections stay\n", m.Config)
-			continue
+		fmt.Fprintf(w, "%s: %s; established connections stay\n", m.Config, whatMoves(m))
+		if m.Down > 0 {
+			fmt.Fprintf(w, "%s: %s found DOWN, and not counted on\n", m.Config, plural(m.Down, "node"))
 		}
-		fmt.Fprintf(w, "%s: %.1f %% of %s get another node, or none; established connections stay\n", m.Config, 100*m.Share, whoMoves(m))
 	}
 	switch {
 	case res.Plan.Empty():
@@ -113,13 +112,17 @@ func goOn(f api.NodeFlows) string {
 	return fmt.Sprintf("%s (%s): %s active now, which %s", f.Name, what, plural(int(f.Flows), "flow"), until)
 }
 
-// whoMoves is whom a share of is told: where the client's address chooses, clients have a node of their own; else
+// whatMoves is whom a share of is told: where the client's address chooses, clients have a node of their own; else
 // there are only more of some nodes' new connections and fewer of others'.
-func whoMoves(m api.ConfigMove) string {
-	if m.ByClient {
-		return "clients, with their next connection,"
+func whatMoves(m api.ConfigMove) string {
+	who := "new connections"
+	switch {
+	case m.Refused:
+		return "no node is left for new connections: they are refused"
+	case m.ByClient:
+		who = "clients, with their next connection,"
 	}
-	return "new connections"
+	return fmt.Sprintf("%.1f %% of %s get another node, or none", 100*m.Share, who)
 }
 
 func exportCommand(e env) *cli.Command {

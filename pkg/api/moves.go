@@ -3,17 +3,18 @@ package api
 import (
 	"math"
 	"net/netip"
-	"slices"
+	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/schedule"
 )
 
 // moved is the share of new connections that change their node, the larger of both families, since
-// a client has one of them. refused says that those of a family have no node left.
-func moved(from, to *lb.Config) (share float64, refused bool) {
+// a client has one of them. refused says that those of a family have no node left. down are the nodes that are
+// found DOWN, before and after.
+func moved(from, to *lb.Config, down func(*lb.Node) bool) (share float64, refused bool) {
 	for _, is4 := range []bool{true, false} {
-		old, now := serving(from, is4), serving(to, is4)
+		old, now := serving(from, is4, down), serving(to, is4, down)
 		switch {
 		case len(old.takes) == 0: // nobody was served, and nobody moves
 		case len(now.takes) == 0:
@@ -27,28 +28,31 @@ func moved(from, to *lb.Config) (share float64, refused bool) {
 	return math.Round(share*1e6) / 1e6, refused
 }
 
-// servers are the nodes of one family of a config, and who of them takes new flows when all are healthy: the
-// primaries, or the backups when there is no primary.
+// servers are the nodes of one family of a config, and who of them takes new flows, as pkg/schedule has it.
 type servers struct {
 	all   []schedule.Member
 	takes map[netip.AddrPort]int // by weight
 }
 
-func serving(c *lb.Config, is4 bool) servers {
+// serving takes nodes that are not found DOWN for UP, as they will be if all is well, and none for starting slowly.
+func serving(c *lb.Config, is4 bool, down func(*lb.Node) bool) servers {
 	s := servers{takes: map[netip.AddrPort]int{}}
-	of := func(n lb.Node) bool { return n.Address.Addr().Is4() == is4 }
-	tier := lb.Backup
-	if slices.ContainsFunc(c.Nodes, func(n lb.Node) bool { return of(n) && n.Mode == lb.Accept }) {
-		tier = lb.Accept
-	}
-	for _, n := range c.Nodes {
-		if !of(n) {
+	var cands []schedule.Candidate
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if n.Address.Addr().Is4() != is4 {
 			continue
 		}
-		s.all = append(s.all, schedule.Member{Address: n.Address, Weight: n.Weight})
-		if n.Mode == tier {
-			s.takes[n.Address] = n.Weight
+		health := lb.Up
+		if down(n) {
+			health = lb.Down
 		}
+		s.all = append(s.all, schedule.Member{Address: n.Address, Weight: n.Weight})
+		cands = append(cands, schedule.Candidate{Weight: n.Weight, Mode: n.Mode, Health: health, Override: n.Override})
+	}
+	rules := schedule.Rules{OnNoBackend: c.OnNoBackend, MinEligible: c.MinEligible}
+	for _, i := range schedule.Decide(cands, rules, schedule.Turn{}, time.Time{}).Takes {
+		s.takes[s.all[i].Address] = s.all[i].Weight
 	}
 	return s
 }

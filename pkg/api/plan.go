@@ -32,11 +32,13 @@ const (
 )
 
 // ConfigMove is the share of the clients of a config whose next connection would be for another node, or
-// for none, all nodes taken to be healthy. Where the client's address chooses, those clients are counted;
-// else it is half the sum of the differences of the nodes' shares. Established connections stay where they are.
+// for none. Nodes that are found DOWN are not counted on, all others are taken to be healthy. Where the client's address
+// chooses, those clients are counted; else it is half the sum of the differences of the nodes' shares. Established
+// connections stay where they are.
 type ConfigMove struct {
 	Config string  `json:"config"`
 	Share  float64 `json:"share"` // 0 to 1
+	Down   int     `json:"down"`  // nodes that it has now, and keeps, which are found DOWN
 	// ByClient says that the client's address chooses the node: then the share is of clients, else of new connections.
 	ByClient bool `json:"by_client"`
 	// Refused says that no node is left for new connections of a family: they are refused, until health or people
@@ -44,20 +46,25 @@ type ConfigMove struct {
 	Refused bool `json:"refused"`
 }
 
-// Diff plans the way from one desired state to another.
-func Diff(from, to []lb.Balancer) Plan { return diff(from, to, true) }
+// Down says whether a node, by its name before the change, is found DOWN at this moment.
+type Down func(lb.NodeKey) bool
+
+// Diff plans the way from one desired state to another, all nodes taken to be healthy.
+func Diff(from, to []lb.Balancer) Plan {
+	return diff(from, to, func(lb.NodeKey) bool { return false })
+}
 
 // Steps is Diff without a look at who would move, which with thousands of nodes takes longer than to change them.
-func Steps(from, to []lb.Balancer) Plan { return diff(from, to, false) }
+func Steps(from, to []lb.Balancer) Plan { return diff(from, to, nil) }
 
 // planner makes a plan.
 type planner struct {
 	Plan
-	measures bool // moves are looked for
+	down Down // nil: moves are not looked for
 }
 
-func diff(from, to []lb.Balancer, moves bool) Plan {
-	p := planner{Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}, moves}
+func diff(from, to []lb.Balancer, down Down) Plan {
+	p := planner{Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}, down}
 	for _, pair := range match(from, to, byIdentity(from)) {
 		p.balancer(pair.key, pair.from, pair.to)
 	}
@@ -102,11 +109,11 @@ func (p *planner) balancer(label string, from, to *lb.Balancer) {
 	}
 	key := func(c lb.Config) string { return c.Key(label).String() }
 	for _, pair := range match(from.Configs, to.Configs, key) {
-		p.config(pair.key, pair.from, pair.to)
+		p.config(label, pair.key, pair.from, pair.to)
 	}
 }
 
-func (p *planner) config(name string, from, to *lb.Config) {
+func (p *planner) config(balancer, name string, from, to *lb.Config) {
 	switch {
 	case from == nil:
 		p.step(Add, KindConfig, name)
@@ -116,13 +123,8 @@ func (p *planner) config(name string, from, to *lb.Config) {
 		to = &lb.Config{}
 	default:
 		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
-		if !p.measures {
-			break
-		}
-		if share, refused := moved(from, to); share > 0 {
-			p.Moves = append(p.Moves, ConfigMove{
-				Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient(), Refused: refused,
-			})
+		if p.down != nil {
+			p.move(name, from.Key(balancer), from, to)
 		}
 	}
 	key := func(n lb.Node) string { return n.Address.String() }
@@ -133,6 +135,22 @@ func (p *planner) config(name string, from, to *lb.Config) {
 	for _, pair := range match(from.Nodes, to.Nodes, key) {
 		p.node(name, labels, pair.from, pair.to)
 	}
+}
+
+// move says who moves from a config, known as key, to another.
+func (p *planner) move(name string, key lb.ConfigKey, from, to *lb.Config) {
+	down := func(n *lb.Node) bool { return p.down(lb.NodeKey{Config: key, Address: n.Address}) }
+	share, refused := moved(from, to, down)
+	if share == 0 {
+		return
+	}
+	m := ConfigMove{Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient(), Refused: refused}
+	for i := range to.Nodes {
+		if down(&to.Nodes[i]) {
+			m.Down++
+		}
+	}
+	p.Moves = append(p.Moves, m)
 }
 
 func (p *planner) node(config string, labels map[string]int, from, to *lb.Node) {

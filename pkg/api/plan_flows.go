@@ -23,9 +23,9 @@ type NodeFlows struct {
 // Active counts the flows that a node has at this moment.
 type Active func(b *lb.Balancer, c *lb.Config, n *lb.Node) uint64
 
-// DiffLive is Diff with what becomes of the flows that there are.
-func DiffLive(from, to []lb.Balancer, active Active) Plan {
-	p := Diff(from, to)
+// DiffLive is Diff with what becomes of the flows that there are, and of nodes as they are found.
+func DiffLive(from, to []lb.Balancer, active Active, down Down) Plan {
+	p := diff(from, to, down)
 	for _, pair := range match(from, to, byIdentity(from)) {
 		if pair.from != nil {
 			p.Flows = append(p.Flows, flowsOfBalancer(pair.from, pair.to, active)...)

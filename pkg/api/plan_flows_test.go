@@ -49,7 +49,7 @@ func TestThePlanSaysWhatBecomesOfLiveFlows(t *testing.T) {
 		to := before()
 		tt.change(&to[0])
 		var got []string
-		for _, f := range DiffLive(before(), to, active).Flows {
+		for _, f := range DiffLive(before(), to, active, healthy).Flows {
 			until := "-"
 			if f.DeadlineMS != nil {
 				until = (time.Duration(*f.DeadlineMS) * time.Millisecond).String()
@@ -118,7 +118,7 @@ func TestE10ThePlanSaysWhatIsReset(t *testing.T) {
 			all(changes...)(&c)
 			return []lb.Balancer{{ID: 1, Label: "web", IPv4: netip.MustParseAddr("203.0.113.10"), Configs: []config{c}}}
 		}
-		got := DiffLive(state(tt.before), state(tt.before, tt.change), active).Flows
+		got := DiffLive(state(tt.before), state(tt.before, tt.change), active, healthy).Flows
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", tt.name, diff)
 		}

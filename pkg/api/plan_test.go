@@ -29,6 +29,9 @@ var (
 	n3 = node("web-3", "192.0.2.13:8080", 100, lb.Backup)
 )
 
+func healthy(lb.NodeKey) bool { return false }
+func allUp(*lb.Node) bool     { return false }
+
 func TestThePlanNamesEveryStep(t *testing.T) {
 	renamed := n2
 	renamed.Label, renamed.Weight, renamed.Override = "web-two", 75, lb.OverrideDown
@@ -48,7 +51,7 @@ func TestThePlanNamesEveryStep(t *testing.T) {
 			{Remove, "balancer", "old", nil},
 			{Add, "balancer", "new", []string{"VIPs 203.0.113.12 2001:db8::12"}},
 		},
-		Moves: []ConfigMove{{Config: "web/80", Share: 0.5}},
+		Moves: []ConfigMove{{Config: "web/80", Share: 1}}, // set DOWN the only primary is nobody's node
 	}
 	if diff := cmp.Diff(want, Diff(from, to), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -80,7 +83,7 @@ func TestClientsMovedAreTheDifferenceOfShares(t *testing.T) {
 		{"a new family moves nobody", []lb.Node{n1}, []lb.Node{n1, v6}, 0},
 		{"families are counted apart", []lb.Node{n1, n2, v6}, []lb.Node{n1, drained, v6}, 0.5},
 	} {
-		got, refused := moved(&lb.Config{Nodes: tt.from}, &lb.Config{Nodes: tt.to})
+		got, refused := moved(&lb.Config{Nodes: tt.from}, &lb.Config{Nodes: tt.to}, allUp)
 		if got != tt.want || refused != (tt.name == "nobody is left" || tt.name == "the last of a family goes") {
 			t.Errorf("%s: %v, refused %v, want %v", tt.name, got, refused, tt.want)
 		}
@@ -105,11 +108,11 @@ func TestE23ThePlanCountsTheClientsThatMove(t *testing.T) {
 		{"only the backup is left", []lb.Node{n1, n3}, []lb.Node{n3}, 1, 1},
 	} {
 		from, to := &lb.Config{Algorithm: lb.Source, Nodes: tt.from}, &lb.Config{Algorithm: lb.Source, Nodes: tt.to}
-		if got, _ := moved(from, to); got < tt.least-0.0002 || got > tt.most {
+		if got, _ := moved(from, to, allUp); got < tt.least-0.0002 || got > tt.most {
 			t.Errorf("%s: %v, want %v to %v", tt.name, got, tt.least, tt.most)
 		}
 		to.Algorithm = lb.LeastConn
-		if got, _ := moved(from, to); got > tt.least+0.0001 {
+		if got, _ := moved(from, to, allUp); got > tt.least+0.0001 {
 			t.Errorf("%s, by another algorithm: %v, want %v", tt.name, got, tt.least)
 		}
 	}
@@ -126,5 +129,62 @@ func TestThePlanTellsNodesWithTheSameLabelApart(t *testing.T) {
 	got := Diff(web(n1, twin, n3), web(n1, heavier, other)).Steps
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A node that is found DOWN has no clients to lose, and is nothing to move to.
+func TestThePlanDoesNotCountOnNodesThatAreDown(t *testing.T) {
+	set := func(n lb.Node, mode lb.Mode, o lb.Override) lb.Node {
+		n.Mode, n.Override = mode, o
+		return n
+	}
+	draining := func(n lb.Node) lb.Node { return set(n, lb.Drain, lb.OverrideNone) }
+	n4 := node("web-4", "192.0.2.14:8080", 50, lb.Accept)
+	for _, tt := range []struct {
+		name     string
+		from, to []lb.Node
+		down     []lb.Node
+		want     ConfigMove // without its config; a Share of 0: there is none
+	}{
+		{"one that is DOWN is drained", []lb.Node{n1, n2, n4}, []lb.Node{n1, draining(n2), n4}, []lb.Node{n2}, ConfigMove{}},
+		{"one beside it is", []lb.Node{n1, n2, n4}, []lb.Node{n1, n2, draining(n4)}, []lb.Node{n2}, ConfigMove{Share: 0.5, Down: 1}},
+		{"the last that is UP is", []lb.Node{n1, n2}, []lb.Node{draining(n1), n2}, []lb.Node{n2}, ConfigMove{Share: 1, Down: 1, Refused: true}},
+		{"for backups that are DOWN, too", []lb.Node{n1, n3}, []lb.Node{draining(n1), n3}, []lb.Node{n3}, ConfigMove{Share: 1, Down: 1, Refused: true}},
+		{"a backup serves already", []lb.Node{n1, n3}, []lb.Node{draining(n1), n3}, []lb.Node{n1}, ConfigMove{}},
+		{"people know better", []lb.Node{n1, n2}, []lb.Node{n1, set(n2, lb.Accept, lb.OverrideUp)}, []lb.Node{n2}, ConfigMove{Share: 0.5, Down: 1}},
+		{"people take one out", []lb.Node{n1, n2}, []lb.Node{n1, set(n2, lb.Accept, lb.OverrideDown)}, nil, ConfigMove{Share: 0.5}},
+		{"all are DOWN: nobody moves", []lb.Node{n1, n2}, []lb.Node{n1, draining(n2)}, []lb.Node{n1, n2}, ConfigMove{}},
+	} {
+		down := func(key lb.NodeKey) bool {
+			return key.Config.String() == "web/80" && slices.ContainsFunc(tt.down, func(n lb.Node) bool { return n.Address == key.Address })
+		}
+		for _, algorithm := range []lb.Algorithm{lb.RoundRobin, lb.Source} {
+			from, to := web(tt.from...), web(tt.to...)
+			from[0].Configs[0].Algorithm, to[0].Configs[0].Algorithm = algorithm, algorithm
+			to[0].ID, from[0].ID, to[0].Label = 1, 1, "www" // a name may change meanwhile
+			got := DiffLive(from, to, func(*lb.Balancer, *lb.Config, *lb.Node) uint64 { return 0 }, down).Moves
+			var want []ConfigMove
+			if tt.want.Share > 0 {
+				want = []ConfigMove{tt.want}
+				want[0].Config, want[0].ByClient = "web/80", algorithm == lb.Source
+			}
+			close := cmpopts.EquateApprox(0, 0.03)
+			if diff := cmp.Diff(want, got, close, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s, %s: (-want +got)\n%s", tt.name, algorithm, diff)
+			}
+		}
+	}
+}
+
+// Below min_eligible the backups serve, also in a plan.
+func TestThePlanKnowsWhenBackupsServe(t *testing.T) {
+	drained := n2
+	drained.Mode = lb.Drain
+	from, to := web(n1, n2, n3), web(n1, drained, n3)
+	for i := range from {
+		from[i].Configs[0].MinEligible, to[i].Configs[0].MinEligible = lb.MinEligible{N: 2}, lb.MinEligible{N: 2}
+	}
+	if got := Diff(from, to).Moves; len(got) != 1 || got[0].Share != 1 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -52,7 +52,7 @@ func (b *backend) Edit(_ context.Context, e api.Edit) (api.ApplyResult, error) {
 			return err
 		}
 		if was, is := d.Touched(); e.DryRun {
-			res.Plan = api.DiffLive(was, is, b.active)
+			res.Plan = api.DiffLive(was, is, b.active, b.down())
 		} else {
 			res.Plan = api.Steps(was, is)
 		}
@@ -104,7 +104,7 @@ func (b *backend) change(dryRun bool, how func(current []lb.Balancer) ([]lb.Bala
 	plan := func(current []lb.Balancer) ([]lb.Balancer, error) {
 		next, err := how(current)
 		if err == nil {
-			res.Plan = api.DiffLive(current, next, b.active)
+			res.Plan = api.DiffLive(current, next, b.active, b.down())
 		}
 		return next, err
 	}
@@ -125,6 +125,19 @@ func (b *backend) active(of *lb.Balancer, c *lb.Config, n *lb.Node) uint64 {
 		flows, _ = b.reader.Active(id)
 	}
 	return flows
+}
+
+// down knows the nodes that are found DOWN at this moment, whatever people have set.
+func (b *backend) down() api.Down {
+	down := map[lb.NodeKey]bool{}
+	for _, svc := range b.d.engine.published.Load().view.Services {
+		for i := range svc.Nodes {
+			if n := &svc.Nodes[i]; n.Health == lb.Down {
+				down[n.Key] = true
+			}
+		}
+	}
+	return func(key lb.NodeKey) bool { return down[key] }
 }
 
 // entry gives the number that a node has in the maps, if it is there.

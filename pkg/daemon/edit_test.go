@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/config"
+	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/store"
 )
@@ -261,4 +263,28 @@ func TestWrongEditsAreRefusedInWords(t *testing.T) {
 			t.Error("something was changed")
 		}
 	})
+}
+
+// A plan knows which nodes the checks have found DOWN: to take out the last that is UP refuses everybody.
+func TestAPlanDoesNotCountOnNodesThatAreDown(t *testing.T) {
+	r := newRig(t, twoNodes)
+	b := backendOf(r)
+	plan := func() []api.ConfigMove {
+		t.Helper()
+		e := setNode("web/80/web-2", "mode", "drain")
+		e.DryRun = true
+		res, err := b.Edit(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Plan.Moves
+	}
+	if m := plan(); len(m) != 1 || m[0].Refused || m[0].Down != 0 {
+		t.Errorf("all are well: %+v", m)
+	}
+	r.state.SetHealth(map[lb.NodeKey]health.Result{web1: {Key: web1, Health: lb.Down, Reason: "connection refused", At: time.Now()}})
+	r.settle(false)
+	if m := plan(); len(m) != 1 || !m[0].Refused || m[0].Down != 1 || m[0].Share != 1 {
+		t.Errorf("web-1 is DOWN: %+v", m)
+	}
 }
