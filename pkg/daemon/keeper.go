@@ -3,12 +3,17 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/store"
 )
 
-// keeper puts events on the disk as they come, many in one write when they come fast.
+// keepPause is the least between two writes of events. With two hundred changes a second the disk would else do a
+// transaction for the events of each, and the changes wait for it.
+const keepPause = 200 * time.Millisecond
+
+// keeper puts events on the disk: at once what comes after a while, in one write what comes fast.
 type keeper struct {
 	book    *events.Log
 	archive *store.Archive
@@ -19,13 +24,20 @@ type keeper struct {
 
 // run keeps events until the context ends, and then those that are left.
 func (k *keeper) run(ctx context.Context) error {
+	rested := time.NewTimer(0)
+	defer rested.Stop()
 	for {
-		changed := k.book.Changed()
-		k.keep()
 		select {
 		case <-ctx.Done():
 			k.keep()
 			return nil
+		case <-rested.C:
+		}
+		changed := k.book.Changed()
+		k.keep()
+		rested.Reset(keepPause)
+		select {
+		case <-ctx.Done():
 		case <-changed:
 		}
 	}
