@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/headgate/headgate/pkg/events"
@@ -65,11 +66,14 @@ func (d *drains) watch(key lb.NodeKey, e *ending) {
 // watching says whether there is anything to look at.
 func (d *drains) watching() bool { return len(d.nodes) > 0 }
 
-// begin begins a look. What is watched from now on, the look may have come too early for.
-func (d *drains) begin() {
-	for _, e := range d.nodes {
-		e.ready = true
+// begin begins a look, and says which nodes it has to be at. What is watched from now on, the look may have come
+// too early for.
+func (d *drains) begin() (wanted func(*maps.Node) bool) {
+	watched := make(map[netip.AddrPort]bool, len(d.nodes))
+	for key, e := range d.nodes {
+		e.ready, watched[key.Address] = true, true
 	}
+	return func(n *maps.Node) bool { return n.Status.Lifecycle == maps.Removed || watched[n.Address] }
 }
 
 // asksForSticks says whether it matters how many clients stick to nodes, which takes a walk through all of them.
@@ -88,8 +92,10 @@ func (d *drains) look(now time.Time, states []maps.NodeState, sticks map[uint32]
 	for i := range states {
 		s := &states[i]
 		key := lb.NodeKey{Config: s.ConfigKey(), Address: s.Address}
-		active[key] += s.Active
-		stuck[key] += sticks[s.ID]
+		if d.nodes[key] != nil {
+			active[key] += s.Active
+			stuck[key] += sticks[s.ID]
+		}
 		if s.Status.Lifecycle != maps.Removed {
 			continue
 		}

@@ -51,7 +51,7 @@ type (
 		Lingering() []netip.Addr
 	}
 	nodeReader interface {
-		Nodes() ([]maps.NodeState, error)
+		NodesWhere(wanted func(*maps.Node) bool) ([]maps.NodeState, error)
 		CountSticks() (map[uint32]uint64, error)
 		FillFrom(share float64, nodes []maps.NodeState) []maps.TableFill
 		Reasons() ([]maps.ReasonCount, error)

@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"cmp"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +16,9 @@ const sampleInterval = 5 * time.Second
 
 // counters of a node at a moment.
 type counters struct {
+	id    uint32
 	owner maps.VIP // together with the address tells that an id has a new owner
-	node  string
+	node  netip.AddrPort
 	flows uint64
 	bytes uint64
 }
@@ -22,21 +26,29 @@ type counters struct {
 // sample is the counters of all nodes at a moment.
 type sample struct {
 	at    time.Time
-	nodes map[uint32]counters
+	nodes []counters // by id
 }
 
-// take makes a sample of what the maps say.
+// take makes a sample of what the maps say, by id.
 func take(at time.Time, nodes []maps.NodeState) *sample {
-	s := &sample{at: at, nodes: make(map[uint32]counters, len(nodes))}
-	for _, n := range nodes {
-		s.nodes[n.ID] = countersOf(n)
+	s := &sample{at: at, nodes: make([]counters, len(nodes))}
+	for i := range nodes {
+		s.nodes[i] = countersOf(&nodes[i])
 	}
 	return s
 }
 
-func countersOf(n maps.NodeState) counters {
+func (s *sample) of(id uint32) (counters, bool) {
+	i, known := slices.BinarySearchFunc(s.nodes, id, func(c counters, id uint32) int { return cmp.Compare(c.id, id) })
+	if !known {
+		return counters{}, false
+	}
+	return s.nodes[i], true
+}
+
+func countersOf(n *maps.NodeState) counters {
 	return counters{
-		owner: n.VIP, node: n.Address.String(),
+		id: n.ID, owner: n.VIP, node: n.Address,
 		flows: n.Traffic.Flows, bytes: n.Traffic.BytesIn + n.Traffic.BytesOut,
 	}
 }
@@ -66,8 +78,8 @@ func (r *rates) since(now time.Time, n maps.NodeState) (flows, bytes *float64) {
 		return nil, nil
 	}
 	seconds := now.Sub(base.at).Seconds()
-	before, ok := base.nodes[n.ID]
-	c := countersOf(n)
+	before, ok := base.of(n.ID)
+	c := countersOf(&n)
 	if !ok || before.owner != c.owner || before.node != c.node || c.flows < before.flows || c.bytes < before.bytes || seconds <= 0 {
 		return nil, nil
 	}

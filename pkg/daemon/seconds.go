@@ -32,13 +32,13 @@ func (e *engine) touch(part int) {
 	}
 }
 
-// look is what the maps said of all nodes at a time.
+// look is what the maps said at a time of the nodes that somebody waits for.
 type look struct {
 	at     time.Time
 	nodes  []maps.NodeState
 	sticks map[uint32]uint64 // clients that stick to nodes, by their numbers; nil: nobody asked
+	sample *sample           // of all nodes; nil: it was not yet time to remember them
 	err    error
-	sample bool // it is time to remember them
 
 	// With a sample: how full tables are of which nodes' flows leave that open, packets by reason, and now and then
 	// what is remembered of clients.
@@ -48,23 +48,27 @@ type look struct {
 	clients []maps.ClientFill
 }
 
-// lookAtNodes reads what the maps say of all nodes, if somebody waits for it, while the engine goes on: no change
-// has to wait for a walk past ten thousand.
+// lookAtNodes reads what the maps say of nodes, if somebody waits for it, while the engine goes on: no change
+// has to wait for a walk past ten thousand. All of them are read only for what is remembered of all.
 func (e *engine) lookAtNodes(now time.Time) {
 	sample := now.Sub(e.sampled) >= sampleInterval
 	if e.looking || !sample && !e.herald.drains.watching() {
 		return
 	}
 	e.looking = true
-	e.herald.drains.begin()
-	l := look{at: now, sample: sample}
-	asked := e.herald.drains.asksForSticks()
+	wanted, asked := e.herald.drains.begin(), e.herald.drains.asksForSticks()
+	if sample {
+		wanted = func(*maps.Node) bool { return true }
+	}
 	tablesFrom, clients := e.limits.asksFor(now)
 	go func() {
-		if l.nodes, l.err = e.reader.Nodes(); l.err == nil && asked {
+		l := look{at: now}
+		if l.nodes, l.err = e.reader.NodesWhere(wanted); l.err == nil && asked {
 			l.sticks, l.err = e.reader.CountSticks()
 		}
 		if l.err == nil && sample {
+			l.sample = take(now, l.nodes)
+			e.traffic.take(now, l.nodes, e.store.Get().Balancers)
 			l.readLimits(e.reader, tablesFrom, clients)
 		}
 		e.looked <- l
@@ -78,11 +82,10 @@ func (e *engine) takeLook(l look) {
 		return // Status will say it
 	}
 	e.herald.drains.look(l.at, l.nodes, l.sticks)
-	if l.sample {
+	if l.sample != nil {
 		e.sampled = l.at
-		e.rates.add(take(l.at, l.nodes))
+		e.rates.add(l.sample)
 		e.limits.look(&l)
-		e.traffic.take(l.at, l.nodes, e.store.Get().Balancers)
 	}
 }
 

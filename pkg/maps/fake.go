@@ -157,6 +157,15 @@ func (o *fakeOutside) deleteTxPort(index uint16) error {
 
 func (o *fakeOutside) nodeTraffic(id uint32) (Traffic, error) { return o.traffic[id], o.broken }
 
+func (o *fakeOutside) eachTraffic(do func(uint32, Traffic) bool) error {
+	for id, t := range o.traffic {
+		if o.broken != nil || !do(uint32(id), t) {
+			break
+		}
+	}
+	return o.broken
+}
+
 func (o *fakeOutside) clearTraffic(id uint32) error {
 	o.traffic[id] = Traffic{}
 	return nil

@@ -80,14 +80,43 @@ func (o *kernelOutside) deleteTxPort(index uint16) error {
 
 func (o *kernelOutside) nodeTraffic(id uint32) (Traffic, error) {
 	var cpus []loader.NodeStats
-	var t Traffic
 	if err := o.maps.NodesStats.Lookup(id, &cpus); err != nil {
-		return t, err
+		return Traffic{}, err
 	}
+	return sumTraffic(cpus), nil
+}
+
+func sumTraffic(cpus []loader.NodeStats) (t Traffic) {
 	for _, c := range cpus {
 		t.Add(Traffic{c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut, c.Flows, c.Failed})
 	}
-	return t, nil
+	return t
+}
+
+// trafficBatch is how many ids one system call reads the traffic of.
+const trafficBatch = 1024
+
+func (o *kernelOutside) eachTraffic(do func(uint32, Traffic) bool) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	var cursor ebpf.MapBatchCursor
+	ids, values := make([]uint32, trafficBatch), make([]loader.NodeStats, trafficBatch*cpus)
+	for {
+		n, err := o.maps.NodesStats.BatchLookup(&cursor, ids, values, nil)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("read map nodes_stats: %w", err)
+		}
+		for i := range n {
+			if !do(ids[i], sumTraffic(values[i*cpus:(i+1)*cpus])) {
+				return nil
+			}
+		}
+		if err != nil { // it has no more
+			return nil
+		}
+	}
 }
 
 func (o *kernelOutside) clearTraffic(id uint32) error {

@@ -46,6 +46,8 @@ type outside interface {
 	deleteTxPort(index uint16) error
 
 	nodeTraffic(id uint32) (Traffic, error)
+	// eachTraffic hands over what each id has carried, in their order, as long as do says so.
+	eachTraffic(do func(id uint32, t Traffic) bool) error
 	clearTraffic(id uint32) error
 	// serviceStats is what was refused or dropped of a service's packets, all CPUs together.
 	serviceStats(id uint32) (loader.ServiceStats, error)

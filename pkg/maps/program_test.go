@@ -118,6 +118,24 @@ func TestProgramAndReaderAgree(t *testing.T) {
 	checkUse(t, k, each)
 }
 
+// checkTraffic compares what is read of all ids at once with what is read of each.
+func checkTraffic(t *testing.T, k *Kernel) {
+	t.Helper()
+	next := uint32(0)
+	err := k.eachTraffic(func(id uint32, all Traffic) bool {
+		one, err := k.nodeTraffic(id)
+		if err != nil || id != next || one != all {
+			t.Errorf("id %d instead of %d: %+v among all, %+v alone, %v", id, next, all, one, err)
+			return false
+		}
+		next++
+		return true
+	})
+	if err != nil || next != k.Limits().Nodes {
+		t.Errorf("the traffic of %d ids was read, not %d: %v", next, k.Limits().Nodes, err)
+	}
+}
+
 // checkUse looks at what the program counted, and at what its flows hold on to.
 func checkUse(t *testing.T, k *Kernel, each uint64) {
 	t.Helper()
@@ -130,6 +148,7 @@ func checkUse(t *testing.T, k *Kernel, each uint64) {
 			t.Errorf("node %d: %d active, %+v; want %d of each", n.ID, n.Active, n.Traffic, each)
 		}
 	}
+	checkTraffic(t, k)
 	u, err := k.InUse()
 	if err != nil {
 		t.Fatal(err)

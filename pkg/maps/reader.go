@@ -79,13 +79,21 @@ func (r *Reader) Services() ([]ServiceState, error) {
 
 // Nodes returns all nodes that are present, or removed with flows left, by id.
 func (r *Reader) Nodes() ([]NodeState, error) {
-	var out []NodeState
+	return r.NodesWhere(func(*Node) bool { return true })
+}
+
+// NodesWhere returns those of them that are wanted by their records. All others cost a look at that.
+func (r *Reader) NodesWhere(wanted func(*Node) bool) ([]NodeState, error) {
+	out := make([]NodeState, 0, r.count(wanted))
 	for id := range uint32(len(r.nodes)) {
+		if r.isFree(id) {
+			continue
+		}
 		n, err := r.ReadNode(id)
 		if err != nil {
 			return nil, err
 		}
-		if n.Status.Lifecycle == Free {
+		if n.Status.Lifecycle == Free || !wanted(&n) {
 			continue
 		}
 		s, err := r.nodeState(id, n)
@@ -94,9 +102,49 @@ func (r *Reader) Nodes() ([]NodeState, error) {
 		}
 		out = append(out, s)
 	}
-	return out, nil
+	return out, r.addTraffic(out)
 }
 
+// isFree says whether an id is nobody's, which most ids are.
+func (r *Reader) isFree(id uint32) bool {
+	return decodeStatus(atomic.LoadUint64(word64(&r.nodes[id].Status))).Lifecycle == Free
+}
+
+// count is how many nodes are wanted at this moment: room made at once is half of what growing takes.
+func (r *Reader) count(wanted func(*Node) bool) (n int) {
+	for id := range uint32(len(r.nodes)) {
+		if r.isFree(id) {
+			continue
+		}
+		if node, err := r.ReadNode(id); err == nil && wanted(&node) {
+			n++
+		}
+	}
+	return n
+}
+
+// fewNodes are asked about one by one; of more, everybody's traffic is read, a thousand at a time.
+const fewNodes = 32
+
+func (r *Reader) addTraffic(nodes []NodeState) (err error) {
+	if len(nodes) > fewNodes {
+		left := nodes // by id, as the map is read
+		return r.eachTraffic(func(id uint32, t Traffic) bool {
+			if len(left) > 0 && left[0].ID == id {
+				left[0].Traffic, left = t, left[1:]
+			}
+			return len(left) > 0
+		})
+	}
+	for i := range nodes {
+		if nodes[i].Traffic, err = r.nodeTraffic(nodes[i].ID); err != nil {
+			return fmt.Errorf("nodes_stats[%d]: %w", nodes[i].ID, err)
+		}
+	}
+	return nil
+}
+
+// nodeState is a node without its traffic.
 func (r *Reader) nodeState(id uint32, n Node) (NodeState, error) {
 	s := NodeState{ID: id, Node: n, Ends: r.Time(n.Deadline)}
 	var err error
@@ -109,9 +157,6 @@ func (r *Reader) nodeState(id uint32, n Node) (NodeState, error) {
 	}
 	if s.Trouble, err = r.Trouble(id); err != nil {
 		return s, err
-	}
-	if s.Traffic, err = r.nodeTraffic(id); err != nil {
-		return s, fmt.Errorf("nodes_stats[%d]: %w", id, err)
 	}
 	// A service that the map has no room for is shown as none; Check names it.
 	if info, err := r.ReadServiceInfo(n.Service); err == nil {
