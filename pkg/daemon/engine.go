@@ -39,7 +39,7 @@ type (
 		Stats() health.Stats
 	}
 	network interface {
-		SetTargets(targets []netip.Addr)
+		MoveTargets(came, gone []netip.Addr)
 		Changes() <-chan struct{}
 		Hops() netdev.Hops
 		Links() []netdev.Link
@@ -102,10 +102,8 @@ type engine struct {
 	targeted  uint64 // what the checks were told last
 	checksSet time.Time
 	checksDue <-chan time.Time
-	addresses []netip.Addr // of all nodes that are desired, as they were seen last
-	lingering []netip.Addr // of nodes that are gone but have flows left
-	overdue   bool         // targets may have some that are needed no more
-	targets   []netip.Addr // next hops are kept for
+	targets   map[netip.Addr]bool // next hops are kept for; false: of no node that is desired
+	leaving   map[netip.Addr]bool // those of them that are of none
 
 	fresh    []netip.Addr // targets that are new with the changes on hold
 	hold     <-chan time.Time

@@ -132,9 +132,9 @@ func newFakeNetwork(names ...string) *fakeNetwork {
 	return n
 }
 
-func (n *fakeNetwork) SetTargets(targets []netip.Addr) {
+func (n *fakeNetwork) MoveTargets(came, gone []netip.Addr) {
 	n.mu.Lock()
-	n.targets = slices.Clone(targets)
+	n.targets = slices.DeleteFunc(append(n.targets, came...), func(a netip.Addr) bool { return slices.Contains(gone, a) })
 	n.mu.Unlock()
 	n.tell()
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/headgate/headgate/pkg/netdev"
@@ -28,49 +27,48 @@ func (e *engine) retargetChecks() {
 // addTargets keeps next hops for the nodes that are new, too, and returns their addresses. Targets only grow
 // here: flows of a node that goes away now still need the way to it.
 func (e *engine) addTargets() (fresh []netip.Addr) {
-	addresses := e.state.Addresses()
-	if sameList(addresses, e.addresses) {
-		return nil
+	if e.targets == nil {
+		e.targets, e.leaving = map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	}
-	e.addresses, e.overdue = addresses, true
-	known := e.targets
-	for _, a := range addresses { // both are sorted
-		for len(known) > 0 && known[0].Less(a) {
-			known = known[1:]
-		}
-		if len(known) == 0 || known[0] != a {
+	came, gone := e.state.AddressesMoved()
+	for _, a := range came {
+		if _, known := e.targets[a]; !known {
 			fresh = append(fresh, a)
 		}
+		e.targets[a] = true
+		delete(e.leaving, a)
+	}
+	for _, a := range gone {
+		e.targets[a], e.leaving[a] = false, true
 	}
 	if len(fresh) > 0 {
-		e.setTargets(slices.Concat(e.targets, fresh))
+		e.network.MoveTargets(fresh, nil)
 	}
 	return fresh
 }
 
-// retarget keeps next hops for all nodes that are desired, and for those that are gone but have flows left.
+// retarget keeps next hops for nodes that are gone but have flows left, also from before the start, and no longer
+// for those that have none.
 func (e *engine) retarget() {
-	lingering := e.maps.Lingering()
-	slices.SortFunc(lingering, netip.Addr.Compare)
-	if !e.overdue && slices.Equal(lingering, e.lingering) {
-		return
+	lingering := map[netip.Addr]bool{}
+	var came, gone []netip.Addr
+	for _, a := range e.maps.Lingering() {
+		lingering[a] = true
+		if _, known := e.targets[a]; !known {
+			e.targets[a], e.leaving[a] = false, true
+			came = append(came, a)
+		}
 	}
-	e.overdue, e.lingering = false, lingering
-	e.setTargets(slices.Concat(e.addresses, lingering))
-}
-
-func (e *engine) setTargets(targets []netip.Addr) {
-	slices.SortFunc(targets, netip.Addr.Compare)
-	targets = slices.Compact(targets)
-	if !slices.Equal(targets, e.targets) {
-		e.targets = targets
-		e.network.SetTargets(targets)
+	for a := range e.leaving {
+		if !lingering[a] {
+			delete(e.targets, a)
+			delete(e.leaving, a)
+			gone = append(gone, a)
+		}
 	}
-}
-
-// sameList says that two lists that nobody changes are one and the same.
-func sameList(a, b []netip.Addr) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+	if len(came)+len(gone) > 0 {
+		e.network.MoveTargets(came, gone)
+	}
 }
 
 // hopsPatience is how long a start waits for next hops. Until then the table of before holds, with

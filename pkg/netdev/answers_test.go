@@ -62,7 +62,7 @@ func TestWhoIsAnsweredForByTheKernel(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: said to be answered for: %v", a, got)
 		}
-		asker.SetTargets([]netip.Addr{addr})
+		asker.MoveTargets([]netip.Addr{addr}, nil)
 		found := await(t, asker, a, func(h NextHop) bool { return h.Resolved || h.Reason == "neighbour "+a+" on eth0 does not answer" }).Resolved
 		if found != want {
 			t.Errorf("%s: a neighbour that asks finds somebody: %v, want %v", a, found, want)

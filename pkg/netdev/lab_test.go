@@ -150,7 +150,7 @@ func (h *host) resolve(t *testing.T, tm timing, targets ...string) *Resolver {
 	var r *Resolver
 	h.do(t, func() { r = must(open(quiet(), tm, watchBuffer))(t) })
 	run(t, r)
-	r.SetTargets(addrs(targets...))
+	r.MoveTargets(addrs(targets...), nil)
 	return r
 }
 

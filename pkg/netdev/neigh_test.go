@@ -169,7 +169,7 @@ func TestNeighboursAreKeptAcrossARestartAndReleasedInTheEnd(t *testing.T) {
 	var r *Resolver
 	lb.do(t, func() { r = must(open(quiet(), fast, watchBuffer))(t) })
 	stop := run(t, r)
-	r.SetTargets(addrs("10.7.0.9", "fd07::9"))
+	r.MoveTargets(addrs("10.7.0.9", "fd07::9"), nil)
 	await(t, r, "10.7.0.9", resolved)
 	await(t, r, "fd07::9", resolved)
 	ours := func(ip string) func() bool {
@@ -190,10 +190,10 @@ func TestNeighboursAreKeptAcrossARestartAndReleasedInTheEnd(t *testing.T) {
 	if !ours("10.7.0.9")() {
 		t.Error("released although in use")
 	}
-	next.SetTargets(nil)
+	next.MoveTargets(nil, addrs("10.7.0.9"))
 	eventually(t, "a removed target is released", released("10.7.0.9"))
 
-	next.SetTargets(addrs("10.7.0.9"))
+	next.MoveTargets(addrs("10.7.0.9"), nil)
 	eventually(t, "exempt again", ours("10.7.0.9"))
 }
 
@@ -202,7 +202,7 @@ func TestReleaseNeighboursLeavesNone(t *testing.T) {
 	var r *Resolver
 	lb.do(t, func() { r = must(open(quiet(), fast, watchBuffer))(t) })
 	stop := run(t, r)
-	r.SetTargets(addrs("10.7.0.9", "fd07::9"))
+	r.MoveTargets(addrs("10.7.0.9", "fd07::9"), nil)
 	await(t, r, "10.7.0.9", resolved)
 	await(t, r, "fd07::9", resolved)
 	stop()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,11 +38,11 @@ type Resolver struct {
 	neigh  *neighSocket
 	sub    *nl.NetlinkSocket
 
-	mu     sync.Mutex
-	wanted []netip.Addr // what SetTargets said last
-	begun  bool         // Run was called, or Close
+	mu    sync.Mutex
+	moved map[netip.Addr]bool // targets that came (true) and went since Run looked
+	begun bool                // Run was called, or Close
 
-	kick      chan struct{} // wanted is new
+	kick      chan struct{} // something has moved
 	changes   chan struct{}
 	published atomic.Pointer[snapshot]
 }
@@ -120,34 +119,30 @@ func (r *Resolver) closeSockets() {
 	}
 }
 
-// SetTargets replaces the set of addresses to keep resolved, which nobody changes afterwards. It does not wait
-// for them.
-func (r *Resolver) SetTargets(targets []netip.Addr) {
-	if !ascending(targets) {
-		targets = slices.Clone(targets)
-		slices.SortFunc(targets, netip.Addr.Compare)
-		targets = slices.Compact(targets)
-	}
+// MoveTargets adds to the addresses to keep resolved, and takes others out. It does not wait for them. With
+// thousands of targets a change costs those that it is about.
+func (r *Resolver) MoveTargets(came, gone []netip.Addr) {
 	r.mu.Lock()
-	r.wanted = targets
+	if r.moved == nil {
+		r.moved = map[netip.Addr]bool{}
+	}
+	for _, a := range came {
+		r.moved[a] = true
+	}
+	for _, a := range gone {
+		r.moved[a] = false
+	}
 	r.mu.Unlock()
 	signal(r.kick)
 }
 
-// ascending says that a list is sorted, and each address in it once.
-func ascending(list []netip.Addr) bool {
-	for i := 1; i < len(list); i++ {
-		if !list[i-1].Less(list[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func (r *Resolver) targets() []netip.Addr {
+// takeMoved gives what has moved since the last time.
+func (r *Resolver) takeMoved() map[netip.Addr]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.wanted
+	moved := r.moved
+	r.moved = nil
+	return moved
 }
 
 // Changes has an element when Hops or Links differ from what they were when the last one was taken.
@@ -207,7 +202,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 			w.note(e)
 			w.noteWaiting(events)
 		case <-r.kick:
-			w.retarget(r.targets())
+			w.retarget(r.takeMoved())
 		case <-w.wake.C:
 		case <-retry.C:
 			w.retry()

@@ -312,7 +312,7 @@ func TestTargetsAreReplaced(t *testing.T) {
 	r := lb.resolve(t, fast, "10.7.0.9")
 	await(t, r, "10.7.0.9", resolved)
 	before := r.Hops()
-	r.SetTargets(addrs("fd07::9", "fd07::9"))
+	r.MoveTargets(addrs("fd07::9", "fd07::9"), addrs("10.7.0.9"))
 	await(t, r, "fd07::9", resolved)
 	if hops := r.Hops(); hops.Len() != 1 {
 		t.Errorf("hops after the targets were replaced: %v", hops)
@@ -320,7 +320,7 @@ func TestTargetsAreReplaced(t *testing.T) {
 	if _, ok := before.To(netip.MustParseAddr("10.7.0.9")); !ok || before.Len() != 1 {
 		t.Errorf("a snapshot changed under its holder: %v", before)
 	}
-	r.SetTargets(nil)
+	r.MoveTargets(nil, addrs("fd07::9"))
 	eventually(t, "no hops without targets", func() bool { return r.Hops().Len() == 0 })
 }
 
@@ -330,7 +330,7 @@ func TestLostNotificationsAreReadAgain(t *testing.T) {
 	lb.route(t, "", netlink.Route{Dst: cidr("10.99.0.0/16"), Gw: net.ParseIP("10.7.0.9")})
 	var log strings.Builder
 	r := overflowing(t, lb, &log)
-	r.SetTargets(addrs("10.99.0.1"))
+	r.MoveTargets(addrs("10.99.0.1"), nil)
 	stop := run(t, r)
 	await(t, r, "10.99.0.1", resolved)
 	lb.do(t, func() {

@@ -17,14 +17,13 @@ type world struct {
 	links    map[int]link
 	neighs   map[neighKey]neighbour // both tables of the kernel, whole
 	targets  map[netip.Addr]*target
-	sorted   []netip.Addr // addresses of the targets
 	gateways map[neighKey]*gateway
 
 	stale    stale
 	hops     hopBook     // to be published
 	list     []Link      // to be published
 	relisted bool        // list differs from what is published
-	aimed    bool        // targets were set once
+	aimed    bool        // targets were named once
 	wake     *time.Timer // for work that is put off
 	lookNext time.Time   // all routes are not looked up again before
 	showNext time.Time   // nothing is published before
@@ -199,37 +198,21 @@ func (w *world) show() {
 
 func (w *world) wakeAt(t time.Time) { w.wake.Reset(time.Until(t)) }
 
-// retarget takes a new set of targets.
-func (w *world) retarget(wanted []netip.Addr) {
+// retarget takes in targets that came, and lets go of those that went.
+func (w *world) retarget(moved map[netip.Addr]bool) {
 	w.aimed = true
-	came, gone := differ(w.sorted, wanted)
-	w.sorted = wanted
-	for _, addr := range came {
-		t := &target{addr: addr}
-		w.targets[addr] = t
-		w.route(t)
-	}
-	for _, addr := range gone {
-		w.via(w.targets[addr], neighKey{})
-		delete(w.targets, addr)
-		w.hops.drop(addr)
-	}
-}
-
-// differ says what is in one of two sorted lists only, in which each address is once. It looks at no more than
-// their order: of thousands of targets mostly a few come and go.
-func differ(was, is []netip.Addr) (came, gone []netip.Addr) {
-	for len(was) > 0 && len(is) > 0 {
-		switch c := was[0].Compare(is[0]); {
-		case c == 0:
-			was, is = was[1:], is[1:]
-		case c < 0:
-			gone, was = append(gone, was[0]), was[1:]
-		default:
-			came, is = append(came, is[0]), is[1:]
+	for addr, came := range moved {
+		switch t := w.targets[addr]; {
+		case came && t == nil:
+			t = &target{addr: addr}
+			w.targets[addr] = t
+			w.route(t)
+		case !came && t != nil:
+			w.via(t, neighKey{})
+			delete(w.targets, addr)
+			w.hops.drop(addr)
 		}
 	}
-	return append(came, is...), append(gone, was...)
 }
 
 // route looks up the way to one target.

@@ -8,72 +8,51 @@ import (
 	"github.com/headgate/headgate/pkg/lb"
 )
 
-// addresses are those of all nodes, each once.
+// addresses are those of all nodes.
 type addresses struct {
-	nodes  map[netip.Addr]int // how many nodes have it
-	moved  []netip.Addr       // that came or went since the list was made
-	sorted []netip.Addr       // given away: never changed, only replaced
+	nodes map[netip.Addr]int  // how many nodes have it
+	moved map[netip.Addr]bool // that came or went since AddressesMoved was asked, and whether they were there then
+}
+
+func newAddresses() addresses {
+	return addresses{nodes: map[netip.Addr]int{}, moved: map[netip.Addr]bool{}}
 }
 
 // count adds the nodes that there are n times to those that are counted.
 func (a *addresses) count(nodes []lb.Node, n int) {
-	if a.nodes == nil {
-		a.nodes = map[netip.Addr]int{}
-	}
 	for i := range nodes {
 		addr := nodes[i].Address.Addr()
 		before := a.nodes[addr]
-		a.nodes[addr] = before + n
-		if before == 0 || before+n == 0 {
-			a.moved = append(a.moved, addr)
-		}
-	}
-}
-
-// fewMoves are put into the list, or taken out of it, one by one; for more it is made anew.
-const fewMoves = 32
-
-// settle makes the list say what was counted.
-func (a *addresses) settle() {
-	if len(a.moved) == 0 {
-		return
-	}
-	one := len(a.moved) <= fewMoves
-	list := slices.Clone(a.sorted)
-	for _, addr := range a.moved {
-		there := a.nodes[addr] > 0
-		if !there {
+		if a.nodes[addr] = before + n; before+n == 0 {
 			delete(a.nodes, addr)
 		}
-		if one {
-			list = place(list, addr, there)
+		if _, noted := a.moved[addr]; !noted && (before == 0 || before+n == 0) {
+			a.moved[addr] = before > 0
 		}
 	}
-	if !one {
-		list = slices.SortedFunc(maps.Keys(a.nodes), netip.Addr.Compare)
-	}
-	if !slices.Equal(list, a.sorted) {
-		a.sorted = list
-	}
-	a.moved = nil
-}
-
-// place puts an address into a sorted list, or takes it out.
-func place(list []netip.Addr, addr netip.Addr, wanted bool) []netip.Addr {
-	i, there := slices.BinarySearchFunc(list, addr, netip.Addr.Compare)
-	switch {
-	case wanted == there:
-		return list
-	case wanted:
-		return slices.Insert(list, i, addr)
-	}
-	return slices.Delete(list, i, i+1)
 }
 
 // Addresses returns the addresses of all nodes, sorted, each once: what next hops are needed for.
-// Nodes that take no new flows are among them, because their flows go on. Nobody changes the list.
+// Nodes that take no new flows are among them, because their flows go on.
 func (s *State) Addresses() []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.addresses.sorted
+	return slices.SortedFunc(maps.Keys(s.addresses.nodes), netip.Addr.Compare)
+}
+
+// AddressesMoved returns what came to Addresses and what went from it since it was asked last: of ten thousand,
+// a change mostly moves a few.
+func (s *State) AddressesMoved() (came, gone []netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for addr, was := range s.addresses.moved {
+		switch is := s.addresses.nodes[addr] > 0; {
+		case is && !was:
+			came = append(came, addr)
+		case was && !is:
+			gone = append(gone, addr)
+		}
+	}
+	clear(s.addresses.moved)
+	return came, gone
 }

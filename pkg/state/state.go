@@ -56,7 +56,7 @@ func New(now func() time.Time) *State {
 	}
 	return &State{
 		now: now, changed: make(chan struct{}, 1), since: map[lb.NodeKey]time.Time{}, modes: map[lb.NodeKey]modeSet{},
-		pieces: map[lb.ConfigKey]*piece{},
+		pieces: map[lb.ConfigKey]*piece{}, addresses: newAddresses(),
 	}
 }
 
@@ -87,7 +87,6 @@ func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 		}
 		s.spoil(c.key)
 	}
-	s.addresses.settle()
 	s.started, s.revision, s.balancers = true, revision, balancers
 	s.bump()
 	return s.generation
