@@ -72,7 +72,7 @@ func (v *validator) kept(i int) {
 		if vip.Is4() {
 			field = "ipv4"
 		}
-		v.ownVIP(fmt.Sprintf("balancers[%d].%s", i, field), i, vip)
+		v.ownVIP(i, field, vip)
 	}
 	if len(v.freshVIPs) == 0 {
 		return
@@ -103,8 +103,8 @@ func (v *validator) balancer(i int) {
 	if !b.IPv4.IsValid() && !b.IPv6.IsValid() {
 		v.add(path, "needs a virtual address: set ipv4, ipv6 or both")
 	}
-	v.ownVIP(path+".ipv4", i, b.IPv4)
-	v.ownVIP(path+".ipv6", i, b.IPv6)
+	v.ownVIP(i, "ipv4", b.IPv4)
+	v.ownVIP(i, "ipv6", b.IPv6)
 
 	ports := map[ConfigKey]int{}
 	for j := range b.Configs {
@@ -152,9 +152,9 @@ func tagReason(tag string) string {
 }
 
 // ownVIP refuses a VIP that an earlier balancer has.
-func (v *validator) ownVIP(path string, i int, vip netip.Addr) {
+func (v *validator) ownVIP(i int, field string, vip netip.Addr) {
 	if first, seen := v.vips[vip]; seen && first != i {
-		v.add(path, fmt.Sprintf("%s is already the VIP of balancers[%d] (%s): each needs its own", vip, first, v.balancers[first].Label))
+		v.add(fmt.Sprintf("balancers[%d].%s", i, field), fmt.Sprintf("%s is already the VIP of balancers[%d] (%s): each needs its own", vip, first, v.balancers[first].Label))
 	}
 }
 
