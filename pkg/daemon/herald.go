@@ -16,7 +16,6 @@ import (
 type herald struct {
 	chronicle  *chronicle
 	generation uint64 // of the view that was seen last
-	revision   uint64 // of that
 	services   map[serviceKey]*followed
 	order      []*followed // as their services stood in that view
 	drains     *drains
@@ -32,7 +31,7 @@ type serviceKey struct {
 type followed struct {
 	key        serviceKey
 	built      uint64 // as it was seen last
-	generation uint64 // of the last view that had it
+	generation uint64 // of the last view in which it was placed
 	tier       schedule.Tier
 	nodes      []standing
 }
@@ -66,23 +65,35 @@ func (h *herald) follow(v *state.View) {
 		h.services = map[serviceKey]*followed{}
 	}
 	var all []events.Event
-	order := make([]*followed, len(v.Services))
+	moved := len(h.order) != len(v.Services)
 	for i, svc := range v.Services {
+		if i < len(h.order) && svc.Built != 0 && h.order[i].built == svc.Built {
+			continue
+		}
 		f := h.of(i, svc)
-		order[i], f.generation = f, v.Generation
-		if f.built != svc.Built {
+		if moved = moved || h.order[i] != f; f.built != svc.Built {
 			news := f.follow(svc, h.drains, first)
 			if !first {
 				all = append(all, news...)
 			}
 		}
 	}
-	h.order = order
-	if v.Revision != h.revision {
+	if moved {
+		h.place(v)
 		all = append(all, h.forget(v.Generation)...)
 	}
-	h.generation, h.revision = v.Generation, v.Revision
+	h.generation = v.Generation
 	h.chronicle.note(all...)
+}
+
+// place notes where the services of a view stand.
+func (h *herald) place(v *state.View) {
+	order := make([]*followed, len(v.Services))
+	for i, svc := range v.Services {
+		order[i] = h.of(i, svc)
+		order[i].generation = v.Generation
+	}
+	h.order = order
 }
 
 // of gives what is followed of the service that stands there in the view. Mostly that is where it stood before.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
-	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/state"
 )
 
@@ -192,10 +191,15 @@ func (r *Reconciler) setStatus(nd *node, s maps.Status) error {
 }
 
 // followHops keeps the hops of removed nodes up to date: their flows go on.
-func (r *Reconciler) followHops(hops netdev.Hops) error {
+func (r *Reconciler) followHops(v *state.View) error {
+	now := moment{v.Hopped, r.links.changed}
+	if v.Hopped != 0 && r.followed == now {
+		return nil
+	}
+	r.followed = moment{}
 	var errs []error
 	for n := range r.departed {
-		h, ok := hops.To(n.address.Addr())
+		h, ok := v.Hops.To(n.address.Addr())
 		if !ok || !n.written {
 			continue // nobody looks for it yet: the last known hop is the best there is
 		}
@@ -203,8 +207,14 @@ func (r *Reconciler) followHops(hops netdev.Hops) error {
 			errs = append(errs, fmt.Errorf("node %d (%s), removed: %w", n.id, n.address, err))
 		}
 	}
+	if len(errs) == 0 {
+		r.followed = now
+	}
 	return errors.Join(errs...)
 }
+
+// moment tells one state of next hops and links from another.
+type moment struct{ hopped, linked uint64 }
 
 // nodes yields all nodes that have an id.
 func (r *Reconciler) nodes() iter.Seq[*node] {

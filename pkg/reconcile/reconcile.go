@@ -48,10 +48,13 @@ type Reconciler struct {
 	restored  bool
 	writes    int
 	warnings  []string
-	round     uint64     // counts Applies
-	met       []*service // what there was of each service of the View when the round began; nil: nothing
-	leaving   bool       // services were taken back, and maybe not yet their addresses
-	tidied    time.Time  // when what was removed was looked after last, and nothing failed
+	round     uint64           // counts Applies
+	seen      []*state.Service // of the last View
+	met       []*service       // what there is of each of them; nil: nothing
+	wanted    int              // services that there were when the round began and that the View has
+	leaving   bool             // services were taken back, and maybe not yet their addresses
+	followed  moment           // the hops of nodes that are gone are as they were then
+	tidied    time.Time        // when what was removed was looked after last, and nothing failed
 }
 
 // books is what the Reconciler knows of the maps, found by Restore.
@@ -121,23 +124,33 @@ func (r *Reconciler) Apply(v *state.View, hostLinks []netdev.Link) (Applied, err
 		r.applyServices(v),
 		r.announce(v),
 		r.removeAddresses(v),
-		r.followHops(v.Hops),
+		r.followHops(v),
 		r.tidy(v),
 	}
 	return Applied{Generation: v.Generation, Writes: r.writes, Removed: len(r.departed), Warnings: r.warnings}, errors.Join(errs...)
 }
 
-// meet begins a round: it finds what there is of each service of the View.
+// meet begins a round: it finds what there is of each service of the View. Where a service stands as it stood in
+// the View before, that is known.
 func (r *Reconciler) meet(v *state.View) {
 	r.round++
-	r.met = r.met[:0]
-	for i := range v.Services {
-		svc := r.byVIP[vipOf(v.Services[i])]
-		if svc != nil {
-			svc.wanted = r.round
+	r.wanted = 0
+	met := make([]*service, len(v.Services))
+	for i, s := range v.Services {
+		svc := (*service)(nil)
+		if i < len(r.seen) && r.seen[i] == s {
+			svc = r.met[i]
 		}
-		r.met = append(r.met, svc)
+		if svc == nil || !svc.gone.IsZero() {
+			svc = r.byVIP[vipOf(s)]
+		}
+		if svc != nil && svc.wanted != r.round {
+			svc.wanted = r.round
+			r.wanted++
+		}
+		met[i] = svc
 	}
+	r.seen, r.met = v.Services, met
 }
 
 func wantedVIPs(v *state.View) map[maps.VIP]bool {

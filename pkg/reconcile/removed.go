@@ -49,7 +49,7 @@ func (r *Reconciler) removeNode(nd *node) error {
 	}
 	if nd.gone.IsZero() {
 		nd.gone = r.now()
-		r.departed[nd] = true
+		r.departed[nd], r.followed = true, moment{}
 		r.scan.soon()
 	}
 	return nil

@@ -44,8 +44,8 @@ type service struct {
 // applyServices makes each service of the View.
 func (r *Reconciler) applyServices(v *state.View) error {
 	var errs []error
-	for i := range v.Services {
-		s := v.Services[i]
+	now := r.now()
+	for i, s := range v.Services {
 		svc := r.met[i]
 		if svc == nil {
 			svc = r.byVIP[vipOf(s)] // another service of this View, if any
@@ -54,7 +54,7 @@ func (r *Reconciler) applyServices(v *state.View) error {
 			errs = append(errs, fmt.Errorf("config %s: %s belongs to another config already", s.Config, svc.vip))
 			continue
 		}
-		if svc == nil || !r.stands(svc, s) {
+		if svc == nil || !r.stands(svc, s, now) {
 			if err := r.applyAnew(s); err != nil {
 				errs = append(errs, fmt.Errorf("config %s (%s): %w", s.Config, s.VIP, err))
 			}
@@ -71,9 +71,9 @@ func (r *Reconciler) applyServices(v *state.View) error {
 const standsFor = 10 * time.Minute
 
 // stands reports whether a service is surely applied as the View has it.
-func (r *Reconciler) stands(svc *service, s *state.Service) bool {
+func (r *Reconciler) stands(svc *service, s *state.Service, now time.Time) bool {
 	return s.Built != 0 && svc.built == s.Built && svc.linked == r.links.changed && svc.gone.IsZero() &&
-		r.now().Sub(svc.at).Abs() < standsFor
+		now.Sub(svc.at).Abs() < standsFor
 }
 
 // applyAnew applies a service, and remembers that it stands if nothing failed.
@@ -227,6 +227,9 @@ func (r *Reconciler) removeServices(v *state.View) error {
 			break
 		}
 		r.stray = r.stray[1:]
+	}
+	if r.wanted == len(r.services) {
+		return errors.Join(errs...)
 	}
 	for _, svc := range r.services {
 		if svc.wanted == r.round {

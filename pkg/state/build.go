@@ -28,16 +28,20 @@ func (s *State) spoil(key lb.ConfigKey) {
 // the next ones need to know. To build again changes neither.
 func (s *State) build() *View {
 	v := &View{Generation: s.generation, Revision: s.revision, Hops: s.hops, Hopped: s.hopped, Announced: s.announced}
-	v.Services = make([]*Service, 0, 2*len(s.pieces))
+	if s.order == nil {
+		s.order = s.inOrder()
+	}
+	v.Services = make([]*Service, 0, 2*len(s.order))
 	s.wake = time.Time{}
-	for i := range s.balancers {
-		b := &s.balancers[i]
-		for j := range b.Configs {
-			p := s.piece(b, &b.Configs[j])
-			v.Services = append(v.Services, p.services...)
-			if w := p.memory.wake; !w.IsZero() && (s.wake.IsZero() || w.Before(s.wake)) {
-				s.wake = w
-			}
+	for _, at := range s.order {
+		p := at.piece
+		if due := p.memory.wake; !p.good || !due.IsZero() && !s.at.Before(due) {
+			b := &s.balancers[at.balancer]
+			s.renew(p, b, &b.Configs[at.config])
+		}
+		v.Services = append(v.Services, p.services...)
+		if w := p.memory.wake; !w.IsZero() && (s.wake.IsZero() || w.Before(s.wake)) {
+			s.wake = w
 		}
 	}
 	if s.started {
@@ -46,18 +50,34 @@ func (s *State) build() *View {
 	return v
 }
 
-// piece gives what a View shows of a config.
-func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
-	key := c.Key(b.Label)
-	p := s.pieces[key]
-	if p == nil {
-		p = &piece{memory: newMemory(), number: s.numbered}
-		s.pieces[key] = p
-		s.numbered++
+// place is where a config stands in the desired state.
+type place struct {
+	piece            *piece
+	balancer, config int
+}
+
+// inOrder finds the pieces of all configs, in the order of the desired state. As long as no config comes, goes or
+// moves, the next Views need not look for them.
+func (s *State) inOrder() []place {
+	order := make([]place, 0, len(s.pieces))
+	for i := range s.balancers {
+		b := &s.balancers[i]
+		for j := range b.Configs {
+			key := b.Configs[j].Key(b.Label)
+			p := s.pieces[key]
+			if p == nil {
+				p = &piece{memory: newMemory(), number: s.numbered}
+				s.pieces[key] = p
+				s.numbered++
+			}
+			order = append(order, place{p, i, j})
+		}
 	}
-	if due := p.memory.wake; p.good && (due.IsZero() || s.at.Before(due)) {
-		return p
-	}
+	return order
+}
+
+// renew makes what a View shows of a config.
+func (s *State) renew(p *piece, b *lb.Balancer, c *lb.Config) {
 	next := newMemory()
 	p.services = make([]*Service, 0, 2)
 	for _, vip := range b.VIPs() {
@@ -67,7 +87,6 @@ func (s *State) piece(b *lb.Balancer, c *lb.Config) *piece {
 		p.services = append(p.services, svc)
 	}
 	p.memory, p.good, p.checked = next, true, c.Probe().Type != lb.CheckNone
-	return p
 }
 
 // service makes one service: the config's nodes of the VIP's family, and who of them takes new flows.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
@@ -49,6 +50,23 @@ func sameOrder(a, b []lb.Balancer) bool {
 	}
 	for i := range a {
 		if a[i].Label != b[i].Label {
+			return false
+		}
+	}
+	return true
+}
+
+// sameConfigs says that two lists have the same balancers in the same order, and these the same configs.
+func sameConfigs(a, b []lb.Balancer) bool {
+	if !sameOrder(a, b) {
+		return false
+	}
+	for i := range a {
+		was, is := a[i].Configs, b[i].Configs
+		if len(was) == len(is) && (len(is) == 0 || &was[0] == &is[0]) {
+			continue
+		}
+		if !slices.EqualFunc(was, is, func(x, y lb.Config) bool { return x.Port == y.Port && x.Protocol == y.Protocol }) {
 			return false
 		}
 	}

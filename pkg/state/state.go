@@ -34,6 +34,7 @@ type State struct {
 	hopped     uint64                  // counts the changes of hops
 	at         time.Time               // of the generation: a View is as it was then, whenever it is made
 	pieces     map[lb.ConfigKey]*piece // of the configs
+	order      []place                 // of the pieces in the View; nil: to be found anew
 	built      uint64                  // services so far
 	numbered   int                     // pieces so far
 	wake       time.Time               // when the View changes by itself; zero: it does not
@@ -86,6 +87,9 @@ func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 			delete(s.pieces, c.key)
 		}
 		s.spoil(c.key)
+	}
+	if !sameConfigs(s.balancers, balancers) {
+		s.order = nil
 	}
 	s.started, s.revision, s.balancers = true, revision, balancers
 	s.bump()
