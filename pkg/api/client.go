@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/headgate/headgate/pkg/events"
@@ -221,6 +222,17 @@ func openLines[T any](ctx context.Context, c *Client, path string, v url.Values)
 	}, nil
 }
 
+// unanswered says what became of a request that the daemon took and did not answer.
+func (c *Client) unanswered(method string, err error) error {
+	switch broke := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE); {
+	case broke && method == http.MethodGet:
+		return fmt.Errorf("the daemon on %s ended before it answered", c.socket)
+	case broke:
+		return fmt.Errorf("the daemon on %s ended before it answered: the change is made whole or not at all, look which when it runs again", c.socket)
+	}
+	return fmt.Errorf("ask the daemon on %s: %w", c.socket, err)
+}
+
 // do sends a request; an answer that is a refusal becomes an *Error, a daemon that does not answer
 // a *NotRunningError. The caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, v url.Values, body []byte) (*http.Response, error) {
@@ -241,7 +253,7 @@ func (c *Client) do(ctx context.Context, method, path string, v url.Values, body
 		if timeout := interface{ Timeout() bool }(nil); ctx.Err() == nil && errors.As(err, &timeout) && timeout.Timeout() {
 			return nil, fmt.Errorf("the daemon on %s does not answer: is it stopped, or its host overloaded?", c.socket)
 		}
-		return nil, fmt.Errorf("ask the daemon on %s: %w", c.socket, rootCause(err))
+		return nil, c.unanswered(method, rootCause(err))
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil

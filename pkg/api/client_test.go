@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
@@ -226,5 +227,33 @@ func TestADaemonThatIsStoppedIsNotWaitedForForEver(t *testing.T) {
 	transport.ResponseHeaderTimeout = 20 * time.Millisecond
 	if _, err := c.Export(t.Context()); err == nil || !strings.Contains(err.Error(), "the daemon on "+path+" does not answer") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A daemon that is killed with a request in its hands has made the change, or has not.
+func TestWhoAsksADaemonThatDiesIsToldWhatThatMeans(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1))
+			conn.Close() // with the rest of the request unread, as the kernel does for a process that was killed
+		}
+	}()
+	c := NewClient(path)
+	died := "the daemon on " + path + " ended before it answered"
+	if _, err := c.Status(t.Context()); err == nil || err.Error() != died {
+		t.Errorf("who looks is told: %v", err)
+	}
+	if _, err := c.Apply(t.Context(), ApplyRequest{Data: []byte("balancers: []")}); err == nil || !strings.HasPrefix(err.Error(), died+": the change is made whole or not at all") {
+		t.Errorf("who changes is told: %v", err)
 	}
 }

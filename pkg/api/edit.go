@@ -69,8 +69,12 @@ func (s *Server) edit(action string, kind Kind) handler {
 		if err := e.readValues(r.Body); err != nil {
 			return nil, err
 		}
+		wait, err := Waits(r)
+		if err != nil {
+			return nil, err
+		}
 		res, err := s.backend.Edit(r.Context(), e)
-		return s.finish(r, res, err)
+		return s.finish(r, res, err, wait)
 	}
 }
 

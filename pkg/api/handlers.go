@@ -52,19 +52,37 @@ func (s *Server) apply(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, BadRequest("", "body: %v", err)
 	}
+	wait, err := Waits(r)
+	if err != nil {
+		return nil, err
+	}
 	q := r.URL.Query()
 	res, err := s.backend.Apply(r.Context(), ApplyRequest{
 		Name: q.Get("name"), Data: data, Prune: q.Has("prune"), DryRun: q.Has("dry_run"),
 	})
-	return s.finish(r, res, err)
+	return s.finish(r, res, err, wait)
+}
+
+// Waits says whether a request asks to be answered once the data path runs its change. It is to be looked at before
+// the change is made: what cannot be understood must not have been obeyed by half.
+func Waits(r *http.Request) (bool, error) {
+	q := r.URL.Query()
+	switch how := q.Get("wait"); {
+	case !q.Has("wait"):
+		return false, nil
+	case how == "applied":
+		return true, nil
+	default:
+		return false, BadRequest("wait", "wait must be applied, or left out, not %q", how)
+	}
 }
 
 // finish waits until the data path runs a change, where that is asked for.
-func (s *Server) finish(r *http.Request, res ApplyResult, err error) (any, error) {
-	if err != nil || res.DryRun {
+func (s *Server) finish(r *http.Request, res ApplyResult, err error, wait bool) (any, error) {
+	if err != nil || res.DryRun || !wait {
 		return res, err
 	}
-	res.Generations, err = s.wait(r, res.Generations)
+	res.Generations, err = s.waitFor(r, res.Desired)
 	return res, err
 }
 
@@ -74,14 +92,6 @@ func (s *Server) applied(r *http.Request) (any, error) {
 		return nil, BadRequest("generation", "generation: must be a number")
 	}
 	return s.waitFor(r, want)
-}
-
-// wait honours ?wait=applied for the generation that a change made.
-func (s *Server) wait(r *http.Request, g Generations) (Generations, error) {
-	if r.URL.Query().Get("wait") != "applied" {
-		return g, nil
-	}
-	return s.waitFor(r, g.Desired)
 }
 
 func (s *Server) waitFor(r *http.Request, want uint64) (Generations, error) {

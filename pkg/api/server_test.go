@@ -48,6 +48,8 @@ func TestServerRefusals(t *testing.T) {
 		{"PATCH", "/nodes/web/80/web-1", `{"weight":{}}`, 400, "weight must be a text or a number"},
 		{"DELETE", "/nodes/web/80/web-1", `{"weight":3}`, 400, "to remove takes none"},
 		{"DELETE", "/configs", "", 405, "Method not allowed"},
+		{"PATCH", "/nodes/web/80/web-1?wait=aplied", "{}", 400, `wait must be applied, or left out, not \"aplied\"`},
+		{"POST", "/apply?wait=", "balancers: []", 400, "wait must be applied"},
 		{"GET", "/flows?state=open", "", 400, "half_open, established, closing, udp"},
 		{"GET", "/flows?client=host", "", 400, "must be an IP address"},
 		{"GET", "/flows?limit=-1", "", 400, "must be a number from 0"},

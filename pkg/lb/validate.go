@@ -185,7 +185,7 @@ func (v *validator) algorithm(path string, c *Config) {
 		return
 	}
 	if reason := WordReason(c.Algorithm, AlgorithmsOf(c.Protocol)); reason != "" {
-		v.add(path+".algorithm", fmt.Sprintf("for %s it %s", c.Protocol, reason))
+		v.add(path+".algorithm", fmt.Sprintf("with protocol %s %s", c.Protocol, reason))
 	}
 }
 
@@ -195,7 +195,7 @@ func (v *validator) stickiness(path string, c *Config) {
 		return
 	}
 	if reason := WordReason(c.Stickiness, StickinessesOf(c.Protocol)); reason != "" {
-		v.add(path+".stickiness", fmt.Sprintf("for %s it %s", c.Protocol, reason))
+		v.add(path+".stickiness", fmt.Sprintf("with protocol %s %s", c.Protocol, reason))
 	}
 }
 

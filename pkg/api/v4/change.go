@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/store"
 )
@@ -20,6 +21,10 @@ type trial struct {
 // change lets fn change the draft, stores it, waits if the request asks for that, and answers with what show
 // makes of the outcome.
 func (s *Server) change(r *http.Request, fn func(d *store.Draft) (trial, error), show func(d store.Desired) (answer, error)) (answer, error) {
+	wait, err := api.Waits(r)
+	if err != nil {
+		return answer{}, err
+	}
 	var t trial
 	var draft *store.Draft
 	d, err := s.backend.Change(func(d *store.Draft) (err error) {
@@ -37,7 +42,7 @@ func (s *Server) change(r *http.Request, fn func(d *store.Draft) (trial, error),
 	if err != nil {
 		return answer{}, err
 	}
-	if r.URL.Query().Get("wait") == "applied" {
+	if wait {
 		if err := s.wait(r.Context(), d.Revision); err != nil {
 			return answer{generation: d.Revision}, err
 		}

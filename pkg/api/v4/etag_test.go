@@ -113,6 +113,12 @@ func TestAChangeMayWaitUntilItIsApplied(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("it took %v", took)
 		}
+		for _, what := range []string{"?wait=aplied", "?wait=", "?wait"} {
+			b.want("PUT", "/v4/nodebalancers/1"+what, `{"label":"not-this"}`, 400, "")
+		}
+		if got := b.Get(); got.Balancers[0].Label != "web" {
+			t.Errorf("a wait that is no word changed it to %s", got.Balancers[0].Label)
+		}
 		b.stuck = 4
 		b.want("PUT", "/v4/nodebalancers/1?wait=applied", `{"label":"api"}`, 504,
 			`{"errors":[{"reason":"generation 5 is kept, but the data path still runs 4 after 5s"}]}`)
