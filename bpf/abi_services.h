@@ -235,7 +235,7 @@ struct service_info {
 };
 
 enum link_flag {
-	LINK_REDIRECT = 1, /* a veth: what leaves where it came in is redirected too, see transmit() */
+	LINK_REDIRECT = 1, /* a veth: what leaves where it came in is redirected too, see leads_back() */
 	LINK_TAGGED = 2,   /* a VLAN interface: frames leave by its parent, with its tags */
 };
 
@@ -255,7 +255,8 @@ struct link_entry {
 	__u8 mac[6];
 	__u16 flags; /* enum link_flag; in one word with the end of mac */
 	__u32 mtu;   /* largest IP packet that leaves by it, in bytes; never 0 */
-	__u32 unused[2];
+	__u32 parent; /* of a VLAN interface: the one that frames leave by; else 0 */
+	__u32 unused;
 	vlan_tags tags; /* with LINK_TAGGED */
 };
 

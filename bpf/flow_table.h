@@ -66,6 +66,25 @@ static __always_inline struct flow_word *word_at(struct bucket_head *head, __u32
 }
 
 /*
+ * From a half to the rest of its slot: who has found one needs no more than where it is. The compiler would
+ * work out the slot's place in its bucket again for each use.
+ */
+static __always_inline struct flow4 *flow4_of(const struct half *half)
+{
+	return (void *)half - offsetof(struct flow4, half);
+}
+
+static __always_inline struct flow6 *flow6_of(const struct half *half)
+{
+	return (void *)half - offsetof(struct flow6, half);
+}
+
+static __always_inline struct flow_word *word_of(const struct half *half, const bool v6)
+{
+	return v6 ? &flow6_of(half)->word : &flow4_of(half)->word;
+}
+
+/*
  * A keyed hash: sums of products with secret odd multipliers, whose high bits spread over any
  * choice of keys that does not know them; then shifts carry these to the low bits.
  */
@@ -277,10 +296,8 @@ static __always_inline bool find_half(struct place *at, const struct tuple *t, _
 
 static __always_inline bool unchanged(const struct place *at, const bool v6)
 {
-	__u32 slot = at->ref & SLOT_MASK;
-
 	barrier();
-	return !(at->version & 1) && version_at(at->head, slot, v6) == at->version;
+	return !(at->version & 1) && READ_ONCE(word_of(at->half, v6)->version) == at->version;
 }
 
 /* A slot of a locked bucket begins to change hands, or has done so. */

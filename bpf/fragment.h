@@ -141,14 +141,14 @@ static __always_inline void count_fragment(const struct packet *p, const struct 
 	at->half->seen = now_jiffies();
 	at->half->packets++;
 	at->half->bytes += p->l3_bytes;
-	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_REPLY)
+	if (word_of(at->half, v6)->flags & HALF_REPLY)
 		count_out(at->half->node, p->l3_bytes);
 	else
 		count_in(at->half->node, p->l3_bytes, false);
 }
 
 /* Sends a fragment the way of its flow. */
-static __always_inline int follow_first(struct packet *p, const struct place *at, __be32 id, const bool v6)
+static __always_inline int follow_first(struct xdp_md *ctx, struct packet *p, const struct place *at, __be32 id, const bool v6)
 {
 	__u64 hop = hop_of_half(at, v6);
 	struct link_entry *link = link_of_hop(hop);
@@ -159,15 +159,15 @@ static __always_inline int follow_first(struct packet *p, const struct place *at
 		return dropped(owner_of_node(at->half->node), REASON_FRAGMENT_LOST);
 	count_fragment(p, at, v6);
 	if (v6)
-		rewrite_ipv6(p->l3, flow6_at(at->head, at->ref & SLOT_MASK));
+		rewrite_ipv6(p->l3, flow6_of(at->half));
 	else
-		rewrite_ipv4(p->l3, flow4_at(at->head, at->ref & SLOT_MASK));
+		rewrite_ipv4(p->l3, flow4_of(at->half));
 	write_id(p, id, v6);
 	if (!unchanged(at, v6))
 		return REASON_TABLE_BUSY;
 	if (too_big)
 		return REASON_LEFT_TO_FRAGMENT;
-	return leave_by(p, hop, REASON_FRAGMENT_FOLLOWED);
+	return leave_by(ctx, p, hop, REASON_FRAGMENT_FOLLOWED);
 }
 
 static __always_inline int later_fragment(struct xdp_md *ctx, __u32 l4, const bool v6)
@@ -195,7 +195,7 @@ static __always_inline int later_fragment(struct xdp_md *ctx, __u32 l4, const bo
 		return REASON_TTL_EXPIRED;
 	if (!pass_part(&f->parts, &part))
 		return dropped(owner_of_node(f->node), REASON_FRAGMENT_OVERLAP);
-	return follow_first(&p, &at, f->id, v6);
+	return follow_first(ctx, &p, &at, f->id, v6);
 }
 
 __attribute__((noinline)) int later_fragment4(struct xdp_md *ctx, __u32 l4)

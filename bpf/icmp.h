@@ -193,7 +193,7 @@ static __always_inline int pass_error(struct xdp_md *ctx, __u32 l4, const bool v
 	hop = hop_of_half(&at, v6);
 	if (!translate_error(&p, &q, &at, v6))
 		return REASON_TABLE_BUSY;
-	return leave_by(&p, hop, REASON_ICMP_TRANSLATED);
+	return leave_by(ctx, &p, hop, REASON_ICMP_TRANSLATED);
 }
 
 __attribute__((noinline)) int pass_error4(struct xdp_md *ctx, __u32 l4)

@@ -45,15 +45,13 @@ static __always_inline void rewrite_ipv6(struct ipv6hdr *ip, const struct flow6 
 /* Rewrites a packet. False: the half changed hands meanwhile, and the packet is spoilt. */
 static __always_inline bool rewrite_packet(struct packet *p, const struct place *at, const bool v6)
 {
-	__u32 slot = at->ref & SLOT_MASK;
-
 	if (v6) {
-		const struct flow6 *f = flow6_at(at->head, slot);
+		const struct flow6 *f = flow6_of(at->half);
 
 		rewrite_ipv6(p->l3, f);
 		rewrite_transport(p, *(const __u32 *)&f->nat_sport, f->l4_delta);
 	} else {
-		const struct flow4 *f = flow4_at(at->head, slot);
+		const struct flow4 *f = flow4_of(at->half);
 
 		rewrite_ipv4(p->l3, f);
 		rewrite_transport(p, *(const __u32 *)&f->nat_sport, f->l4_delta);

@@ -64,38 +64,57 @@ static __always_inline __u32 mtu_of_hop(__u64 hop, const struct link_entry *link
 	return t && *t >> 32 ? link->mtu - TAG_BYTES : link->mtu;
 }
 
-/* The way out of a frame is what its hop says of it: the index of its link, and above that the tags. */
+/*
+ * The way out of a frame is what its hop says of it, the index of its link and above that the tags; and above
+ * these, whether it goes back out by the interface that it came in by.
+ */
 #define WAY_TAGS_SHIFT (HOP_TAGS_SHIFT - HOP_LINK_SHIFT)
+#define WAY_TAGS 0xff00
+#define WAY_BACK 0x10000
 
-static __always_inline __u32 way_to(__u64 hop)
+/*
+ * Whether frames that leave by a link can go back where this one came from. On a veth XDP_TX only puts the
+ * frame into the peer's ring, and wakes the peer only if that runs XDP itself (veth_xdp_flush() looks for a
+ * program, where veth_ndo_xdp_xmit() is content with NAPI); a redirect to the same interface arrives wherever
+ * one to another does.
+ */
+static __always_inline bool leads_back(struct xdp_md *ctx, const struct link_entry *link)
 {
-	return hop >> HOP_LINK_SHIFT;
+	__u32 ingress = ctx->ingress_ifindex;
+
+	return (link->ifindex == ingress || link->parent == ingress) && !(link->flags & LINK_REDIRECT);
 }
 
-/* Writes both MACs of a frame that goes to a next hop, by the link that link_of_hop() found. */
-static __always_inline void write_macs(struct ethhdr *eth, __u64 hop, const struct link_entry *link)
+/* The way to a next hop, by the link that link_of_hop() found. */
+static __always_inline __u32 way_to(struct xdp_md *ctx, __u64 hop, const struct link_entry *link)
 {
-	__u64 mac = hop_mac(hop);
+	__u32 way = hop >> HOP_LINK_SHIFT;
 
-	__builtin_memcpy(eth->h_dest, &mac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, link->mac, ETH_ALEN);
+	return leads_back(ctx, link) ? way | WAY_BACK : way;
+}
+
+/*
+ * Writes both MACs of a frame that goes to a next hop, by the link that link_of_hop() found. In words: of
+ * structs whose members may lie anywhere clang makes as many loads and stores as there are bytes.
+ */
+static __always_inline void write_macs(void *frame, __u64 hop, const struct link_entry *link)
+{
+	__u32 first = *(const __u32 *)link->mac;
+	__u16 last = *(const __u16 *)(link->mac + 4);
+
+	*(__u64 *)frame = hop_mac(hop) | (__u64)first << HOP_LINK_SHIFT;
+	*(__u32 *)(frame + 8) = first >> 16 | (__u32)last << 16;
 }
 
 /*
  * Sends a frame out by a way: back where it came from, or over to another interface; `otherwise` is
- * the verdict when that interface has gone, which the kernel takes out of tx_ports at once. On a veth
- * XDP_TX only puts the frame into the peer's ring, and wakes the peer only if that runs XDP itself
- * (veth_xdp_flush() looks for a program, where veth_ndo_xdp_xmit() is content with NAPI); a redirect
- * to the same interface arrives wherever one to another does.
+ * the verdict when that interface has gone, which the kernel takes out of tx_ports at once.
  */
-static __always_inline int transmit(struct xdp_md *ctx, __u32 way, int otherwise)
+static __always_inline int transmit(__u32 way, int otherwise)
 {
-	__u32 index = way & (LINKS_MAX - 1);
-	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
-
-	if (link && link->ifindex == ctx->ingress_ifindex && !(link->flags & LINK_REDIRECT))
+	if (way & WAY_BACK)
 		return XDP_TX;
-	return bpf_redirect_map(&tx_ports, index, otherwise);
+	return bpf_redirect_map(&tx_ports, way & (LINKS_MAX - 1), otherwise);
 }
 
 /* A frame that could not be sent: addressed to this host again, so that the kernel takes it for its own. */
@@ -115,6 +134,7 @@ static __always_inline int leave_to_kernel(struct xdp_md *ctx)
 static __always_inline int transmit_back(struct xdp_md *ctx)
 {
 	__u32 index = link_of_ingress(ctx);
+	struct link_entry *link = bpf_map_lookup_elem(&links, &index);
 
-	return index == LINKS_MAX ? XDP_TX : transmit(ctx, index, XDP_TX);
+	return !link || leads_back(ctx, link) ? XDP_TX : transmit(index, XDP_TX);
 }

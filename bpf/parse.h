@@ -203,19 +203,20 @@ static __always_inline int parse_ipv6(struct xdp_md *ctx, struct packet *p, void
 static __always_inline int parse(struct xdp_md *ctx, struct packet *p)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
+	__be16 type;
 
-	if ((void *)(eth + 1) > end)
+	if (data + ETH_HLEN > end)
 		return REASON_TRUNCATED;
 	p->end = end;
-	p->l3 = eth + 1;
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
+	p->l3 = data + ETH_HLEN;
+	type = *(__be16 *)(p->l3 - sizeof(type)); /* whole: of struct ethhdr, which is packed, it would be read by bytes */
+	if (type == bpf_htons(ETH_P_IP))
 		return parse_ipv4(ctx, p, end);
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+	if (type == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(ctx, p, end);
-	if (eth->h_proto == bpf_htons(ETH_P_ARP))
+	if (type == bpf_htons(ETH_P_ARP))
 		return ARP;
-	if (is_tag(eth->h_proto))
+	if (is_tag(type))
 		return p->l3 + TAG_BYTES > end ? REASON_TRUNCATED : TAGGED;
 	return REASON_NOT_IP;
 }

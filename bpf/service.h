@@ -72,9 +72,9 @@ static __always_inline int exceeds(struct run *run, const struct place *at, __u3
 }
 
 /* Counts a packet on its half, follows its TCP state, rewrites it and names the way out. */
-static __always_inline int deliver(struct run *run, const struct place *at, int reason, const bool v6)
+static __always_inline int deliver(struct xdp_md *ctx, struct run *run, const struct place *at, int reason, const bool v6)
 {
-	__u8 flags = word_at(at->head, at->ref & SLOT_MASK, v6)->flags;
+	__u8 flags = word_of(at->half, v6)->flags;
 	struct link_entry *link = link_of_hop(run->hop);
 	struct packet *p = &run->p;
 	int left = REASON_HOP_UNRESOLVED; /* why it goes to the kernel if it does */
@@ -102,7 +102,7 @@ static __always_inline int deliver(struct run *run, const struct place *at, int 
 	if (!link)
 		return left;
 	write_macs(p->l3 - ETH_HLEN, run->hop, link);
-	run->way = way_to(run->hop);
+	run->way = way_to(ctx, run->hop, link);
 	return reason;
 }
 
@@ -225,7 +225,7 @@ static __always_inline int known_flow(struct run *run, struct place *at, const b
 		return ends_here(at, MISS);
 	if (run->p.ttl <= 1)
 		return ends_here(at, REASON_TTL_EXPIRED);
-	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_FORWARD)
+	if (word_of(at->half, v6)->flags & HALF_FORWARD)
 		return forward(run, at, v6);
 	return backward(run, at, v6);
 }
@@ -391,5 +391,5 @@ static __always_inline int balance(struct xdp_md *ctx, struct run *run, const bo
 		reason = new_flow(ctx, run, &at, v6);
 	if (!at.half)
 		return reason;
-	return deliver(run, &at, reason, v6);
+	return deliver(ctx, run, &at, reason, v6);
 }

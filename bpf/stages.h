@@ -59,7 +59,7 @@ static __always_inline int conclude(struct xdp_md *ctx, vlan_tags came, __u32 wa
 	else if (reason >= REASON_ECHO_ANSWERED)
 		verdict = transmit_back(ctx);
 	else if (reason >= REASON_NEW_FLOW)
-		verdict = transmit(ctx, way, XDP_PASS);
+		verdict = transmit(way, XDP_PASS);
 	if (tagged)
 		verdict = tag_frame(ctx, came, way, verdict, reason);
 	if (verdict == XDP_PASS && reason >= REASON_NEW_FLOW)
@@ -91,7 +91,7 @@ static __always_inline int finish(struct xdp_md *ctx, const struct run *run, int
 
 	if (reason >= REASON_NO_BACKEND)
 		end = conclude_refused(ctx, run->tags, run->owner, reason);
-	else if (is_tagged(run->tags) || way >> WAY_TAGS_SHIFT)
+	else if (is_tagged(run->tags) || way & WAY_TAGS)
 		end = conclude_tagged(ctx, run->tags, way, reason);
 	else
 		return conclude(ctx, 0, way, reason, false, told);

@@ -80,7 +80,7 @@ static __always_inline void note_syn_ack(const struct place *reply, __u32 seq, c
 /* Closes a flow, whoever ends it. */
 static __always_inline void close_flow(const struct place *at, __u32 now, const bool v6)
 {
-	move_flow(at, word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_FORWARD, FLOW_CLOSING, now, v6);
+	move_flow(at, word_of(at->half, v6)->flags & HALF_FORWARD, FLOW_CLOSING, now, v6);
 }
 
 /* A FIN: the flow closes when both sides have sent theirs. */
@@ -90,7 +90,7 @@ static __always_inline void note_fin(const struct place *at, bool is_forward, __
 
 	set_half_flag(at, HALF_FIN, v6);
 	if (place_at(&peer, at->half->peer, v6) && unchanged(at, v6) &&
-	    READ_ONCE(word_at(peer.head, peer.ref & SLOT_MASK, v6)->flags) & HALF_FIN)
+	    READ_ONCE(word_of(peer.half, v6)->flags) & HALF_FIN)
 		move_flow(at, is_forward, FLOW_CLOSING, now, v6);
 }
 

@@ -60,19 +60,19 @@ static __always_inline __u64 hop_of_half(const struct place *at, const bool v6)
 	__u32 node_id = at->half->node;
 	struct node *node;
 
-	if (word_at(at->head, at->ref & SLOT_MASK, v6)->flags & HALF_REPLY)
+	if (word_of(at->half, v6)->flags & HALF_REPLY)
 		return at->half->own.hop;
 	node = bpf_map_lookup_elem(&nodes, &node_id);
 	return node ? READ_ONCE(node->hop) : 0;
 }
 
 /* Sends a packet on that is as it is to be but for its MACs. */
-static __always_inline int leave_by(const struct packet *p, __u64 hop, int reason)
+static __always_inline int leave_by(struct xdp_md *ctx, const struct packet *p, __u64 hop, int reason)
 {
 	struct link_entry *link = link_of_hop(hop);
 
 	if (!link)
 		return REASON_HOP_UNRESOLVED;
 	write_macs(p->l3 - ETH_HLEN, hop, link);
-	return reason | way_to(hop) << TURN_WAY_SHIFT;
+	return reason | way_to(ctx, hop, link) << TURN_WAY_SHIFT;
 }

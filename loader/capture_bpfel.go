@@ -242,7 +242,8 @@ type captureLinkEntry struct {
 	Mac     [6]uint8
 	Flags   uint16
 	Mtu     uint32
-	Unused  [2]uint32
+	Parent  uint32
+	Unused  uint32
 	Tags    uint64
 }
 

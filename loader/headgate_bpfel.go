@@ -213,7 +213,8 @@ type headgateLinkEntry struct {
 	Mac     [6]uint8
 	Flags   uint16
 	Mtu     uint32
-	Unused  [2]uint32
+	Parent  uint32
+	Unused  uint32
 	Tags    uint64
 }
 

@@ -45,6 +45,7 @@ type modelLink struct {
 	mac     packet.MAC
 	mtu     int
 	tags    Tags // of a VLAN interface
+	parent  int  // of one: the interface that frames leave by
 }
 
 // limit is the largest packet that leaves by a hop of the link.
@@ -368,10 +369,11 @@ func (m *Model) leave(p *modelPacket, out []byte, hop Hop, reason string) Outcom
 		out = p.cut(out)
 	}
 	m.sentWith = &hop.Tags
-	switch {
-	case link.tags != 0:
-		m.sentWith = &link.tags
-	case link.ifindex == p.ifindex:
+	by := link.ifindex
+	if link.tags != 0 {
+		m.sentWith, by = &link.tags, link.parent
+	}
+	if by == p.ifindex {
 		return Outcome{Tx, reason, out}
 	}
 	return Outcome{Redirect, reason, out}

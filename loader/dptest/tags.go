@@ -85,7 +85,7 @@ func putOn(t Tags, frame []byte) []byte {
 func (b *Bed) SetLinkTags(index uint16, parent int, t Tags) {
 	var link loader.LinkEntry
 	b.lookup("links", uint32(index), &link)
-	link.Flags, link.Tags, b.tagged[index] = loader.LinkTagged, uint64(t), true
+	link.Flags, link.Tags, link.Parent, b.tagged[index] = loader.LinkTagged, uint64(t), uint32(parent), true
 	b.update("links", uint32(index), link)
 	b.space.do(func() { b.update("tx_ports", uint32(index), uint32(parent)) })
 }
@@ -110,9 +110,9 @@ func (b *Bed) LearnedTags() (all []Tags) {
 }
 
 // SetLinkTags is Bed.SetLinkTags.
-func (m *Model) SetLinkTags(index uint16, _ int, t Tags) {
+func (m *Model) SetLinkTags(index uint16, parent int, t Tags) {
 	link := m.links[index]
-	link.tags = t
+	link.tags, link.parent = t, parent
 	m.links[index] = link
 }
 

@@ -177,10 +177,11 @@ type Link struct {
 	Tags   Tags
 	Parent int
 	// Redirect says that frames which leave by the interface that they came in by are redirected
-	// as all others are; on a veth XDP_TX does not do.
+	// as all others are; on a veth, and so by a VLAN interface whose parent is one, XDP_TX does not do.
 	Redirect bool
 	// Stale is set by ReadLink when redirection to the interface does not work although the entry
-	// is there: the interface went and came. Writing the Link again repairs it.
+	// is there: the interface went and came; or when an earlier release wrote it, which named no
+	// parent in it. Writing the Link again repairs it.
 	Stale bool
 }
 

@@ -25,7 +25,8 @@ func (s *store) ReadLink(index uint16) (Link, error) {
 		Stale:    port != int(e.Ifindex),
 	}
 	if e.Flags&loader.LinkTagged != 0 {
-		l.Tags, l.Parent, l.Stale = decodeTags(e.Tags), port, port == 0
+		l.Tags, l.Parent = decodeTags(e.Tags), port
+		l.Stale = port == 0 || port != int(e.Parent)
 	}
 	return l, nil
 }
@@ -42,15 +43,15 @@ func (s *store) WriteLink(index uint16, l Link) error {
 		}
 		return nil
 	}
-	port := l.IfIndex
+	port, parent := l.IfIndex, 0
 	if l.Tags != (Tags{}) {
-		port = l.Parent
+		port, parent = l.Parent, l.Parent
 	}
 	if err := s.putTxPort(index, port); err != nil {
 		return fmt.Errorf("tx_ports[%d], interface %d: %w", index, port, err)
 	}
 	// The rest first: with the word of the interface the entry is there.
-	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC, Mtu: encodeMTU(l.MTU)}
+	want := loader.LinkEntry{Ifindex: uint32(l.IfIndex), Mac: l.MAC, Mtu: encodeMTU(l.MTU), Parent: uint32(parent)}
 	if l.Redirect {
 		want.Flags = loader.LinkRedirect
 	}
@@ -59,6 +60,7 @@ func (s *store) WriteLink(index uint16, l Link) error {
 	}
 	atomic.StoreUint64(&e.Tags, want.Tags)
 	atomic.StoreUint32(&e.Mtu, want.Mtu)
+	atomic.StoreUint32(&e.Parent, want.Parent)
 	atomic.StoreUint32(word32(&e.Mac[4]), *word32(&want.Mac[4]))
 	atomic.StoreUint64(word64(&e.Ifindex), *word64(&want.Ifindex))
 	return nil

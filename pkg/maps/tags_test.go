@@ -66,6 +66,13 @@ func TestLinkOfAVLAN(t *testing.T) {
 	if port, err := f.txPort(9); port != 3 || err != nil {
 		t.Errorf("frames leave by interface %d, %v; want 3", port, err)
 	}
+	f.links[9].Parent = 0 // as a release wrote it that had no such field
+	if got, err := f.ReadLink(9); !got.Stale || err != nil {
+		t.Errorf("read %+v, %v; want it stale", got, err)
+	}
+	if err := f.WriteLink(9, want); err != nil || f.links[9].Parent != 3 {
+		t.Errorf("wrote parent %d, %v; want 3", f.links[9].Parent, err)
+	}
 	f.LosePort(9)
 	if got, err := f.ReadLink(9); !got.Stale || err != nil {
 		t.Errorf("read %+v, %v; want it stale", got, err)

@@ -38,10 +38,11 @@ func (r *Reconciler) applyLinks(v *state.View, host []netdev.Link) error {
 	}
 	linkOf := func(ifindex int, mac [6]byte) maps.Link {
 		l := known[ifindex]
-		out := maps.Link{IfIndex: ifindex, MAC: mac, MTU: l.MTU, Redirect: l.Kind == "veth", Tags: tagsOf(l)}
+		out, by := maps.Link{IfIndex: ifindex, MAC: mac, MTU: l.MTU, Tags: tagsOf(l)}, l
 		if len(l.Tags) > 0 {
-			out.Parent = l.Parent
+			out.Parent, by = l.Parent, known[l.Parent]
 		}
+		out.Redirect = by.Kind == "veth"
 		return out
 	}
 	wanted := map[int]bool{}

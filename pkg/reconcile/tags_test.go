@@ -112,6 +112,15 @@ func TestLinkOfAVLANIsWrittenWithItsTags(t *testing.T) {
 	if l, err := w.tables.ReadLink(hop.Link); l != want || err != nil || hop.Tags != maps.TagsOfLink {
 		t.Errorf("hop %s by %+v, %v; want %+v", hop, l, err, want)
 	}
+	// A parent that is a veth does not take what is to go back out by it.
+	links = append(links[:2:2], netdev.Link{Index: 3, Kind: "veth", MAC: [6]byte{2, 3}, MTU: 1500})
+	if _, err := w.r.Apply(w.state.View(), links); err != nil {
+		t.Fatal(err)
+	}
+	want.Redirect = true
+	if l, err := w.tables.ReadLink(hop.Link); l != want || err != nil {
+		t.Errorf("over a veth: %+v, %v; want %+v", l, err, want)
+	}
 	if l, err := w.tables.ReadLink(maps.LinkSlot(8, 0)); l.IfIndex != 0 || err != nil {
 		t.Errorf("link %+v, %v; want none", l, err)
 	}
