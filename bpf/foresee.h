@@ -11,28 +11,25 @@
 #include "schedule.h"
 #include "vip.h"
 
-/* With these a client's own past, or the nodes' load, decides: too long a way to go for a guess. */
-#define FLAGS_UNFORESEEN (SERVICE_FLAG_THROTTLE | SERVICE_FLAG_STICK | SERVICE_FLAG_LIMITED)
+/* With these a client's own past decides: too long a way to go for a guess. */
+#define FLAGS_UNFORESEEN (SERVICE_FLAG_THROTTLE | SERVICE_FLAG_STICK)
 
 /* The node that the next flow of a service gets, and in c->ticket what it stands for; 0: not foreseen. */
 static __always_inline __u32 next_node(struct creation *c, __u32 service_id, __u64 word, const struct tuple *t, const bool v6)
 {
 	struct service_live *live = bpf_map_lookup_elem(&services_live, &service_id);
-	__u32 length = table_length(word);
+	bool limited = service_flags(word) & SERVICE_FLAG_LIMITED;
+	__u32 node_id;
+	__u64 at;
 
-	if (!live || !length || service_flags(word) & FLAGS_UNFORESEEN)
+	if (!live || !table_length(word) || service_flags(word) & FLAGS_UNFORESEEN)
 		return 0;
 	c->ticket = READ_ONCE(live->ticket);
-	switch (algorithm_of(word)) {
-	case ALGORITHM_SEQUENCE:
-		return node_in_sequence(word, c->ticket);
-	case ALGORITHM_HASH:
-		return node_by_hash(word, hash_client(t, v6));
-	case ALGORITHM_TICKETS:
-		return node_by_weight(word, c->ticket * GOLDEN);
-	default:
-		return 0;
-	}
+	at = algorithm_of(word) == ALGORITHM_HASH ? hash_client(t, v6) : c->ticket;
+	if (!limited && algorithm_of(word) == ALGORITHM_SEQUENCE)
+		return node_in_sequence(word, at); /* what most services have, without a call */
+	node_id = choice(word, at, limited);
+	return limited && !has_room(node_id) ? 0 : node_id; /* full: who has room is another search */
 }
 
 /* Has the lines of memory fetched in which a key's half would lie. */
