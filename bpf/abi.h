@@ -165,6 +165,8 @@ struct table_meta {
 	/* No bytes: these put types into the program's BTF, where Go reads them. */
 	enum reason reasons[0];
 	enum flow_class classes[0];
+	enum removal removals[0];
+	enum closing closings[0];
 	enum half_flag flags[0];
 	enum node_action actions[0];
 	enum algorithm algorithms[0];
@@ -185,6 +187,8 @@ _Static_assert(sizeof(struct flow6) == 128, "flow6: two cache lines");
 _Static_assert(sizeof(struct bucket_head) == 64, "bucket_head: one cache line");
 _Static_assert(sizeof(struct bucket4) == 576, "bucket4");
 _Static_assert(sizeof(struct bucket6) == 1088, "bucket6");
+_Static_assert(sizeof(struct flow_stats) == 576, "flow_stats");
+_Static_assert(REMOVAL_MAX <= 8 && CLOSING_MAX <= 8 && FLOW_RESERVED < 8, "flow_stats holds every way to end");
 _Static_assert(sizeof(struct vip_key) == 20, "vip_key");
 _Static_assert(sizeof(struct service) == 64, "service");
 _Static_assert(sizeof(struct stick_policy) == 8, "stick_policy: one word");

@@ -13,6 +13,26 @@ enum flow_class {
 };
 #define FLOW_CLASS_MASK 7
 
+/* Why a flow leaves the table. A new one goes to the end: counters go by the number. */
+enum removal {
+	REMOVAL_SWEPT = 0,  /* it was idle for too long, and the sweep found it */
+	REMOVAL_EXPIRED,    /* the same, found by a new flow that needed its room or its source port */
+	REMOVAL_ROOM,       /* a new flow needed its room, though it had time left */
+	REMOVAL_PORT,       /* the same with its source port */
+	REMOVAL_SUPERSEDED, /* its own client began anew: after it had ended, or because its node takes no more */
+	REMOVAL_MAX,
+};
+
+/* What closes a TCP flow; it then rests as FLOW_CLOSING, and is no longer counted as active. As above. */
+enum closing {
+	CLOSING_FIN = 0,      /* both sides have sent theirs */
+	CLOSING_CLIENT_RESET, /* an RST of the client */
+	CLOSING_NODE_RESET,   /* an RST of the node */
+	CLOSING_NODE_DOWN,    /* on_down: reset */
+	CLOSING_DEADLINE,     /* of drain, reject or removal */
+	CLOSING_MAX,
+};
+
 /* Bits of word.flags of a half. */
 enum half_flag {
 	HALF_FORWARD = 1, /* client to node */
@@ -95,3 +115,14 @@ struct bucket6 {
 	struct bucket_head head;
 	struct flow6 flows[BUCKET_SLOTS];
 };
+
+/*
+ * How flows end. Per CPU. Each flow is counted at most once as closed, and once as removed; it stops being active with
+ * the first of the two.
+ */
+struct flow_stats {
+	__u64 removed[8][8]; /* by enum removal and enum flow_class */
+	__u64 closed[8];     /* by enum closing */
+};
+#define OF_IPV4 0 /* keys of flows_stats */
+#define OF_IPV6 1

@@ -29,11 +29,19 @@ static __always_inline bool is_superseded(const struct place *at, __u8 proto, bo
 }
 
 /* Removes the flow of a half that was found, after locking its bucket into place i. */
-static __always_inline bool remove_found(const struct place *at, struct locks *l, int i, const bool v6)
+static __always_inline bool remove_found(const struct place *at, struct locks *l, int i, enum removal why, const bool v6)
 {
 	if (!hold(l, i, at->ref >> 3, v6) || !unchanged(at, v6))
 		return false;
-	return v6 ? remove_pair6(at->ref, l) : remove_pair4(at->ref, l);
+	return remove_flow(at->ref, l, why, v6);
+}
+
+/* Why the flow of a half that use_of_holder() lets go loses its port: of these two classes, only what has expired does. */
+static __always_inline enum removal why_port_goes(const struct place *at)
+{
+	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
+
+	return class == FLOW_ESTABLISHED || class == FLOW_UDP ? REMOVAL_EXPIRED : REMOVAL_PORT;
 }
 
 /* Whether the half that has the source port is the one that had it when the port was chosen: else another CPU took it. */
@@ -64,11 +72,11 @@ static __always_inline int create_locked(struct creation *c, const bool v6)
 		c->ref = at.ref;
 		if (!is_superseded(&at, c->key.word.proto, true, c->now, v6))
 			return MISS; /* another CPU was faster */
-		if (!remove_found(&at, l, 2, v6))
+		if (!remove_found(&at, l, 2, REMOVAL_SUPERSEDED, v6))
 			return REASON_TABLE_BUSY;
 	}
 	if (find_half(&at, &r->key, r->hash, v6) &&
-	    (!is_holder(r, &at) || !use_of_holder(&at, c->now, v6) || !remove_found(&at, l, 3, v6)))
+	    (!is_holder(r, &at) || !use_of_holder(&at, c->now, v6) || !remove_found(&at, l, 3, why_port_goes(&at), v6)))
 		return REASON_TABLE_BUSY;
 	fref = reserve_first(c->hash, c->now, v6);
 	if (fref == NO_REF)

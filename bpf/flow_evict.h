@@ -59,38 +59,40 @@ static __always_inline __u64 best_victim(__u32 bucket, __u32 now, __u32 cleared,
 #define SCORE_RANK_SHIFT 35
 
 /*
- * Whether the flow at `ref` may leave now: a suspect if it has expired, another in its turn. When its
+ * Why the flow at `ref` may leave now: a suspect has expired, another is in its turn; 0: it may not. When its
  * stamp was older than the truth, it is brought up to date instead, and another look may choose better.
  */
-static __always_inline bool may_leave(__u32 ref, bool suspect, __u32 now, const bool v6)
+static __always_inline enum removal may_leave(__u32 ref, bool suspect, __u32 now, const bool v6)
 {
 	__u32 slot = ref & SLOT_MASK, stamp, idle, class;
 	struct place at;
 
 	if (!place_at(&at, ref, v6))
-		return false;
+		return 0;
 	opaque(slot);
 	slot &= SLOT_MASK;
 	stamp = READ_ONCE(at.head->stamps[slot]);
 	class = stamp & FLOW_CLASS_MASK;
 	/* Of half-open flows the oldest goes: its stamp says enough, and a flood pays no look at the flow. */
 	if (class == FLOW_CLOSING || (class == FLOW_HALF_OPEN && !suspect))
-		return true;
+		return suspect ? REMOVAL_EXPIRED : REMOVAL_ROOM;
 	idle = idle_time(at.half, now, v6);
 	if (has_outlived(class, at.half->node, idle, now))
-		return class != FLOW_FREE;
+		return class != FLOW_FREE ? REMOVAL_EXPIRED : 0;
 	if (stamp_age(stamp, now) > idle + 2 * FLOW_CLASS_MASK)
 		__sync_val_compare_and_swap(&at.head->stamps[slot], stamp, stamp_of(now - idle, class));
 	else if (class == FLOW_HALF_OPEN || class == FLOW_UDP)
-		return !suspect;
-	return false;
+		return suspect ? 0 : REMOVAL_ROOM;
+	return 0;
 }
 
 /* Answer of a look that has cleared a slot: bits 0 to 2 the slot, bit 3: of the second bucket. */
 #define CLEARED_REF 0xfffff000
 
+#define HAD_EXPIRED (1U << 31) /* of the reference of who leaves: not before its time */
+
 /*
- * One look at two locked buckets: the reference of the first to leave, NO_REF when nobody may, or
+ * One look at two locked buckets: the reference of the first to leave (with HAD_EXPIRED), NO_REF when nobody may, or
  * CLEARED_REF when another look is needed. `cleared`: a bit for each slot of the first bucket, then
  * of the second, that an earlier look has cleared.
  */
@@ -99,6 +101,7 @@ static __always_inline __u32 look_for_victim(__u32 first, __u32 second, __u32 no
 	__u64 best = best_victim(first, now, cleared, v6);
 	__u64 other = best_victim(second, now, cleared >> BUCKET_SLOTS, v6);
 	__u32 bucket = first, answer = CLEARED_REF, ref;
+	enum removal why;
 
 	if (other > best) {
 		best = other;
@@ -108,8 +111,9 @@ static __always_inline __u32 look_for_victim(__u32 first, __u32 second, __u32 no
 	if (!(best >> SCORE_RANK_SHIFT))
 		return NO_REF;
 	ref = bucket << 3 | (best & SLOT_MASK);
-	if (may_leave(ref, best >> SCORE_RANK_SHIFT & SUSPECT, now, v6))
-		return ref;
+	why = may_leave(ref, best >> SCORE_RANK_SHIFT & SUSPECT, now, v6);
+	if (why)
+		return why == REMOVAL_EXPIRED ? ref | HAD_EXPIRED : ref;
 	return answer | (best & SLOT_MASK);
 }
 

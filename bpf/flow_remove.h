@@ -3,6 +3,7 @@
 #pragma once
 
 #include "flow_table.h"
+#include "stats.h"
 
 #define LOCK_TRIES 256 /* a lock is held for some hundred nanoseconds */
 
@@ -193,21 +194,21 @@ static __always_inline bool end_flow(const struct place *forward, __u32 class, c
 
 /*
  * Removes both halves of the flow at `ref`, whose bucket the caller has locked, if the class that its
- * stamp shows is still the flow's; else the stamp is corrected. False also when the peer's bucket is
- * busy. Then the flow stays whole.
+ * stamp shows is still the flow's; else the stamp is corrected. Answers that class; or FLOW_FREE, also when the
+ * peer's bucket is busy, and then the flow stays whole.
  */
-static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const bool v6)
+static __always_inline __u32 remove_pair(__u32 ref, const struct locks *l, const bool v6)
 {
 	struct place at, peer;
 	__u32 bucket, class, slot = ref & SLOT_MASK;
 	bool held, ended, is_forward;
 
 	if (!l || !place_at(&at, ref, v6) || !place_at(&peer, at.half->peer, v6))
-		return false;
+		return FLOW_FREE;
 	bucket = peer.ref >> 3;
 	held = holds(l, bucket);
 	if (!held && !(v6 ? take_lock6(bucket) : take_lock4(bucket)))
-		return false;
+		return FLOW_FREE;
 	is_forward = word_at(at.head, slot, v6)->flags & HALF_FORWARD;
 	class = READ_ONCE(at.head->stamps[slot]) & FLOW_CLASS_MASK;
 	/*
@@ -223,15 +224,24 @@ static __always_inline bool remove_pair(__u32 ref, const struct locks *l, const 
 	}
 	if (!held)
 		drop_lock(bucket, v6);
-	return ended;
+	return ended ? class : FLOW_FREE;
 }
 
-__attribute__((noinline)) int remove_pair4(__u32 ref, const struct locks *l)
+__attribute__((noinline)) __u32 remove_pair4(__u32 ref, const struct locks *l)
 {
 	return remove_pair(ref, l, false);
 }
 
-__attribute__((noinline)) int remove_pair6(__u32 ref, const struct locks *l)
+__attribute__((noinline)) __u32 remove_pair6(__u32 ref, const struct locks *l)
 {
 	return remove_pair(ref, l, true);
+}
+
+/* The same, counted with the reason why. Answers whether the flow has left. */
+static __always_inline bool remove_flow(__u32 ref, const struct locks *l, enum removal why, const bool v6)
+{
+	__u32 class = v6 ? remove_pair6(ref, l) : remove_pair4(ref, l);
+
+	count_removal(v6 ? OF_IPV6 : OF_IPV4, why, class);
+	return class != FLOW_FREE;
 }

@@ -68,7 +68,7 @@ static __always_inline bool mark_slot(__u32 ref, __u64 hash, __u32 now, const bo
 /* Takes a slot for a key, evicting if need be. */
 static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int second_lock, __u32 now, const bool v6)
 {
-	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), room = count_free(first, v6), ref;
+	__u32 first = first_bucket(hash, v6), second = second_bucket(hash, v6), room = count_free(first, v6), ref, why;
 
 	ref = free_slot(first, hash, v6);
 	if (room < PREFER_FIRST) {
@@ -83,7 +83,9 @@ static __always_inline __u32 reserve_slot(__u64 hash, struct locks *l, int secon
 		ref = choose_victim(first, second, now, v6);
 		if (ref >= BUSY_REF)
 			return ref;
-		if (!(v6 ? remove_pair6(ref, l) : remove_pair4(ref, l)))
+		why = ref & HAD_EXPIRED ? REMOVAL_EXPIRED : REMOVAL_ROOM;
+		ref &= ~HAD_EXPIRED;
+		if (!remove_flow(ref, l, why, v6))
 			return BUSY_REF;
 	}
 	if (!mark_slot(ref, hash, now, v6))

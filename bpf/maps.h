@@ -239,6 +239,14 @@ struct {
 	__type(value, __u64);
 } datagrams SEC(".maps");
 
+/* How flows of IPv4 and of IPv6 end. Written by the program and the sweep, per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct flow_stats);
+} flows_stats SEC(".maps");
+
 /* Packets by reason. Written by the program, per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -39,6 +39,25 @@ static __always_inline void count_reason(__u32 reason)
 		counters->packets[reason]++;
 }
 
+/* Counts a flow that has left the table; `class` FLOW_FREE: none has. */
+__attribute__((noinline)) int count_removal(__u32 family, __u32 why, __u32 class)
+{
+	struct flow_stats *stats = bpf_map_lookup_elem(&flows_stats, &family);
+
+	if (stats && class != FLOW_FREE)
+		stats->removed[why & 7][class & 7]++;
+	return 0;
+}
+
+static __always_inline void count_closing(__u32 why, const bool v6)
+{
+	__u32 family = v6 ? OF_IPV6 : OF_IPV4;
+	struct flow_stats *stats = bpf_map_lookup_elem(&flows_stats, &family);
+
+	if (stats)
+		stats->closed[why & 7]++;
+}
+
 static __always_inline void count_in(__u32 node_id, __u32 bytes, bool new)
 {
 	struct node_stats *stats = bpf_map_lookup_elem(&nodes_stats, &node_id);

@@ -17,7 +17,7 @@ static __always_inline void close_overdue(const struct place *at, __u32 now, con
 	__u32 class = READ_ONCE(at->head->stamps[at->ref & SLOT_MASK]) & FLOW_CLASS_MASK;
 
 	if ((class == FLOW_HALF_OPEN || class == FLOW_ESTABLISHED) && node_past_deadline(at->half->node, now))
-		close_flow(at, now, v6);
+		close_flow(at, CLOSING_DEADLINE, now, v6);
 }
 
 /* Removes what has expired from one bucket, and closes what is overdue; returns how many it removed. */
@@ -39,7 +39,7 @@ static __always_inline __u32 sweep_bucket(__u32 bucket, __u32 now, const bool v6
 			continue;
 		/* again, now that nobody can change it */
 		if (READ_ONCE(at.head->tags[slot]) && is_expired(&at, now, v6))
-			removed += v6 ? remove_pair6(at.ref, &held) : remove_pair4(at.ref, &held);
+			removed += remove_flow(at.ref, &held, REMOVAL_SWEPT, v6);
 	}
 	release(&held, v6);
 	return removed;

@@ -32,10 +32,10 @@ static __always_inline bool move_half(const struct place *at, enum flow_class to
 }
 
 /*
- * Moves both halves; `at` is either of them. The forward half decides, and so the count of the node
+ * Moves both halves; `at` is either of them, and `why` counts if they close. The forward half decides, and so the count of the node
  * goes down exactly once.
  */
-static __always_inline void move_flow(const struct place *at, bool is_forward, enum flow_class to, __u32 now, const bool v6)
+static __always_inline void move_flow(const struct place *at, bool is_forward, enum flow_class to, enum closing why, __u32 now, const bool v6)
 {
 	struct place peer;
 	const struct place *forward = is_forward ? at : &peer, *reply = is_forward ? &peer : at;
@@ -50,6 +50,7 @@ static __always_inline void move_flow(const struct place *at, bool is_forward, e
 		return;
 	if (to == FLOW_CLOSING) {
 		count_ended(node_id, was, port);
+		count_closing(why, v6);
 	} else {
 		set_half_flag(forward, HALF_ESTABLISHED, v6);
 		set_half_flag(reply, HALF_ESTABLISHED, v6);
@@ -78,9 +79,9 @@ static __always_inline void note_syn_ack(const struct place *reply, __u32 seq, c
 }
 
 /* Closes a flow, whoever ends it. */
-static __always_inline void close_flow(const struct place *at, __u32 now, const bool v6)
+static __always_inline void close_flow(const struct place *at, enum closing why, __u32 now, const bool v6)
 {
-	move_flow(at, word_of(at->half, v6)->flags & HALF_FORWARD, FLOW_CLOSING, now, v6);
+	move_flow(at, word_of(at->half, v6)->flags & HALF_FORWARD, FLOW_CLOSING, why, now, v6);
 }
 
 /* A FIN: the flow closes when both sides have sent theirs. */
@@ -91,7 +92,7 @@ static __always_inline void note_fin(const struct place *at, bool is_forward, __
 	set_half_flag(at, HALF_FIN, v6);
 	if (place_at(&peer, at->half->peer, v6) && unchanged(at, v6) &&
 	    READ_ONCE(word_of(peer.half, v6)->flags) & HALF_FIN)
-		move_flow(at, is_forward, FLOW_CLOSING, now, v6);
+		move_flow(at, is_forward, FLOW_CLOSING, CLOSING_FIN, now, v6);
 }
 
 /*
@@ -107,7 +108,7 @@ static __always_inline void follow_tcp(const struct place *at, __u8 half_flags, 
 	if (tcp_flags & TCP_RST) {
 		if (!is_forward && tcp_flags & TCP_ACK) /* without, it answers what is no SYN (RFC 9293, 3.5.2) */
 			note_failed_reply(at, SIGNAL_REFUSED, now, v6);
-		move_flow(at, is_forward, FLOW_CLOSING, now, v6);
+		move_flow(at, is_forward, FLOW_CLOSING, is_forward ? CLOSING_CLIENT_RESET : CLOSING_NODE_RESET, now, v6);
 		return;
 	}
 	if (is_forward && (tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN) /* with a FIN no server answers it */
@@ -118,10 +119,14 @@ static __always_inline void follow_tcp(const struct place *at, __u8 half_flags, 
 	}
 	if (is_forward && half_flags & HALF_SYNACK && (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
 	    ack - at->half->own.origin.expect_ack < ACK_WINDOW)
-		move_flow(at, true, FLOW_ESTABLISHED, now, v6);
+		move_flow(at, true, FLOW_ESTABLISHED, CLOSING_MAX, now, v6);
 	if (tcp_flags & TCP_FIN)
 		note_fin(at, is_forward, now, v6);
 }
+
+/* Above flags and version: that no segment says so, and why the flow closes. */
+#define FOLLOW_CLOSES (1U << 16)
+#define FOLLOW_WHY_SHIFT 17
 
 /*
  * Follows a segment's flags, at a half that had this version when the packet met it; another flow that
@@ -132,7 +137,11 @@ static __always_inline void follow_at(__u32 ref, __u32 flags_version, __u32 seq,
 {
 	struct place at;
 
-	if (place_at(&at, ref, v6) && at.version == flags_version >> 8)
+	if (!place_at(&at, ref, v6) || at.version != (__u8)(flags_version >> 8))
+		return;
+	if (flags_version & FOLLOW_CLOSES)
+		close_flow(&at, flags_version >> FOLLOW_WHY_SHIFT, now, v6);
+	else
 		follow_tcp(&at, word_at(at.head, at.ref & SLOT_MASK, v6)->flags, flags_version, seq, ack, now, v6);
 }
 

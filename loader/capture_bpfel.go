@@ -206,6 +206,12 @@ type captureCreation struct {
 	_       [4]byte
 }
 
+type captureFlowStats struct {
+	_       structs.HostLayout
+	Removed [8][8]uint64
+	Closed  [8]uint64
+}
+
 type captureFragment struct {
 	_     structs.HostLayout
 	Parts struct {
@@ -387,6 +393,8 @@ type captureTableMeta struct {
 	_          structs.HostLayout
 	Reasons    [0]uint32
 	Classes    [0]uint32
+	Removals   [0]uint32
+	Closings   [0]uint32
 	Flags      [0]uint32
 	Actions    [0]uint32
 	Algorithms [0]uint32
@@ -438,6 +446,7 @@ const (
 	captureMapDatagrams          = "datagrams"
 	captureMapFlows4             = "flows4"
 	captureMapFlows6             = "flows6"
+	captureMapFlowsStats         = "flows_stats"
 	captureMapFragments          = "fragments"
 	captureMapGuesses            = "guesses"
 	captureMapLinks              = "links"
@@ -548,6 +557,7 @@ type captureMapSpecs struct {
 	Datagrams     *ebpf.MapSpec `ebpf:"datagrams"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
+	FlowsStats    *ebpf.MapSpec `ebpf:"flows_stats"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Guesses       *ebpf.MapSpec `ebpf:"guesses"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
@@ -634,6 +644,7 @@ type captureMaps struct {
 	Datagrams     *ebpf.Map `ebpf:"datagrams"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
+	FlowsStats    *ebpf.Map `ebpf:"flows_stats"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Guesses       *ebpf.Map `ebpf:"guesses"`
 	Links         *ebpf.Map `ebpf:"links"`
@@ -670,6 +681,7 @@ func (m *captureMaps) Close() error {
 		m.Datagrams,
 		m.Flows4,
 		m.Flows6,
+		m.FlowsStats,
 		m.Fragments,
 		m.Guesses,
 		m.Links,

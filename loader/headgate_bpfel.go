@@ -142,6 +142,12 @@ const (
 	headgateFlowClassFLOW_RESERVED    headgateFlowClass = 5
 )
 
+type headgateFlowStats struct {
+	_       structs.HostLayout
+	Removed [8][8]uint64
+	Closed  [8]uint64
+}
+
 type headgateFlowWord struct {
 	_       structs.HostLayout
 	Sport   uint16
@@ -429,6 +435,8 @@ type headgateTableMeta struct {
 	_           structs.HostLayout
 	Reasons     [0]headgateReason
 	Classes     [0]headgateFlowClass
+	Removals    [0]uint32
+	Closings    [0]uint32
 	Flags       [0]headgateHalfFlag
 	Actions     [0]headgateNodeAction
 	Algorithms  [0]headgateAlgorithm
@@ -477,6 +485,7 @@ const (
 	headgateMapDatagrams      = "datagrams"
 	headgateMapFlows4         = "flows4"
 	headgateMapFlows6         = "flows6"
+	headgateMapFlowsStats     = "flows_stats"
 	headgateMapFragments      = "fragments"
 	headgateMapGuesses        = "guesses"
 	headgateMapLinks          = "links"
@@ -575,6 +584,7 @@ type headgateMapSpecs struct {
 	Datagrams     *ebpf.MapSpec `ebpf:"datagrams"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
+	FlowsStats    *ebpf.MapSpec `ebpf:"flows_stats"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Guesses       *ebpf.MapSpec `ebpf:"guesses"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
@@ -647,6 +657,7 @@ type headgateMaps struct {
 	Datagrams     *ebpf.Map `ebpf:"datagrams"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
+	FlowsStats    *ebpf.Map `ebpf:"flows_stats"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Guesses       *ebpf.Map `ebpf:"guesses"`
 	Links         *ebpf.Map `ebpf:"links"`
@@ -680,6 +691,7 @@ func (m *headgateMaps) Close() error {
 		m.Datagrams,
 		m.Flows4,
 		m.Flows6,
+		m.FlowsStats,
 		m.Fragments,
 		m.Guesses,
 		m.Links,

@@ -2,6 +2,7 @@ package loader_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -49,12 +50,16 @@ func TestProgramDecidesAsTheModelDoes(t *testing.T) {
 		"deadline", "reset_client", "bad_service",
 		"signal refused", "signal unanswered", "signal unreachable",
 		"owned no_backend", "owned flow_unknown", "owned node_down", "owned deadline", "owned too_big", "owned throttled", "owned refuse_silent",
-		"owned fragment_lost", "owned fragment_overlap")
+		"owned fragment_lost", "owned fragment_overlap",
+		"closed fin ipv4", "closed client_reset ipv6", "closed node_reset ipv4", "closed node_down ipv4", "closed deadline ipv6",
+		"removed swept half-open ipv4", "removed swept udp ipv6", "removed superseded closing ipv4", "removed port closing ipv4")
 }
 
 // TestFullTableEvictsAsTheModelDoes does the same with room for four flows of each family.
 func TestFullTableEvictsAsTheModelDoes(t *testing.T) {
-	runEpisodes(t, dptest.Options{Buckets4: 1, Buckets6: 1}, 4, "new_flow", "table_full", "deadline")
+	runEpisodes(t, dptest.Options{Buckets4: 1, Buckets6: 1}, 4, "new_flow", "table_full", "deadline",
+		"removed room half-open ipv4", "removed room closing ipv6", "removed room udp ipv4", "removed expired half-open ipv6",
+		"removed expired closing ipv4", "removed expired udp ipv4")
 }
 
 // Random tests run for so long, and on a busy machine until they have seen enough.
@@ -125,7 +130,10 @@ type world struct {
 	seen     map[string]int // packets by reason
 	services []dptest.Service
 	nodes    []dptest.Node
-	trial    *trial // of every packet before it is sent; nil: none
+
+	endedBefore dptest.Reasons // in earlier episodes
+
+	trial *trial // of every packet before it is sent; nil: none
 }
 
 var (
@@ -138,7 +146,7 @@ var (
 )
 
 func newWorld(t *testing.T, bed *dptest.Bed, rnd *rand.Rand) *world {
-	w := &world{t: t, bed: bed, model: dptest.NewModel(bed), rnd: rnd}
+	w := &world{t: t, bed: bed, model: dptest.NewModel(bed), rnd: rnd, endedBefore: bed.Ends()}
 	bed.Reset()
 	w.link(2, dptest.Front, packet.MAC{2, 0, 0, 0, 0, 2})
 	w.link(3, dptest.Back, packet.MAC{2, 0, 0, 0, 0, 3})
@@ -447,6 +455,17 @@ func (w *world) owned(reason string) string {
 	return ofService(reason, w.model.Owner)
 }
 
+// ended is how flows have ended in this episode.
+func (w *world) ended() dptest.Reasons {
+	ends := w.bed.Ends()
+	for end, n := range w.endedBefore {
+		if ends[end] -= n; ends[end] == 0 {
+			delete(ends, end)
+		}
+	}
+	return ends
+}
+
 // gone says of a flow whether the program's table has it no more.
 func (w *world) gone() func(*dptest.Flow) bool {
 	there := map[[2]dptest.Tuple]bool{}
@@ -467,6 +486,13 @@ func (w *world) compareFlows() bool {
 	}
 	if diff := packet.DiffText(text(w.model.Flows()), text(w.bed.Flows())); diff != "" {
 		w.t.Errorf("other flows:\n%s", diff)
+	}
+	ended := w.ended()
+	if !maps.Equal(ended, w.model.Ends) {
+		w.t.Errorf("flows have ended as %v, want %v", ended, w.model.Ends)
+	}
+	for end := range ended {
+		w.seen[end]++
 	}
 	if got, want := w.bed.Sticks(), w.model.Sticks(); !slices.Equal(got, want) {
 		w.t.Errorf("stick entries are\n%v\nwant\n%v", got, want)

@@ -13,36 +13,51 @@ import (
 // read them: "new_flow", "no_backend". They come from the type information in the program itself.
 func ReasonNames() []string { return reasonNames() }
 
-var reasonNames = sync.OnceValue(func() []string {
-	names, err := readReasonNames()
-	if err != nil {
-		panic(fmt.Sprintf("the embedded program is damaged: %v", err))
-	}
-	return names
-})
+// reasonsOf reads the names of enum reason from the types of a program or of its map meta.
+func reasonsOf(types *btf.Spec) ([]string, error) { return namesOf(types, "reason") }
 
-func readReasonNames() ([]string, error) {
-	spec, err := Spec()
-	if err != nil {
-		return nil, err
+// namesOf reads the names of an enum that counts from 0 to a MAX, which is left out, as is the prefix of all.
+func namesOf(types *btf.Spec, name string) ([]string, error) {
+	var enum *btf.Enum
+	if err := types.TypeByName(name, &enum); err != nil {
+		return nil, fmt.Errorf("enum %s: %w", name, err)
 	}
-	return reasonsOf(spec.Types)
+	names := make([]string, 0, len(enum.Values))
+	for i, v := range enum.Values {
+		if v.Value != uint64(i) {
+			return nil, fmt.Errorf("enum %s: %s is %d, not %d", name, v.Name, v.Value, i)
+		}
+		names = append(names, strings.ToLower(strings.TrimPrefix(v.Name, strings.ToUpper(name)+"_")))
+	}
+	return names[:len(names)-1], nil
 }
 
-// reasonsOf reads the names of enum reason from the types of a program or of its map meta.
-func reasonsOf(types *btf.Spec) ([]string, error) {
-	var reason *btf.Enum
-	if err := types.TypeByName("reason", &reason); err != nil {
-		return nil, fmt.Errorf("enum reason: %w", err)
-	}
-	names := make([]string, 0, len(reason.Values))
-	for i, v := range reason.Values {
-		if v.Value != uint64(i) {
-			return nil, fmt.Errorf("enum reason: %s is %d, not %d", v.Name, v.Value, i)
+// RemovalNames returns why flows leave the table, and ClosingNames what closes them, in the order of their numbers in
+// FlowStats: "room", "fin".
+func RemovalNames() []string { return removalNames() }
+
+// ClosingNames: see RemovalNames.
+func ClosingNames() []string { return closingNames() }
+
+var (
+	reasonNames  = namesInProgram("reason")
+	removalNames = namesInProgram("removal")
+	closingNames = namesInProgram("closing")
+)
+
+// namesInProgram reads the names of an enum when they are asked for first.
+func namesInProgram(enum string) func() []string {
+	return sync.OnceValue(func() []string {
+		var names []string
+		spec, err := Spec()
+		if err == nil {
+			names, err = namesOf(spec.Types, enum)
 		}
-		names = append(names, strings.ToLower(strings.TrimPrefix(v.Name, "REASON_")))
-	}
-	return names[:len(names)-1], nil // REASON_MAX is no reason
+		if err != nil {
+			panic(fmt.Sprintf("the embedded program is damaged: %v", err))
+		}
+		return names
+	})
 }
 
 // Fates of packets: what becomes of them for a reason.

@@ -36,7 +36,7 @@ var rehearsalMaps = map[string]int{
 	"snats": shared, "ours": shared, "links": shared, "tx_ports": shared, "meta": shared, "announced": shared,
 	"nodes_live": copied, "services_live": copied, "refusals": copied, "datagrams": copied, "tags": copied,
 	"flows4": ofPacket, "flows6": ofPacket, "sticks": ofPacket, "throttles": ofPacket, "fragments": ofPacket,
-	"guesses": empty, "nodes_stats": empty, "services_stats": empty, "reasons": empty, "creations": empty, "signals": empty, "nodes_trouble": empty,
+	"guesses": empty, "nodes_stats": empty, "services_stats": empty, "flows_stats": empty, "reasons": empty, "creations": empty, "signals": empty, "nodes_trouble": empty,
 }
 
 // Room of a rehearsal's own maps.

@@ -12,6 +12,7 @@ type (
 	Flow4          = headgateFlow4
 	Flow6          = headgateFlow6
 	FlowWord       = headgateFlowWord
+	FlowStats      = headgateFlowStats
 	Half           = headgateHalf
 	Fragment       = headgateFragment
 	FragmentKey    = headgateFragmentKey

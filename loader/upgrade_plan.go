@@ -32,7 +32,7 @@ const (
 // inherited names every map. A new layout says here what becomes of what it adds.
 var inherited = map[string]inheritance{
 	"flows4": kept, "flows6": kept,
-	"sticks": kept, "throttles": kept, "nodes_stats": kept,
+	"sticks": kept, "throttles": kept, "nodes_stats": kept, "flows_stats": kept,
 	"fragments": kept, "datagrams": kept, "tags": kept,
 
 	"vips": translated, "services_info": translated, "services_live": translated, "services": translated,

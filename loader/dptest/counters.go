@@ -18,11 +18,12 @@ type Counters struct {
 	Tickets  [MaxServices]uint64
 	Cursors  [MaxServices]uint64
 	Refused  [MaxServices]Reasons
+	Ends     Reasons
 }
 
 // Counters reads every counter.
 func (b *Bed) Counters() Counters {
-	c := Counters{Reasons: b.Reasons()}
+	c := Counters{Reasons: b.Reasons(), Ends: b.Ends()}
 	for id := range uint32(MaxNodes) {
 		var stats []loader.NodeStats
 		b.lookup("nodes_stats", id, &stats)
@@ -85,6 +86,45 @@ func (b *Bed) Refused(service uint32) Reasons {
 	return reasons
 }
 
+// Ends reads how flows have ended, of IPv4 and of IPv6: "removed room half_open ipv4", "closed fin ipv6".
+func (b *Bed) Ends() Reasons {
+	ends := Reasons{}
+	name := func(names []string, i int) string {
+		if i < len(names) {
+			return names[i]
+		}
+		return fmt.Sprint(i)
+	}
+	for family := range uint32(2) {
+		var perCPU []loader.FlowStats
+		b.lookup("flows_stats", family, &perCPU)
+		for _, cpu := range perCPU {
+			for why, classes := range cpu.Removed {
+				for class, n := range classes {
+					ends[removed(name(loader.RemovalNames(), why), Class(class), family == 0)] += n
+				}
+			}
+			for why, n := range cpu.Closed {
+				ends[closed(name(loader.ClosingNames(), why), family == 0)] += n
+			}
+		}
+	}
+	return ends
+}
+
+func familyName(v4 bool) string {
+	if v4 {
+		return "ipv4"
+	}
+	return "ipv6"
+}
+
+func removed(why string, class Class, v4 bool) string {
+	return fmt.Sprintf("removed %s %s %s", why, class, familyName(v4))
+}
+
+func closed(why string, v4 bool) string { return fmt.Sprintf("closed %s %s", why, familyName(v4)) }
+
 // Reasons are packets by reason.
 type Reasons map[string]uint64
 
@@ -135,6 +175,12 @@ func (c Counters) Moved(before Counters) []string {
 		}
 		if w != "" {
 			lines = append(lines, fmt.Sprintf("service %d%s", id, w))
+		}
+	}
+	for _, end := range slices.Sorted(maps.Keys(c.Ends)) {
+		var w moves
+		if w.add(end, c.Ends[end]-before.Ends[end]); w != "" {
+			lines = append(lines, "flows"+string(w))
 		}
 	}
 	return lines

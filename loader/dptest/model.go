@@ -16,6 +16,7 @@ type Model struct {
 	Capacity int                   // flows of each family; 0: any number
 	Gone     func(f *Flow) bool    // whether the Bed has it no more; several may be equally good to leave
 	Faults   []string              // of evictions: a flow left that should have stayed
+	Ends     Reasons               // how flows have ended; as Bed.Ends
 	Owner    int                   // the service of the last packet, if it was refused or dropped; Nobody: not known
 
 	links     map[uint16]modelLink
@@ -72,8 +73,8 @@ type modelFlow struct {
 // NewModel returns a model of a Bed with empty tables.
 func NewModel(b *Bed) *Model {
 	return &Model{
-		Admits: b.Admits,
-		links:  map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
+		Admits: b.Admits, Ends: Reasons{},
+		links: map[uint16]modelLink{}, snats: map[uint32]netip.Addr{}, services: map[Tuple]*modelService{}, vips: map[netip.Addr]bool{},
 		nodes: map[uint32]*Node{}, deadline: map[uint32]time.Duration{}, flows: map[Tuple]*modelFlow{}, replies: map[Tuple]*modelFlow{},
 		datagrams: map[datagramKey]*modelDatagram{}, sticks: map[clientKey]*modelStick{}, announced: map[announcedKey]packet.MAC{}, budgets: map[budgetKey]time.Duration{},
 		signals: modelSignals{row: map[uint32]uint32{}, reported: map[uint32]time.Duration{}},
@@ -140,10 +141,10 @@ func (m *Model) SweepAll() (closed uint32) {
 	for _, f := range m.flows {
 		switch {
 		case m.expired(f):
-			m.remove(f)
+			m.remove(f, "swept")
 			closed++
 		case f.Class != UDP && m.overdue(f):
-			m.close(f)
+			m.close(f, "deadline")
 		}
 	}
 	return closed
@@ -183,13 +184,15 @@ func (m *Model) pastDeadline(n *Node) bool {
 	return n.Actions&ActionDeadline != 0 && m.now >= m.deadline[n.ID]
 }
 
-func (m *Model) close(f *modelFlow) {
+func (m *Model) close(f *modelFlow, why string) {
 	if f.Class != Closing {
 		f.Class, f.closed = Closing, m.now
+		m.Ends[closed(why, f.In.Src.Addr().Is4())]++
 	}
 }
 
-func (m *Model) remove(f *modelFlow) {
+func (m *Model) remove(f *modelFlow, why string) {
+	m.Ends[removed(why, f.Class, f.In.Src.Addr().Is4())]++
 	delete(m.flows, f.In)
 	delete(m.replies, f.Out.reverse())
 }
@@ -248,7 +251,7 @@ func (m *Model) forward(p *modelPacket, f *modelFlow) (Outcome, bool) {
 		return Outcome{}, false
 	}
 	if why := m.whyOver(p, f); why != "" && p.tcp() {
-		m.close(f)
+		m.close(f, why)
 		return m.refuse(p, why), true
 	}
 	return m.deliver(p, f, "forwarded"), true
@@ -287,7 +290,7 @@ func (m *Model) reply(p *modelPacket, f *modelFlow) Outcome {
 	case why != "" && (f.Class == UDP || f.Class == Closing):
 		return m.refuse(p, why)
 	case why != "":
-		m.close(f)
+		m.close(f, why)
 		reason = "reset_client"
 	case !m.fits(p, f.ReplyHop):
 		return m.refuse(p, "too_big")
@@ -325,7 +328,7 @@ func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 		if !fromClient && p.flags&packet.ACK != 0 {
 			m.failed(f, Refused)
 		}
-		m.close(f)
+		m.close(f, map[bool]string{true: "client_reset", false: "node_reset"}[fromClient])
 		return
 	case fromClient && p.flags&(packet.SYN|packet.ACK|packet.FIN) == packet.SYN && f.Forward.Packets >= unansweredSYNs && m.now-f.born >= unansweredAfter:
 		m.failed(f, Unanswered)
@@ -345,7 +348,7 @@ func (m *Model) follow(p *modelPacket, f *modelFlow, fromClient bool) {
 		f.NodeFIN = true
 	}
 	if f.ClientFIN && f.NodeFIN {
-		m.close(f)
+		m.close(f, "fin")
 	}
 }
 

@@ -25,13 +25,22 @@ func (m *Model) makeRoom(v4 bool) bool {
 	}
 	for _, f := range first {
 		if m.Gone(&f.Flow) {
-			m.remove(f)
+			m.remove(f, m.whyItLeaves(f))
 			return true
 		}
 	}
 	m.Faults = append(m.Faults, fmt.Sprintf("should have left, but did not: %s (or as good: %d more)", first[0], len(first)-1))
-	m.remove(first[0])
+	m.remove(first[0], m.whyItLeaves(first[0]))
 	return true
+}
+
+// whyItLeaves says whether a flow that gives its room had time left. Of one that is closing nobody looks when it was
+// last heard of.
+func (m *Model) whyItLeaves(f *modelFlow) string {
+	if f.Class == Closing && m.now-f.closed > closingIdle || f.Class != Closing && m.expired(f) {
+		return "expired"
+	}
+	return "room"
 }
 
 // firstToLeave returns the flows of which any may leave now: what has expired or, just as dead, is

@@ -82,11 +82,11 @@ func (m *Model) choosePort(p *modelPacket, node *Node) (source netip.AddrPort, f
 // create makes a flow in the place of those that have its keys; nil when there is no room.
 func (m *Model) create(p *modelPacket, node *Node, source netip.AddrPort) *modelFlow {
 	if was := m.flows[p.tuple]; was != nil {
-		m.remove(was)
+		m.remove(was, "superseded")
 	}
 	out := Tuple{p.tuple.Proto, source, node.Address}
 	if was := m.replies[out.reverse()]; was != nil {
-		m.remove(was)
+		m.remove(was, map[bool]string{true: "port", false: "expired"}[was.Class == HalfOpen || was.Class == Closing])
 	}
 	if !m.makeRoom(p.tuple.Src.Addr().Is4()) {
 		return nil
