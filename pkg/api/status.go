@@ -27,7 +27,9 @@ type Status struct {
 	Checks      *CheckStats `json:"checks,omitempty"`
 	Balancers   []Balancer  `json:"balancers"`
 	Configs     []Config    `json:"configs"`
-	Refused     []Reason    `json:"refused"` // packets refused or dropped so far, by reason; zeros left out
+	Refused     []Reason    `json:"refused"`  // packets refused or dropped so far, by reason; zeros left out
+	Closings    []FlowEnd   `json:"closings"` // TCP flows closed so far, by what closed them; zeros left out
+	Removals    []FlowEnd   `json:"removals"` // flows that left the table so far, by why and by the state they were in; zeros left out
 	Warnings    []string    `json:"warnings"`
 }
 
@@ -151,6 +153,14 @@ const (
 	Present = "present"
 	Removed = "removed"
 )
+
+// FlowEnd is a counter of flows that ended in one way.
+type FlowEnd struct {
+	Name  string `json:"name"`
+	State string `json:"state,omitempty"` // of removals: one of FlowStates
+	Flows uint64 `json:"flows"`
+	Why   string `json:"why"` // of a flow: what the name stands for, in words
+}
 
 // Reason is a counter of packets that met one fate.
 type Reason struct {

@@ -176,6 +176,35 @@ func (l looker) refused() ([]api.Reason, error) {
 	return out, nil
 }
 
+// ends are how flows have ended, of both families together and without zeros.
+func (l looker) ends() (closings, removals []api.FlowEnd, err error) {
+	families, err := l.reader.FlowEnds()
+	if err != nil {
+		return nil, nil, err
+	}
+	closings, removals = []api.FlowEnd{}, []api.FlowEnd{}
+	for _, f := range families {
+		for _, c := range f.Closed {
+			closings = withEnd(closings, api.FlowEnd{Name: c.Why, Flows: c.Flows, Why: closingTexts[c.Why]})
+		}
+		for _, c := range f.Removed {
+			removals = withEnd(removals, api.FlowEnd{Name: c.Why, State: c.Class.String(), Flows: c.Flows, Why: removalTexts[c.Why]})
+		}
+	}
+	none := func(e api.FlowEnd) bool { return e.Flows == 0 }
+	return slices.DeleteFunc(closings, none), slices.DeleteFunc(removals, none), nil
+}
+
+// withEnd adds a count to one of its kind, or to the others.
+func withEnd(sum []api.FlowEnd, e api.FlowEnd) []api.FlowEnd {
+	i := slices.IndexFunc(sum, func(s api.FlowEnd) bool { return s.Name == e.Name && s.State == e.State })
+	if i < 0 {
+		return append(sum, e)
+	}
+	sum[i].Flows += e.Flows
+	return sum
+}
+
 func reasonOf(c maps.ReasonCount) api.Reason {
 	return api.Reason{Name: c.Name, Packets: c.Packets, Why: why(c.Name)}
 }

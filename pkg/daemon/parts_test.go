@@ -194,3 +194,25 @@ func TestRefusalsOfAConfigAreThoseOfAllItsVIPs(t *testing.T) {
 		t.Errorf("of a config that refused nothing: %+v", configs[1].Refused)
 	}
 }
+
+// TestEndsOfFlowsAreThoseOfBothFamilies counts ends of IPv4 and IPv6.
+func TestEndsOfFlowsAreThoseOfBothFamilies(t *testing.T) {
+	tables := maps.NewFake(maps.FakeSizes{})
+	var v4, v6 loader.FlowStats
+	room, fin := slices.Index(loader.RemovalNames(), "room"), slices.Index(loader.ClosingNames(), "fin")
+	v4.Removed[room][maps.HalfOpen], v6.Removed[room][maps.HalfOpen], v6.Removed[room][maps.UDPSession] = 3, 4, 5
+	v4.Closed[fin] = 6
+	tables.CountEnds(4, v4)
+	tables.CountEnds(6, v6)
+	closings, removals, err := newLooker(tables.Reader()).ends()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []api.FlowEnd{{Name: "fin", Flows: 6, Why: closingTexts["fin"]}}; !slices.Equal(closings, want) {
+		t.Errorf("closings %+v, want %+v", closings, want)
+	}
+	want := []api.FlowEnd{{Name: "room", State: "half_open", Flows: 7, Why: removalTexts["room"]}, {Name: "room", State: "udp", Flows: 5, Why: removalTexts["room"]}}
+	if !slices.Equal(removals, want) {
+		t.Errorf("removals %+v, want %+v", removals, want)
+	}
+}

@@ -71,6 +71,10 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, err
 	}
+	closings, removals, err := p.ends()
+	if err != nil {
+		return api.Status{}, err
+	}
 	info, err := loader.Pinned(p.dir)
 	if err != nil {
 		return api.Status{}, err
@@ -82,7 +86,7 @@ func (p *Pinned) Status(ctx context.Context) (api.Status, error) {
 	st := api.Status{
 		Source: api.FromMaps, BPFFS: p.dir, Interfaces: []api.Interface{},
 		ActiveFlows: activeFlows(states), Balancers: balancersOf(configs), Configs: configs,
-		Refused: refused, Warnings: []string{"no daemon runs: health is as last known, and nobody checks it, follows routes or applies changes"},
+		Refused: refused, Closings: closings, Removals: removals, Warnings: []string{"no daemon runs: health is as last known, and nobody checks it, follows routes or applies changes"},
 	}
 	st.Interfaces = append(st.Interfaces, interfacesOf(info)...)
 	if len(st.Interfaces) == 0 {

@@ -41,6 +41,24 @@ var reasonTexts = map[string]string{
 	"fragment_overlap":   "it is a fragment of what has passed already",
 }
 
+// closingTexts say what closes a TCP flow, for people.
+var closingTexts = map[string]string{
+	"fin":          "both sides have said that they are done",
+	"client_reset": "its client has reset it",
+	"node_reset":   "its node has reset it",
+	"node_down":    "its node is DOWN, and on_down is reset",
+	"deadline":     "the deadline of drain, reject or removal has passed",
+}
+
+// removalTexts say why a flow leaves the table.
+var removalTexts = map[string]string{
+	"swept":      "it was idle for too long",
+	"expired":    "it was idle for too long, and a new flow needed its room or its source port",
+	"room":       "a new flow needed its room in the flow table",
+	"port":       "a new flow needed its source port towards the node",
+	"superseded": "its client began anew with the same ports",
+}
+
 // why says it of any reason: one that is not known here goes by its name.
 func why(reason string) string {
 	if text, known := reasonTexts[reason]; known {

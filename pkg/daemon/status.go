@@ -30,6 +30,10 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, err
 	}
+	closings, removals, err := b.ends()
+	if err != nil {
+		return api.Status{}, err
+	}
 	now := time.Now()
 	rate := func(n maps.NodeState) (flows, bytes *float64) { return b.d.rates.since(now, n) }
 	configs := withRemoved(configsOfView(s.view, states, rate, s.interfaces), states, rate)
@@ -51,6 +55,8 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		Balancers:   balancers,
 		Configs:     configs,
 		Refused:     refused,
+		Closings:    closings,
+		Removals:    removals,
 		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, refusing(configs), b.unanswered(), unreachable(configs), ejected(s.view, time.Now()), low, nearlyFilled(b.reader.FillFrom(nearlyFull, states)), b.late(), b.capturing()),
 	}, nil
 }

@@ -51,7 +51,7 @@ func TestDumpShowsEntriesInUse(t *testing.T) {
 			"vips": "203.0.113.10:80/tcp: service 5\n[2001:db8::10]:53/udp: service 6",
 			"services": "5: hash with limits, 1 entries, slots 100+1, when empty refuse, clients stick for 30m0s, tier 4, sliding, 20 flows a second and client in group 3\n" +
 				"6: sequence, 0 entries, slots 0+0, when empty refuse\n7: leastconn, 2 entries, slots 200+2, when empty refuse",
-			"services_live": "", "services_stats": "",
+			"services_live": "", "services_stats": "", "flows_stats": "",
 			"services_info": "5: 203.0.113.10:80/tcp web",
 			"slots": "100: nodes 7 (service 5)\n101: 1 words of members (service 5)\n102: members 7 8 (service 5)\n" +
 				"200: node 7 (service 7)\n201: node 8 up to 0.5000, else node 7 (service 7)",

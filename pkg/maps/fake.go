@@ -107,6 +107,11 @@ func (f *Fake) CountRefused(service uint32, reason int, packets uint64) {
 	f.ports.refused[service].Packets[reason-loader.FirstRefused()] += packets
 }
 
+// CountEnds adds to how flows of a family have ended, by the numbers of the program's enums.
+func (f *Fake) CountEnds(family int, counts loader.FlowStats) {
+	addFlowStats(&f.ports.ends[map[int]int{4: 0, 6: 1}[family]], &counts)
+}
+
 // fakeOutside is the hash, redirect and per-CPU maps of a Fake.
 type fakeOutside struct {
 	table     map[VIP]uint32
@@ -118,6 +123,7 @@ type fakeOutside struct {
 	sticks    map[loader.StickKey]loader.StickEntry
 	throttles map[loader.ThrottleKey]loader.ThrottleEntry
 	counts    [64]uint64
+	ends      [2]loader.FlowStats
 	broken    error // of nodeTraffic
 }
 
@@ -204,9 +210,10 @@ func (o *fakeOutside) eachThrottle(do func(loader.ThrottleKey, loader.ThrottleEn
 	return nil
 }
 
-func (o *fakeOutside) reasons() ([]uint64, error)        { return o.counts[:], nil }
-func (o *fakeOutside) sizes() (map[string]uint64, error) { return nil, nil }
-func (o *fakeOutside) refusalTokens() ([]uint64, error)  { return []uint64{0}, nil }
+func (o *fakeOutside) reasons() ([]uint64, error)              { return o.counts[:], nil }
+func (o *fakeOutside) flowStats() ([2]loader.FlowStats, error) { return o.ends, nil }
+func (o *fakeOutside) sizes() (map[string]uint64, error)       { return nil, nil }
+func (o *fakeOutside) refusalTokens() ([]uint64, error)        { return []uint64{0}, nil }
 
 var _ Tables = (*Fake)(nil)
 

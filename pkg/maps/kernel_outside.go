@@ -222,6 +222,19 @@ func (o *kernelOutside) reasons() ([]uint64, error) {
 	return sum, nil
 }
 
+func (o *kernelOutside) flowStats() (sum [2]loader.FlowStats, err error) {
+	for family := range sum {
+		var cpus []loader.FlowStats
+		if err := o.maps.FlowsStats.Lookup(uint32(family), &cpus); err != nil {
+			return sum, err
+		}
+		for i := range cpus {
+			addFlowStats(&sum[family], &cpus[i])
+		}
+	}
+	return sum, nil
+}
+
 func (o *kernelOutside) refusalTokens() ([]uint64, error) {
 	var cpus []struct{ Tokens, Filled uint64 } // struct refusal_bucket
 	if err := o.maps.Refusals.Lookup(uint32(0), &cpus); err != nil {
@@ -242,7 +255,7 @@ func (o *kernelOutside) sizes() (map[string]uint64, error) {
 		"flows4": m.Flows4, "flows6": m.Flows6, "vips": m.Vips, "guesses": m.Guesses, "services": m.Services,
 		"services_live": m.ServicesLive, "services_stats": m.ServicesStats, "services_info": m.ServicesInfo, "slots": m.Slots,
 		"nodes": m.Nodes, "nodes_live": m.NodesLive, "nodes_stats": m.NodesStats, "nodes_info": m.NodesInfo,
-		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "fragments": m.Fragments, "datagrams": m.Datagrams, "reasons": m.Reasons,
+		"sticks": m.Sticks, "throttles": m.Throttles, "snats": m.Snats, "ours": m.Ours, "links": m.Links, "tx_ports": m.TxPorts, "fragments": m.Fragments, "datagrams": m.Datagrams, "reasons": m.Reasons, "flows_stats": m.FlowsStats,
 		"refusals": m.Refusals, "creations": m.Creations, "meta": m.Meta, "announced": m.Announced, "signals": m.Signals, "nodes_trouble": m.NodesTrouble,
 	} {
 		info, err := one.Info()

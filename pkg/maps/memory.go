@@ -65,6 +65,8 @@ type outside interface {
 	datagrams() (uint64, error)
 
 	reasons() ([]uint64, error)
+	// flowStats is how flows of IPv4 and of IPv6 have ended, all CPUs together.
+	flowStats() ([2]loader.FlowStats, error)
 	refusalTokens() ([]uint64, error)
 	// sizes is how many bytes each map takes, as far as that is known.
 	sizes() (map[string]uint64, error)

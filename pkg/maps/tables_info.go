@@ -39,6 +39,7 @@ func (r *Reader) tables() []table {
 		sized("announced", "VIP and interface → the MAC by which it is announced there; the daemon writes", uint64(r.announcedMax()), 32, r.dumpAnnounced),
 		sized("fragments", "datagram → what becomes of its later fragments; the program writes", uint64(r.fragmentsMax()), fragmentBytes, r.dumpFragments),
 		sized("datagrams", "how many datagrams were sent on in fragments; the program writes", 1, 8, r.dumpDatagrams),
+		sized("flows_stats", "how flows of IPv4 and IPv6 have ended, per CPU; the program writes", 2, uint64(unsafe.Sizeof(loader.FlowStats{})), r.dumpEnds),
 		sized("reasons", "packets by reason, per CPU; the program writes", 1, uint64(unsafe.Sizeof(loader.Reasons{})), r.dumpReasons),
 		sized("refusals", "tokens for refusals, per CPU; the program writes", 1, 16, r.dumpRefusals),
 		sized("creations", "the program's own scratch, per CPU; nothing to show", 1, 128, func(emit) {}),
