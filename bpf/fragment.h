@@ -170,6 +170,17 @@ static __always_inline int follow_first(struct xdp_md *ctx, struct packet *p, co
 	return leave_by(ctx, p, hop, REASON_FRAGMENT_FOLLOWED);
 }
 
+/* Whose a packet is that goes to a service. Of its own, for the sake of the stack. */
+__attribute__((noinline)) __u32 owner_of_tuple4(const struct tuple *t)
+{
+	return t ? owner_of(find_service(t, false)) : NOBODYS;
+}
+
+__attribute__((noinline)) __u32 owner_of_tuple6(const struct tuple *t)
+{
+	return t ? owner_of(find_service(t, true)) : NOBODYS;
+}
+
 static __always_inline int later_fragment(struct xdp_md *ctx, __u32 l4, const bool v6)
 {
 	struct fragment_key key;
@@ -190,7 +201,7 @@ static __always_inline int later_fragment(struct xdp_md *ctx, __u32 l4, const bo
 	/* Lost also when a new flow has its tuple: no datagram goes to two nodes. */
 	if (f->fate == FRAGMENTS_END || !find_half(&at, &p.key, hash_tuple(&p.key, v6), v6) || at.half->node != f->node ||
 	    !unchanged(&at, v6))
-		return dropped(owner_of(find_service(&p.key, v6)), REASON_FRAGMENT_LOST);
+		return dropped(v6 ? owner_of_tuple6(&p.key) : owner_of_tuple4(&p.key), REASON_FRAGMENT_LOST);
 	if (p.ttl <= 1)
 		return REASON_TTL_EXPIRED;
 	if (!pass_part(&f->parts, &part))

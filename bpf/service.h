@@ -139,16 +139,13 @@ static __always_inline int why_over(const struct node *node, bool tcp, __u32 now
 	return past_deadline(node, now) ? REASON_DEADLINE : 0;
 }
 
-/* Closes a flow that is over for a reason, unless another has its slot meanwhile. */
-static __always_inline void close_found(struct run *run, const struct place *at, int reason, const bool v6)
+/* Closes a flow that is over, unless another has its slot meanwhile. */
+static __always_inline void close_found(struct run *run, const struct place *at, const bool v6)
 {
-	__u32 why = reason == REASON_DEADLINE ? CLOSING_DEADLINE : CLOSING_NODE_DOWN;
-	__u32 word = FOLLOW_CLOSES | why << FOLLOW_WHY_SHIFT | at->version << 8;
-
 	if (v6)
-		follow_tcp6(at->ref, word, 0, 0, run->now);
+		follow_tcp6(at->ref, FOLLOW_OVER | at->version << 8, 0, 0, run->now);
 	else
-		follow_tcp4(at->ref, word, 0, 0, run->now);
+		follow_tcp4(at->ref, FOLLOW_OVER | at->version << 8, 0, 0, run->now);
 }
 
 /* The client speaks on a TCP flow that may be over: it is told so. Its own RST is for the node. */
@@ -158,7 +155,7 @@ static __always_inline int end_of_request(struct run *run, struct place *at, con
 
 	if (!reason || run->p.tcp_flags & TCP_RST)
 		return REASON_FORWARDED;
-	close_found(run, at, reason, v6);
+	close_found(run, at, v6);
 	return turn_away(run, at, owner_of(node->service), reason);
 }
 
@@ -176,7 +173,7 @@ static __always_inline int end_of_reply(struct run *run, struct place *at, const
 		return REASON_REPLIED;
 	if (class != FLOW_HALF_OPEN && class != FLOW_ESTABLISHED)
 		return turn_away(run, at, owner_of(node->service), reason);
-	close_found(run, at, reason, v6);
+	close_found(run, at, v6);
 	return REASON_RESET_CLIENT;
 }
 

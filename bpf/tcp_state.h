@@ -124,9 +124,14 @@ static __always_inline void follow_tcp(const struct place *at, __u8 half_flags, 
 		note_fin(at, is_forward, now, v6);
 }
 
-/* Above flags and version: that no segment says so, and why the flow closes. */
-#define FOLLOW_CLOSES (1U << 16)
-#define FOLLOW_WHY_SHIFT 17
+#define FOLLOW_OVER (1U << 16) /* above flags and version: the flow is over, though no segment says so; see why_over() */
+
+static __always_inline enum closing why_closed(__u32 node_id)
+{
+	struct node *node = bpf_map_lookup_elem(&nodes, &node_id);
+
+	return node && READ_ONCE(node->status.actions) & ACTION_RESET_TCP ? CLOSING_NODE_DOWN : CLOSING_DEADLINE;
+}
 
 /*
  * Follows a segment's flags, at a half that had this version when the packet met it; another flow that
@@ -139,8 +144,8 @@ static __always_inline void follow_at(__u32 ref, __u32 flags_version, __u32 seq,
 
 	if (!place_at(&at, ref, v6) || at.version != (__u8)(flags_version >> 8))
 		return;
-	if (flags_version & FOLLOW_CLOSES)
-		close_flow(&at, flags_version >> FOLLOW_WHY_SHIFT, now, v6);
+	if (flags_version & FOLLOW_OVER)
+		close_flow(&at, why_closed(at.half->node), now, v6);
 	else
 		follow_tcp(&at, word_at(at.head, at.ref & SLOT_MASK, v6)->flags, flags_version, seq, ack, now, v6);
 }
