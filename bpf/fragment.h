@@ -139,8 +139,7 @@ __attribute__((noinline)) int note_first6(struct xdp_md *ctx, const struct tuple
 static __always_inline void count_fragment(const struct packet *p, const struct place *at, const bool v6)
 {
 	at->half->seen = now_jiffies();
-	at->half->packets++;
-	at->half->bytes += p->l3_bytes;
+	count_half(at->half, p->l3_bytes);
 	if (word_of(at->half, v6)->flags & HALF_REPLY)
 		count_out(at->half->node, p->l3_bytes);
 	else

@@ -87,8 +87,7 @@ static __always_inline int deliver(struct xdp_md *ctx, struct run *run, const st
 	}
 	if (reason != REASON_NEW_FLOW) { /* else counted when it was written */
 		at->half->seen = run->now;
-		at->half->packets++;
-		at->half->bytes += p->l3_bytes;
+		count_half(at->half, p->l3_bytes);
 	}
 	if (reason == REASON_REPLIED || reason == REASON_RESET_CLIENT)
 		count_out(at->half->node, p->l3_bytes);

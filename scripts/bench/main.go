@@ -56,6 +56,12 @@ func bench(rounds int, packets uint32, only string, cpu int) error {
 			short++
 		}
 	}
+	if err := b.countingRows(rounds, packets, only); err != nil {
+		return err
+	}
+	if err := captureRow(); err != nil {
+		return err
+	}
 	fmt.Printf("\nratio: median / median of the floor. %d cases miss their target.\n", short)
 	fmt.Println("The first row is no case: it is the floor and one read of a random line of a table as large as the flow table.")
 	return nil
