@@ -62,11 +62,27 @@ func printConfig(w io.Writer, c api.Config, now time.Time) error {
 		return err
 	}
 	if len(c.Nodes) == 0 {
-		_, err := fmt.Fprintf(w, "\nno nodes: headgate node add %s/LABEL --address IP:PORT\n", c.Name)
-		return err
+		fmt.Fprintf(w, "\nno nodes: headgate node add %s/LABEL --address IP:PORT\n", c.Name)
+		return printRefused(w, c.Refused)
 	}
 	fmt.Fprintln(w)
-	return writeTable(w, "", nodeColumns, nodeRows(c.Nodes, false, now))
+	if err := writeTable(w, "", nodeColumns, nodeRows(c.Nodes, false, now)); err != nil {
+		return err
+	}
+	return printRefused(w, c.Refused)
+}
+
+// printRefused writes what was refused or dropped, and for which reasons, if anything was.
+func printRefused(w io.Writer, refused []api.Reason) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	rows := make([][]string, len(refused))
+	for i, r := range refused {
+		rows[i] = []string{number(r.Packets), r.Name, r.Why}
+	}
+	fmt.Fprintf(w, "\nrefused or dropped so far\n")
+	return writeTable(w, "", columns(">PACKETS", "REASON", "OF A PACKET"), rows)
 }
 
 // settingLines are what was declared, in the order of the file, without what is in the name.

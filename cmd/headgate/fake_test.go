@@ -241,6 +241,7 @@ func busy() *fakeDaemon {
 			},
 			Configs: []api.Config{{
 				Name: "web/80", Balancer: "web", Settings: api.SettingsOf(&someConfig, lb.ConfigFields), Addresses: []string{"203.0.113.10", "2001:db8::10"}, Protocol: "tcp", Status: "UP", Refusing: []string{"2001:db8::10"},
+				Refused: []api.Reason{{Name: "flow_unknown", Packets: 17, Why: "it is a TCP segment without SYN, and belongs to no flow"}},
 				Nodes: []api.Node{
 					{Name: "web/80/web-1", Config: "web/80", Label: "web-1", Address: "192.0.2.11:8080", Mode: "accept", Weight: 50, Health: "UP",
 						TakesNew: true, Why: "takes new flows: UP", Lifecycle: api.Present, ID: 101, Entry: 1, ActiveFlows: 12, Flows: 3000,
@@ -252,6 +253,7 @@ func busy() *fakeDaemon {
 				},
 			}},
 			Refused:  []api.Reason{{Name: "flow_unknown", Packets: 17}, {Name: "table_full", Packets: 2048}},
+			Removals: []api.FlowEnd{{Name: "swept", State: "established", Flows: 5}, {Name: "room", State: "half_open", Flows: 90000}},
 			Warnings: []string{"interface eth1 is gone: the program is attached again when it is back"},
 		},
 		flows: []api.Flow{{Protocol: "tcp", Client: addr("198.51.100.7:40000"), VIP: addr("203.0.113.10:80"), Node: addr("192.0.2.11:8080"),

@@ -63,12 +63,18 @@ func printStatus(w io.Writer, st api.Status, all bool, now time.Time) error {
 		if err := writeTable(w, "  ", nodeColumns, nodeRows(shown, false, now)); err != nil {
 			return err
 		}
+		if len(c.Refused) > 0 {
+			fmt.Fprintf(w, "  refused or dropped so far: %s\n", reasons(c.Refused))
+		}
 		if hidden := len(c.Nodes) - len(shown); hidden > 0 {
 			fmt.Fprintf(w, "  … and %s more: headgate node list --config %s\n", number(uint64(hidden)), c.Name)
 		}
 	}
 	if len(st.Refused) > 0 {
 		fmt.Fprintf(w, "\nrefused or dropped so far: %s\n", reasons(st.Refused))
+	}
+	if ends := gaveWay(st.Removals); ends != "" {
+		fmt.Fprintf(w, "\nflows that made way for new ones so far: %s\n", ends)
 	}
 	if len(st.Warnings) > 0 {
 		fmt.Fprintf(w, "\nwarnings\n")
@@ -119,6 +125,17 @@ func reasons(counters []api.Reason) string {
 	words := make([]string, len(counters))
 	for i, r := range counters {
 		words[i] = fmt.Sprintf("%s %s", r.Name, number(r.Packets))
+	}
+	return strings.Join(words, ", ")
+}
+
+// gaveWay counts the flows whose room or source port a new one needed while they had time left.
+func gaveWay(removals []api.FlowEnd) string {
+	var words []string
+	for _, r := range removals {
+		if r.Name == "room" || r.Name == "port" {
+			words = append(words, fmt.Sprintf("%s %s (%s)", number(r.Flows), r.State, r.Name))
+		}
 	}
 	return strings.Join(words, ", ")
 }

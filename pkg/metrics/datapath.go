@@ -10,6 +10,12 @@ var (
 	packets = counter("packets_total",
 		"Packets by why they met their fate, which is passed (to the kernel), forwarded, refused (answered with an error) or dropped.",
 		"fate", "reason")
+	flowsClosed = counter("flows_closed_total",
+		"TCP flows that were closed, by what closed them; they rest a while, and are then removed with the class closing.",
+		"family", "reason")
+	flowsRemoved = counter("flows_removed_total",
+		"Flows that left the table, by why and by their class: swept and expired ones had been idle for too long; room, port: a new flow needed theirs; superseded: their own client began anew.",
+		"class", "family", "reason")
 	tableSize = gauge("flow_table_entries", "Entries that the flow table has room for; a flow takes two.", "family")
 	tableUsed = gauge("flow_table_used_entries",
 		"Entries in use by the class of their flow; half-open, closing and UDP flows give way when there is no room.",
@@ -26,12 +32,13 @@ type dataPathCollector struct{ Sources }
 
 // Describe implements prometheus.Collector.
 func (c *dataPathCollector) Describe(to chan<- *prometheus.Desc) {
-	describe(to, packets, tableSize, tableUsed, clientSize, clientUsed, mapMemory, programs)
+	describe(to, packets, flowsClosed, flowsRemoved, tableSize, tableUsed, clientSize, clientUsed, mapMemory, programs)
 }
 
 // Collect implements prometheus.Collector.
 func (c *dataPathCollector) Collect(to chan<- prometheus.Metric) {
 	c.reasons(to)
+	c.ends(to)
 	for _, t := range c.Maps.Fill() {
 		family := fmt.Sprintf("ipv%d", t.Family)
 		to <- tableSize.of(float64(t.Entries), family)
@@ -58,6 +65,23 @@ func (c *dataPathCollector) reasons(to chan<- prometheus.Metric) {
 	}
 	for _, r := range counts {
 		to <- packets.of(float64(r.Packets), r.Fate, r.Name)
+	}
+}
+
+func (c *dataPathCollector) ends(to chan<- prometheus.Metric) {
+	families, err := c.Maps.FlowEnds()
+	if err != nil {
+		fail(to, err, flowsClosed, flowsRemoved)
+		return
+	}
+	for _, f := range families {
+		family := fmt.Sprintf("ipv%d", f.Family)
+		for _, n := range f.Closed {
+			to <- flowsClosed.of(float64(n.Flows), family, n.Why)
+		}
+		for _, n := range f.Removed {
+			to <- flowsRemoved.of(float64(n.Flows), n.Class.String(), family, n.Why)
+		}
 	}
 }
 

@@ -88,19 +88,25 @@ func value(t *testing.T, text, series string) float64 {
 	return 0
 }
 
-// TestFiguresEqualWhatWasSent sends packets through the real program and compares every figure with what was
-// sent, packet for packet and byte for byte.
-func TestFiguresEqualWhatWasSent(t *testing.T) {
-	k, program := withProgram(t)
-	oneNode(t, k, 1, "web", maps.VIP{Addr: vip4, Port: 80, Protocol: lb.TCP}, netip.MustParseAddrPort("192.0.2.11:8080"), netip.MustParseAddr("192.0.2.1"))
-	oneNode(t, k, 2, "dns", maps.VIP{Addr: vip6, Port: 53, Protocol: lb.UDP}, netip.MustParseAddrPort("[2001:db8:1::9]:5353"), netip.MustParseAddr("2001:db8:1::1"))
-	send := func(format string, args ...any) (bytes int) {
+// sender runs packets through the program, and tells the bytes of each.
+func sender(t *testing.T, program *ebpf.Program) func(format string, args ...any) (bytes int) {
+	return func(format string, args ...any) int {
+		t.Helper()
 		frame := packet.MustEncode("eth 02:00:00:00:00:02 > 02:00:00:00:00:01\n" + fmt.Sprintf(format, args...))
 		if _, err := program.Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)}); err != nil {
 			t.Fatal(err)
 		}
 		return len(frame) - 14
 	}
+}
+
+// TestFiguresEqualWhatWasSent sends packets through the real program and compares every figure with what was
+// sent, packet for packet and byte for byte.
+func TestFiguresEqualWhatWasSent(t *testing.T) {
+	k, program := withProgram(t)
+	oneNode(t, k, 1, "web", maps.VIP{Addr: vip4, Port: 80, Protocol: lb.TCP}, netip.MustParseAddrPort("192.0.2.11:8080"), netip.MustParseAddr("192.0.2.1"))
+	oneNode(t, k, 2, "dns", maps.VIP{Addr: vip6, Port: 53, Protocol: lb.UDP}, netip.MustParseAddrPort("[2001:db8:1::9]:5353"), netip.MustParseAddr("2001:db8:1::1"))
+	send := sender(t, program)
 
 	var tcpIn, tcpOut, udpIn int
 	const flows, data, replies, datagrams, foreign, stray = 20, 3, 2, 30, 7, 5
@@ -170,5 +176,62 @@ func checkFates(t *testing.T, text string, want map[string]int) {
 		if got := value(t, text, fmt.Sprintf("headgate_packets_total{fate=%q,reason=%q}", fate, reason)); got != float64(want[fate+" "+reason]) {
 			t.Errorf("%s %s: %v packets, want %d", fate, reason, got, want[fate+" "+reason])
 		}
+	}
+}
+
+// TestWhatIsTurnedAwayAndHowFlowsEndEqualsWhatWasSent refuses packets of two configs, closes flows, and fills a table with
+// more sessions than it has room for.
+func TestWhatIsTurnedAwayAndHowFlowsEndEqualsWhatWasSent(t *testing.T) {
+	k, program := withProgram(t)
+	oneNode(t, k, 1, "web", maps.VIP{Addr: vip4, Port: 80, Protocol: lb.TCP}, netip.MustParseAddrPort("192.0.2.11:8080"), netip.MustParseAddr("192.0.2.1"))
+	oneNode(t, k, 2, "dns", maps.VIP{Addr: vip6, Port: 53, Protocol: lb.UDP}, netip.MustParseAddrPort("[2001:db8:1::9]:5353"), netip.MustParseAddr("2001:db8:1::1"))
+	oneNode(t, k, 3, "other", maps.VIP{Addr: vip4, Port: 81, Protocol: lb.TCP}, netip.MustParseAddrPort("192.0.2.13:8080"), netip.MustParseAddr("192.0.2.3"))
+	send := sender(t, program)
+
+	const stray, resets, refused, flows, closed, sessions = 5, 3, 7, 20, 4, 700
+	for range stray {
+		send("ipv4 198.51.100.7 > 203.0.113.10\ntcp 7000 > 80 A seq 1 ack 1")
+	}
+	for range resets { // that nobody answers
+		send("ipv4 198.51.100.7 > 203.0.113.10\ntcp 7000 > 81 R seq 1")
+	}
+	if err := k.WriteService(3, maps.ServiceWord{}); err != nil { // nobody takes new flows
+		t.Fatal(err)
+	}
+	for port := range refused {
+		send("ipv4 198.51.100.7 > 203.0.113.10\ntcp %d > 81 S seq 1000", 7000+port)
+	}
+	for port := range flows {
+		send("ipv4 198.51.100.7 > 203.0.113.10\ntcp %d > 80 S seq 1000", 5000+port)
+	}
+	for port := range closed {
+		send("ipv4 198.51.100.7 > 203.0.113.10\ntcp %d > 80 R seq 1001", 5000+port)
+	}
+	for port := range sessions {
+		send("ipv6 2001:db8:9::7 > 2001:db8::10\nudp %d > 53\ndata 10*63", 6000+port)
+	}
+
+	s := someSources(t)
+	s.Maps, s.View = k.Reader(), func() *state.View { return &state.View{} }
+	text := scrape(t, s)
+	for series, want := range map[string]int{
+		`config_refused_packets_total{config="web/80",fate="refused",reason="flow_unknown",vip="203.0.113.10"}`:    stray,
+		`config_refused_packets_total{config="other/81",fate="dropped",reason="refuse_silent",vip="203.0.113.10"}`: resets,
+		`config_refused_packets_total{config="other/81",fate="refused",reason="no_backend",vip="203.0.113.10"}`:    refused,
+		`flows_closed_total{family="ipv4",reason="client_reset"}`:                                                  closed,
+		`flows_closed_total{family="ipv6",reason="client_reset"}`:                                                  0,
+		`flows_removed_total{class="half_open",family="ipv4",reason="room"}`:                                       0,
+	} {
+		if got := value(t, text, "headgate_"+series); got != float64(want) {
+			t.Errorf("%s: %v, want %d", series, got, want)
+		}
+	}
+	if n := strings.Count(text, "\nheadgate_config_refused_packets_total{"); n != 3 {
+		t.Errorf("%d series of refusals, want those 3", n)
+	}
+	left := value(t, text, `headgate_flows_removed_total{class="udp",family="ipv6",reason="room"}`)
+	active := value(t, text, `headgate_node_active_flows{address="[2001:db8:1::9]:5353",config="dns/53/udp",lifecycle="present",node="node-2"}`)
+	if left+active != sessions || left < sessions-512 {
+		t.Errorf("of %d sessions %v had to make room, and %v are left, where there is room for 512", sessions, left, active)
 	}
 }

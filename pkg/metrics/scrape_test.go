@@ -134,6 +134,12 @@ func someTables(t testing.TB) *maps.Fake {
 	f.SetTraffic(5, maps.Traffic{PacketsIn: 2, Flows: 2})
 	f.CountReason(slices.Index(loader.ReasonNames(), "new_flow"), 5)
 	f.CountReason(slices.Index(loader.ReasonNames(), "no_backend"), 7)
+	f.CountRefused(1, slices.Index(loader.ReasonNames(), "throttled"), 3)
+	f.CountRefused(2, slices.Index(loader.ReasonNames(), "no_backend"), 7)
+	var ends loader.FlowStats
+	ends.Closed[slices.Index(loader.ClosingNames(), "fin")] = 2
+	ends.Removed[slices.Index(loader.RemovalNames(), "room")][maps.HalfOpen] = 9
+	f.CountEnds(4, ends)
 	for i, class := range []maps.FlowClass{maps.Established, maps.Established, maps.HalfOpen, maps.Closing} {
 		if err := f.AddFlow(maps.Flow{
 			Protocol: lb.TCP, Class: class, NodeID: 1, Client: netip.AddrPortFrom(netip.MustParseAddr("198.51.100.7"), uint16(4000+i)),

@@ -2,9 +2,13 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/scripts/lab"
 	"github.com/headgate/headgate/scripts/lab/peer"
 )
@@ -37,6 +41,32 @@ func TestE1NothingToSendTo(t *testing.T) {
 			if c.want == "" && r.Done != 5 || c.want != "" && r.Failures[c.want] != 5 {
 				t.Errorf("%s port %d over IPv%d: want %q, got %+v", c.network, c.port, family, c.want, r)
 			}
+		}
+	}
+	s.tellsWhatItRefuses()
+}
+
+// tellsWhatItRefuses looks at the refusals of each config of TestE1NothingToSendTo: by the commands and the API.
+func (s *site) tellsWhatItRefuses() {
+	s.t.Helper()
+	for name, want := range map[string]string{
+		"web/80":     `(?m)^ +10  no_backend +no node takes new flows$`, // five of each family
+		"web/81":     `(?m)^ +\d+  no_backend_dropped +no node takes new flows, and on_no_backend is drop$`,
+		"web/53/udp": `(?m)^ +10  no_backend +no node takes new flows$`,
+	} {
+		if out := s.cli("config", "show", name); !regexp.MustCompile(want).MatchString(out) {
+			s.t.Errorf("config show %s has not %s:\n%s", name, want, out)
+		}
+	}
+	if out := s.cli("config", "show", "web/82"); strings.Contains(out, "refused or dropped") {
+		s.t.Errorf("nothing was refused of web/82:\n%s", out)
+	}
+	if out := s.cli("status"); !regexp.MustCompile(`(?m)^  refused or dropped so far: no_backend 10$`).MatchString(out) {
+		s.t.Errorf("status does not tell what web/80 refused:\n%s", out)
+	}
+	for _, c := range s.status().Configs {
+		if i := slices.IndexFunc(c.Refused, func(r api.Reason) bool { return r.Name == "no_backend" && r.Packets == 10 && r.Why != "" }); (i >= 0) != (c.Name == "web/80" || c.Name == "web/53/udp") {
+			s.t.Errorf("the API says of %s: %+v", c.Name, c.Refused)
 		}
 	}
 }
