@@ -54,7 +54,7 @@ type (
 		NodesWhere(wanted func(*maps.Node) bool) ([]maps.NodeState, error)
 		CountSticks() (map[uint32]uint64, error)
 		FillFrom(share float64, nodes []maps.NodeState) []maps.TableFill
-		Reasons() ([]maps.ReasonCount, error)
+		Refusals() ([]maps.Refusals, error)
 		LivingClients() ([]maps.ClientFill, error)
 	}
 )

@@ -27,7 +27,7 @@ func (l *limits) asksFor(now time.Time) (tablesFrom float64, clients bool) {
 func (l *look) readLimits(r nodeReader, tablesFrom float64, clients bool) {
 	l.fill = r.FillFrom(tablesFrom, l.nodes)
 	l.ports = maps.PortsUsed(l.nodes)
-	if l.reasons, l.err = r.Reasons(); l.err == nil && clients {
+	if l.refused, l.err = r.Refusals(); l.err == nil && clients {
 		l.clients, l.err = r.LivingClients()
 	}
 }
@@ -44,7 +44,7 @@ func (l *limits) look(k *look) {
 	for i := range l.clients {
 		all = append(all, clientTable(&l.clients[i]))
 	}
-	all = append(all, l.throttle(k.reasons))
+	all = l.ofConfigs(all, k.refused)
 	for i := range k.nodes {
 		all = l.ofNode(all, &k.nodes[i], k.ports[k.nodes[i].ID])
 	}
@@ -110,30 +110,49 @@ func clientTable(t *maps.ClientFill) gauge {
 	}
 }
 
-// throttle is full while clients are refused for opening too many flows.
-func (l *limits) throttle(reasons []maps.ReasonCount) gauge {
-	count := l.throttled
-	for _, r := range reasons {
-		if r.Name == "throttled" {
-			count = r.Packets
+// refusedBy are the limits that clients of a config are refused for, by the reason.
+var refusedBy = map[string]string{
+	"throttled": events.Throttle, "nodes_full": events.MaxConns, "no_port": events.SourcePorts, "table_full": events.FlowTable,
+}
+
+// refusal is a reason that packets of a config were refused for.
+type refusal struct {
+	config lb.ConfigKey
+	reason string
+}
+
+// ofConfigs adds to all those limits that clients of a config are refused for: full as long as there are more of them.
+func (l *limits) ofConfigs(all []gauge, services []maps.Refusals) []gauge {
+	counts := map[refusal]uint64{}
+	for i := range services {
+		for _, c := range services[i].Reasons {
+			if refusedBy[c.Name] != "" {
+				counts[refusal{services[i].ConfigKey(), c.Name}] += c.Packets
+			}
 		}
 	}
-	more := count - l.throttled
-	if !l.counted || count < l.throttled {
-		more = 0
+	for of, count := range counts {
+		more := uint64(0)
+		if was := l.refused[of]; l.refused != nil && count > was { // else there is nothing to compare with
+			more = count - was
+		}
+		all = append(all, refusalsOf(of, more))
 	}
-	l.throttled, l.counted = count, true
+	l.refused = counts
+	return all
+}
+
+func refusalsOf(of refusal, more uint64) gauge {
 	return gauge{
-		limited: limited{limit: events.Throttle}, share: float64(min(more, 1)), near: never, full: 1,
+		limited: limited{limit: refusedBy[of.reason], node: lb.NodeKey{Config: of.config}}, share: float64(min(more, 1)), near: never, full: 1,
 		says: func(_ string, is grade) string {
 			if is == gradeFree {
-				return fmt.Sprintf("no client was refused by its throttle for %s", lb.FormatDuration(calm))
+				return fmt.Sprintf("%s: for %s no packet was refused any more as %s", of.config, lb.FormatDuration(calm), of.reason)
 			}
-			return fmt.Sprintf("clients open flows faster than their balancer allows, and are refused: %d packets in the last seconds (throttled)", more)
+			return fmt.Sprintf("%s: clients are refused: %s (%s, %d in the last seconds)", of.config, why(of.reason), of.reason, more)
 		},
 	}
 }
-
 func sourcePorts(key lb.NodeKey, label string, use maps.PortUse) gauge {
 	return gauge{
 		limited: limited{limit: events.SourcePorts, node: key}, label: label, share: use.Share(), near: portsWarn, full: 1,

@@ -18,9 +18,8 @@ type limits struct {
 	chronicle *chronicle
 	standing  map[limited]*toldOf
 
-	throttled uint64            // packets, as they were counted last
-	counted   bool              // they were
-	clients   []maps.ClientFill // as they were read last
+	refused   map[refusal]uint64 // packets, as they were counted last; nil: they were not
+	clients   []maps.ClientFill  // as they were read last
 	clientsAt time.Time
 }
 
@@ -32,9 +31,9 @@ const limitsMost = 8
 
 // limited is a limit of a thing, by what it is known by as long as it is there.
 type limited struct {
-	limit  string // as in events
-	node   lb.NodeKey
-	family int // of a table
+	limit  string     // as in events
+	node   lb.NodeKey // or a config, without an address
+	family int        // of a table
 }
 
 // grade is how full something is.
@@ -131,7 +130,10 @@ func (s *toldOf) take(at time.Time, is grade) bool {
 func (l *limits) tell(g *gauge, was, is grade) {
 	e := events.Event{Kind: events.Limit, Limit: g.limit, From: was.String(), To: is.String()}
 	if g.node.Config.Balancer != "" {
-		e.Config, e.Node = g.node.Config.String(), lb.NodeName(g.node.Config, g.label)
+		e.Config = g.node.Config.String()
+	}
+	if g.node.Address.IsValid() {
+		e.Node = lb.NodeName(g.node.Config, g.label)
 	}
 	e.Text = g.says(e.Node, is)
 	if is < was {

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/headgate/headgate/loader"
 	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
@@ -69,8 +68,9 @@ func TestALimitIsToldWhenItIsReachedAndWhenItIsLeft(t *testing.T) {
 	clients := func(table string, used uint64) look {
 		return look{clients: []maps.ClientFill{{Table: table, Entries: 1000, Used: used}}}
 	}
-	throttled := func(packets uint64) look {
-		return look{reasons: []maps.ReasonCount{{Name: "throttled", Fate: loader.Refused, Packets: packets}}}
+	refused := func(reason string, packets uint64) look {
+		info := maps.ServiceInfo{Balancer: "web", VIP: maps.VIP{Addr: vip4, Port: 80, Protocol: lb.TCP}}
+		return look{refused: []maps.Refusals{{ID: 3, ServiceInfo: info, Reasons: []maps.ReasonCount{{Name: "no_backend", Packets: 7}, {Name: reason, Packets: packets}}}}}
 	}
 	for name, c := range map[string]struct {
 		none, nearly, reached look
@@ -94,9 +94,12 @@ func TestALimitIsToldWhenItIsReachedAndWhenItIsLeft(t *testing.T) {
 		"the throttle table": {clients("throttles", 100), clients("throttles", 100), clients("throttles", 990), "",
 			"throttle_table free→full 990 clients that open flows are remembered, and there is room for 1000: those who were seen least recently may open more than their rate; make throttle_table larger",
 			"throttle_table full→free 100 clients that open flows"},
-		"a throttle": {throttled(5), throttled(5), throttled(11), "",
-			"throttle free→full clients open flows faster than their balancer allows, and are refused: 6 packets in the last seconds (throttled)",
-			"throttle full→free no client was refused by its throttle for 30s"},
+		"a throttle": {refused("throttled", 5), refused("throttled", 5), refused("throttled", 11), "",
+			"throttle free→full web/80: clients are refused: its client opens flows faster than its balancer allows (throttled, 6 in the last seconds)",
+			"throttle full→free web/80: for 30s no packet was refused any more as throttled"},
+		"max_conns of all nodes": {refused("other", 5), refused("nodes_full", 0), refused("nodes_full", 1), "",
+			"max_conns free→full web/80: clients are refused: every node that takes new flows has max_conns of them (nodes_full, 1 in the last seconds)",
+			"max_conns full→free web/80: for 30s no packet was refused any more as nodes_full"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newLimitBed(t)
@@ -110,8 +113,9 @@ func TestALimitIsToldWhenItIsReachedAndWhenItIsLeft(t *testing.T) {
 			b.after(5*time.Second, c.nearly, one(c.near)...)
 			b.after(5*time.Second, c.reached, c.full)
 			still, less := c.reached, c.none
-			if still.reasons != nil { // what is counted goes on counting, and then it stays
-				still, less = throttled(12), throttled(12)
+			if still.refused != nil { // what is counted goes on counting, and then it stays
+				reason := still.refused[0].Reasons[1].Name
+				still, less = refused(reason, 12), refused(reason, 12)
 			}
 			b.after(5*time.Second, still)
 			b.after(5*time.Second, less)

@@ -40,11 +40,11 @@ type look struct {
 	sample *sample           // of all nodes; nil: it was not yet time to remember them
 	err    error
 
-	// With a sample: how full tables are of which nodes' flows leave that open, packets by reason, and now and then
-	// what is remembered of clients.
+	// With a sample: how full tables are of which nodes' flows leave that open, source ports, what was refused of
+	// each config, and now and then what is remembered of clients.
 	fill    []maps.TableFill
 	ports   map[uint32]maps.PortUse
-	reasons []maps.ReasonCount
+	refused []maps.Refusals
 	clients []maps.ClientFill
 }
 
