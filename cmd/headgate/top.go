@@ -16,11 +16,14 @@ import (
 func topCommand(e env) *cli.Command {
 	return &cli.Command{
 		Name:      "top",
-		Usage:     "a live screen of nodes: flows, traffic, health",
+		Usage:     "a live screen of nodes and configs: flows, traffic, errors, health",
 		UsageText: text("top [--interval D]", "headgate top"),
 		Description: "The figures of status, once a second. Keys: s sorts by the next column, / filters by a part of a\n" +
-			"name, the arrows choose a node, m changes its mode after a confirmation, q ends. HISTORY has a mark\n" +
-			"for each of the last screens: # UP, _ DOWN, ? Unknown; the newest is on the right.",
+			"name and esc drops that, c goes from nodes to configs and back, enter to the nodes of a config, the\n" +
+			"arrows choose, m changes the mode of a node after a confirmation, q ends.\n\n" +
+			"ERR/s are connections that a node failed (refused, left unanswered; where check_passive is on), and\n" +
+			"packets of a config that were refused or dropped. HISTORY has a mark for each of the last screens:\n" +
+			"# UP, b backups serve, _ DOWN, ? Unknown; the newest is on the right.",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "from one look to the next, `D`"},
 		},
@@ -45,7 +48,7 @@ func top(c *cli.Context, e env) error {
 	}
 	defer done()
 	m := screenModel{
-		interval: c.Duration("interval"), width: t.columns, height: 24, history: map[string]string{},
+		interval: c.Duration("interval"), width: t.columns, height: 24,
 		look: func() (api.Status, error) { return l.Status(c.Context) },
 	}
 	if client, runs := l.(*api.Client); runs {

@@ -1,20 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
 )
-
-// What the screen can be sorted by, in the order of its columns; numbers have the greatest first.
-var topSorts = []string{"name", "mode", "health", "flows", "new", "bytes"}
-
-// historyMost is how many marks of health are kept of a node.
-const historyMost = 8
 
 // screenModel is all that the screen shows. Update alone changes it, each time into a new one.
 type screenModel struct {
@@ -23,12 +15,14 @@ type screenModel struct {
 	interval time.Duration
 
 	status  api.Status
-	refused float64 // packets a second
 	at      time.Time
 	err     error
-	history map[string]string // marks of health by node, the newest last
+	refused counter             // of all configs, and of nobody's packets
+	memory  map[string]remember // of nodes and configs, by their keys
+	rows    []topRow            // in the order and of the kind that was asked for
 
 	width, height int
+	configs       bool // they are shown, not nodes
 	sort          int
 	filter        string
 	filtering     bool
@@ -89,68 +83,15 @@ func (m *screenModel) looked(msg lookedMsg) {
 	if m.err = msg.err; msg.err != nil {
 		return
 	}
-	before, after := turnedAway(&m.status), turnedAway(&msg.status)
-	if seconds := msg.at.Sub(m.at).Seconds(); !m.at.IsZero() && seconds > 0 && after >= before {
-		m.refused = float64(after-before) / seconds
+	seconds := msg.at.Sub(m.at).Seconds()
+	if m.at.IsZero() {
+		seconds = 0
 	}
 	m.status, m.at = msg.status, msg.at
-	history := map[string]string{}
-	for _, n := range m.status.Nodes() {
-		marks := m.history[n.Name+n.Address] + mark(n)
-		history[n.Name+n.Address] = marks[max(0, len(marks)-historyMost):]
-	}
-	m.history = history
-}
-
-func turnedAway(st *api.Status) (sum uint64) {
-	for _, r := range st.Refused {
-		sum += r.Packets
-	}
-	return sum
-}
-
-func mark(n api.Node) string {
-	switch n.Health {
-	case "UP":
-		return "#"
-	case "DOWN":
-		return "_"
-	}
-	return "?"
-}
-
-// nodes are those that are shown, in their order.
-func (m *screenModel) nodes() []api.Node {
-	var shown []api.Node
-	for _, n := range m.status.Nodes() {
-		if strings.Contains(n.Name, m.filter) {
-			shown = append(shown, n)
-		}
-	}
-	value := func(p *float64) float64 {
-		if p == nil {
-			return -1
-		}
-		return *p
-	}
-	slices.SortStableFunc(shown, func(a, b api.Node) int {
-		by := map[string]int{
-			"name": 0, "mode": cmp.Compare(a.Mode, b.Mode), "health": cmp.Compare(a.Health, b.Health),
-			"flows": cmp.Compare(b.ActiveFlows, a.ActiveFlows), "new": cmp.Compare(value(b.NewPerSecond), value(a.NewPerSecond)),
-			"bytes": cmp.Compare(value(b.BytesPerSecond), value(a.BytesPerSecond)),
-		}[topSorts[m.sort]]
-		return cmp.Or(by, cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
-	})
-	return shown
-}
-
-// chosen is the node under the cursor.
-func (m *screenModel) chosen() (api.Node, bool) {
-	nodes := m.nodes()
-	if len(nodes) == 0 {
-		return api.Node{}, false
-	}
-	return nodes[min(m.cursor, len(nodes)-1)], true
+	all := packets(m.status.Refused)
+	m.refused = m.refused.after(seconds, &all)
+	m.remember(seconds)
+	m.arrange()
 }
 
 func quit() any { return quitMsg{} }
@@ -191,6 +132,7 @@ func (m *screenModel) typeFilter(key string) {
 		m.filter += key
 	}
 	m.cursor = 0
+	m.arrange()
 }
 
 func (m screenModel) command(key string) (screenModel, work) {
@@ -200,18 +142,53 @@ func (m screenModel) command(key string) (screenModel, work) {
 		return m, quit
 	case "s":
 		m.sort = (m.sort + 1) % len(topSorts)
+		m.arrange()
+	case "c":
+		m.configs, m.filter, m.cursor = !m.configs, "", 0
+		m.arrange()
+	case "enter":
+		m.enter()
+	case "esc":
+		m.filter, m.cursor = "", 0
+		m.arrange()
 	case "/":
 		m.filtering = true
 	case "up", "k":
 		m.cursor = max(0, m.cursor-1)
 	case "down", "j":
-		m.cursor = max(0, min(m.cursor+1, len(m.nodes())-1))
+		m.cursor = max(0, min(m.cursor+1, len(m.rows)-1))
 	case "m":
-		if m.setMode == nil {
-			m.note = "no daemon runs: nothing can be changed"
-		} else if n, ok := m.chosen(); ok {
-			m.target, m.asking = n, "?"
-		}
+		m.askMode()
 	}
 	return m, nil
+}
+
+// chosen is the row under the cursor.
+func (m *screenModel) chosen() (topRow, bool) {
+	if len(m.rows) == 0 {
+		return topRow{}, false
+	}
+	return m.rows[min(m.cursor, len(m.rows)-1)], true
+}
+
+// enter goes from a config to its nodes.
+func (m *screenModel) enter() {
+	if row, ok := m.chosen(); ok && m.configs {
+		m.configs, m.filter, m.cursor = false, row.name+"/", 0
+		m.arrange()
+	}
+}
+
+func (m *screenModel) askMode() {
+	row, ok := m.chosen()
+	switch {
+	case m.setMode == nil:
+		m.note = "no daemon runs: nothing can be changed"
+	case m.configs:
+		m.note = "modes are those of nodes: enter shows the nodes of this config"
+	case ok && row.node.Lifecycle == api.Removed:
+		m.note = row.name + " is removed: its last flows end by themselves"
+	case ok:
+		m.target, m.asking = *row.node, "?"
+	}
 }

@@ -7,31 +7,39 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 )
 
-var topColumns = columns("NODE", "MODE", "HEALTH", ">FLOWS", ">NEW/s", ">BYTES/s", "HISTORY")
+// The columns of nodes, and those of configs.
+var (
+	topColumns       = columns("NODE", "MODE", "HEALTH", ">FLOWS", ">NEW/s", ">BYTES/s", ">ERR/s", "HISTORY")
+	topConfigColumns = columns("CONFIG", "NODES", "STATUS", ">FLOWS", ">NEW/s", ">BYTES/s", ">ERR/s", "HISTORY")
+)
 
-// around is how many lines are not nodes: two above, the heading, one below.
+// around is how many lines are not rows: two above, the heading, one below.
 const around = 4
 
 // View is the screen as text.
 func (m screenModel) View() string {
 	var b strings.Builder
 	b.WriteString(m.cut(m.headline()) + "\n" + m.cut(m.counts()) + "\n")
-	nodes := m.nodes()
 	room := max(1, m.height-around)
-	first := max(0, min(m.cursor-room/2, len(nodes)-room))
-	shown := nodes[first:min(len(nodes), first+room)]
+	first := max(0, min(m.cursor-room/2, len(m.rows)-room))
+	shown := m.rows[first:min(len(m.rows), first+room)]
 	rows := make([][]string, len(shown))
-	for i, n := range shown {
+	for i, r := range shown {
 		pointer := "  "
-		if first+i == min(m.cursor, len(nodes)-1) {
+		if first+i == min(m.cursor, len(m.rows)-1) {
 			pointer = "> "
 		}
+		kept := m.memory[r.key]
 		rows[i] = []string{
-			pointer + n.Name, n.Mode, healthOf(n), number(n.ActiveFlows), rate(n.NewPerSecond, decimal), rate(n.BytesPerSecond, size),
-			fmt.Sprintf("%*s", historyMost, m.history[n.Name+n.Address]),
+			pointer + r.name, r.mode, r.health, number(r.flows), rate(r.fresh, decimal), rate(r.bytes, size),
+			rate(kept.errors.rate, decimal), fmt.Sprintf("%*s", historyMost, kept.history),
 		}
 	}
-	_ = writeTable(terminal{&b, m.width}, "", topColumns, rows) // a builder takes everything
+	cols := topColumns
+	if m.configs {
+		cols = topConfigColumns
+	}
+	_ = writeTable(terminal{&b, m.width}, "", cols, rows) // a builder takes everything
 	b.WriteString(m.cut(m.prompt()))
 	return b.String()
 }
@@ -73,7 +81,7 @@ func (m screenModel) counts() string {
 		}
 	}
 	return fmt.Sprintf("%d of %d nodes UP  %s flows  %s new/s  %s/s  %s refused/s", up, len(nodes), number(m.status.ActiveFlows),
-		decimal(flows), size(bytes), decimal(m.refused))
+		decimal(flows), size(bytes), rate(m.refused.rate, decimal))
 }
 
 func (m screenModel) prompt() string {
@@ -88,9 +96,12 @@ func (m screenModel) prompt() string {
 	case m.note != "":
 		return m.note
 	}
-	filter := ""
+	filter, other := "", "c configs"
 	if m.filter != "" {
 		filter = " (" + m.filter + ")"
 	}
-	return fmt.Sprintf("s sort: %s  / filter%s  arrows choose  m mode  q quit", topSorts[m.sort], filter)
+	if m.configs {
+		other = "c nodes  enter its nodes"
+	}
+	return fmt.Sprintf("s sort: %s  / filter%s  %s  arrows  m mode  q quit", topSorts[m.sort], filter, other)
 }

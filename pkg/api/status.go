@@ -138,8 +138,9 @@ type Node struct {
 	ActiveFlows    uint64     `json:"active_flows"`
 	StickEntries   uint64     `json:"stick_entries"` // clients whose next new flow comes here because they stick to the node
 	Flows          uint64     `json:"flows_total"`
-	BytesIn        uint64     `json:"bytes_in_total"`  // client to node, layer 3
-	BytesOut       uint64     `json:"bytes_out_total"` // node to client
+	BytesIn        uint64     `json:"bytes_in_total"`         // client to node, layer 3
+	BytesOut       uint64     `json:"bytes_out_total"`        // node to client
+	Failed         *uint64    `json:"failed_total,omitempty"` // clients' connections that the node refused or left unanswered, or that did not reach it; nil: nobody looks
 	NewPerSecond   *float64   `json:"new_per_second,omitempty"`
 	BytesPerSecond *float64   `json:"bytes_per_second,omitempty"` // both ways
 	// NAT's source ports towards the node's address, of all configs that have it: those that active flows

@@ -170,7 +170,7 @@ func TestFlowsAreFoundByConfigNodeClientAndState(t *testing.T) {
 func TestStatusJoinsTheViewWithTheCounts(t *testing.T) {
 	running(t, twoNodes, func(t *testing.T, r *rig) {
 		n1, _ := withFlows(t, r)
-		r.tables.SetTraffic(n1.ID, maps.Traffic{BytesIn: 10, BytesOut: 5, Flows: 2})
+		r.tables.SetTraffic(n1.ID, maps.Traffic{BytesIn: 10, BytesOut: 5, Flows: 2, Failed: maps.Failures{3, 4, 5}})
 		r.checks.result(web1, lb.Down, "connection refused")
 		synctest.Wait()
 		st, err := backendOf(r).Status(t.Context())
@@ -182,7 +182,7 @@ func TestStatusJoinsTheViewWithTheCounts(t *testing.T) {
 		}
 		n, err := st.Node("web/80/web-1")
 		if err != nil || n.Health != "DOWN" || n.Reason != "connection refused" || n.TakesNew || n.Why == "" || n.CheckedAt == nil ||
-			n.ActiveFlows != 1 || n.BytesIn != 10 || n.Entry != n1.ID || n.Lifecycle != api.Present || !strings.Contains(n.NextHop, "on eth0") {
+			n.ActiveFlows != 1 || n.BytesIn != 10 || n.Failed == nil || *n.Failed != 12 || n.Entry != n1.ID || n.Lifecycle != api.Present || !strings.Contains(n.NextHop, "on eth0") {
 			t.Errorf("%+v, %v", n, err)
 		}
 	})

@@ -91,6 +91,10 @@ func nodeOf(config lb.ConfigKey, s maps.NodeState) api.Node {
 func count(n *api.Node, s maps.NodeState) {
 	n.Entry, n.ActiveFlows, n.Flows = s.ID, s.Active, s.Traffic.Flows
 	n.BytesIn, n.BytesOut = s.Traffic.BytesIn, s.Traffic.BytesOut
+	if s.Status.Actions&maps.Reports != 0 {
+		failed := s.Traffic.Failed.All()
+		n.Failed = &failed
+	}
 	n.CheckedAt = moment(s.CheckedAt)
 	n.ModeSince, n.Deadline = moment(s.Since.Truncate(time.Second)), moment(s.Ends.Round(time.Second))
 }

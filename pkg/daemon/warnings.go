@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/headgate/headgate/pkg/api"
@@ -77,21 +76,6 @@ func (b *backend) capturing() []string {
 		return nil
 	}
 	return []string{"packets are captured, and cost more meanwhile: somebody runs `headgate capture`"}
-}
-
-// refusing warns of the VIPs whose clients are turned away.
-func refusing(configs []api.Config) (out []string) {
-	for _, c := range configs {
-		if len(c.Refusing) == 0 {
-			continue
-		}
-		what := "no node takes new flows there"
-		if len(c.Nodes) == 0 {
-			what = "it has no nodes"
-		}
-		out = append(out, fmt.Sprintf("%s: new flows to %s are turned away: %s", c.Name, strings.Join(c.Refusing, " and "), what))
-	}
-	return out
 }
 
 // edited warns when the file on the disk is not the one that was read.

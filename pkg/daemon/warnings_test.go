@@ -31,6 +31,14 @@ func TestStatusSaysInWordsWhatIsWrong(t *testing.T) {
 			r.checks.result(web1, lb.Down, "connection refused")
 			r.checks.result(lb.NodeKey{Config: web1.Config, Address: netip.MustParseAddrPort("192.0.2.12:8080")}, lb.Down, "no answer")
 		}, "web/80: new flows to 203.0.113.10 are turned away: no node takes new flows there"},
+		{"a VIP whose family has no nodes", func(t *testing.T, r *rig) {
+			r.write(t, strings.Replace(twoNodes, "    configs:", "    ipv6: 2001:db8::10\n    configs:", 1))
+			r.rereadFile()
+		}, "web/80: new flows to 2001:db8::10 are turned away: it has no IPv6 nodes"},
+		{"a config without nodes", func(t *testing.T, r *rig) {
+			r.write(t, twoNodes+"      - port: 81\n")
+			r.rereadFile()
+		}, "web/81: new flows to 203.0.113.10 are turned away: it has no nodes"},
 		{"no neighbour", func(_ *testing.T, r *rig) { r.network.unreachable = "192.0.2.11 does not answer ARP"; r.takeNetwork() },
 			"web/80/web-1 cannot be reached: 192.0.2.11 does not answer ARP"},
 		{"no route", func(_ *testing.T, r *rig) { r.network.unreachable = "no route to it"; r.takeNetwork() },
