@@ -71,12 +71,12 @@ func (r remains) String() string {
 	return plural(int(r.flows), "flow") + " and " + stickEntries(r.sticks)
 }
 
-// wait returns when nothing remains that is waited for.
+// wait returns when nothing remains that is waited for. It looks once at least, so that it never fails without saying
+// what is left.
 func (d *drain) wait(ctx context.Context, e env, client *api.Client) error {
+	var over <-chan time.Time
 	if d.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.timeout)
-		defer cancel()
+		over = time.After(d.timeout)
 	}
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
@@ -84,8 +84,6 @@ func (d *drain) wait(ctx context.Context, e env, client *api.Client) error {
 	for {
 		left, err := d.left(ctx, client)
 		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %s left when time was up; what was set stays", d.name, last)
 		case err != nil:
 			return err
 		case left.flows == 0 && (left.sticks == 0 || d.flowsOnly):
@@ -97,6 +95,9 @@ func (d *drain) wait(ctx context.Context, e env, client *api.Client) error {
 		last = left
 		select {
 		case <-ctx.Done():
+			return fmt.Errorf("%s: %s left when it was interrupted; what was set stays", d.name, last)
+		case <-over:
+			return fmt.Errorf("%s: %s left when time was up; what was set stays", d.name, last)
 		case <-tick.C:
 		}
 	}
