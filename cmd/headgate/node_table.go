@@ -158,8 +158,11 @@ func maxConns(n api.Node) string {
 // newFlows says yes or no, and why; what is read from the maps has no reason.
 func newFlows(n api.Node) string {
 	answer, why := "no", strings.TrimPrefix(n.Why, "takes no new flows")
-	if n.TakesNew {
+	switch {
+	case n.TakesNew:
 		answer, why = "yes", strings.TrimPrefix(n.Why, "takes new flows")
+	case n.Mode == "drain" && n.StickEntries > 0:
+		why += ", but for clients that stick to it"
 	}
 	return answer + why
 }
