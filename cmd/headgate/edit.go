@@ -89,7 +89,7 @@ func (n noun) change(c *cli.Context, e env, action string) error {
 		return err
 	}
 	if action == api.Change && len(values) == 0 && until == nil {
-		return usage(c, "%s needs something to set: --%s VALUE", commandName(c), n.settings[len(n.settings)-1].flag)
+		return usage(c, "%s needs something to set, as %s", commandName(c), n.some(c))
 	}
 	client := api.NewClient(c.String("socket"))
 	edit := api.Edit{Action: action, Kind: n.kind, Name: name, Values: values, DryRun: c.Bool("dry-run")}
@@ -193,4 +193,19 @@ func reached(g api.Generations) string {
 		return fmt.Sprintf("generation %d, applied", g.Desired)
 	}
 	return fmt.Sprintf("generation %d, applied %d: --wait waits for it", g.Desired, g.Applied)
+}
+
+// some names a few of the flags that set something.
+func (n *noun) some(c *cli.Context) string {
+	var flags []string
+	for _, s := range n.settings {
+		if slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), s.flag) }) {
+			flags = append(flags, "--"+s.flag)
+		}
+	}
+	const few = 5
+	if len(flags) > few {
+		return strings.Join(flags[:few], ", ") + " …"
+	}
+	return strings.Join(flags, ", ")
 }

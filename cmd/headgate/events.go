@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,12 +94,17 @@ func eventQuery(c *cli.Context) (q api.EventQuery, err error) {
 // happened gives the events: the daemon's, or those on the disk when none runs.
 func happened(c *cli.Context, e env, q api.EventQuery) (iter.Seq2[events.Event, error], error) {
 	client := api.NewClient(c.String("socket"))
-	gone := client.Ping(c.Context)
+	ctx, cancel := context.WithTimeout(c.Context, patience)
+	defer cancel()
+	gone := client.Ping(ctx)
 	if gone == nil {
 		return client.Events(c.Context, q), nil
 	}
 	if c.Context.Err() != nil {
 		return nil, c.Context.Err()
+	}
+	if ctx.Err() != nil { // what it keeps on the disk is its own
+		return nil, fmt.Errorf("the daemon on %s does not answer: is it stopped, or its host overloaded?", c.String("socket"))
 	}
 	dir := c.String("state-dir")
 	if q.Follow || errors.Is(gone, fs.ErrPermission) {

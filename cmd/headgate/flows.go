@@ -48,6 +48,9 @@ func flows(c *cli.Context, e env) error {
 	if q.Sort != "" && !slices.Contains(api.FlowSorts, q.Sort) {
 		return usage(c, "--sort %s: must be one of %s", q.Sort, strings.Join(api.FlowSorts, ", "))
 	}
+	if c.Bool("count") && (q.Sort != "" || q.Limit != 0) {
+		return usage(c, "--sort and --limit are for flows one by one: leave them out with --count")
+	}
 	if q.Limit < 0 {
 		return usage(c, "--limit %d: must be 0 or more", q.Limit)
 	}

@@ -59,6 +59,7 @@ func TestWrongUsageIsExitCode2(t *testing.T) {
 		"status x",
 		"status -o xml",
 		"flows --state open",
+		"flows --count --sort bytes",
 		"flows --client host",
 		"flows --limit -1",
 		"maps dump",

@@ -61,6 +61,8 @@ func note(n api.Node, now time.Time) string {
 		return "drained"
 	case n.Mode == "drain" || n.Mode == "reject" && n.ActiveFlows > 0:
 		return ending(n, now)
+	case !n.TakesNew && n.Mode == "accept" && n.Health != "DOWN" && n.Override == "":
+		return strings.TrimPrefix(n.Why, "takes no new flows: ")
 	case n.Health != "UP" && n.Health != "DOWN" && n.TakesNew && n.Override == "":
 		return "unchecked"
 	}

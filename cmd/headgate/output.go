@@ -218,3 +218,23 @@ func (c column) fit(s string, n int) string {
 	head := n / 2
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-head-1):])
 }
+
+// writeWrapped writes a sentence behind a mark; a terminal shows it in lines that break between words, and elsewhere it
+// is one line, to be searched for.
+func writeWrapped(w io.Writer, mark, text string) {
+	t, ok := w.(terminal)
+	if !ok {
+		fmt.Fprintf(w, "%s%s\n", mark, text)
+		return
+	}
+	room := maxColumns(t) - utf8.RuneCountInString(mark)
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > room {
+			fmt.Fprintf(w, "%s%s\n", mark, line)
+			mark, line = strings.Repeat(" ", utf8.RuneCountInString(mark)), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	fmt.Fprintf(w, "%s%s\n", mark, line)
+}

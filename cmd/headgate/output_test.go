@@ -173,3 +173,24 @@ func TestNotes(t *testing.T) {
 		}
 	}
 }
+
+// Where a terminal would break words, sentences break between them; elsewhere each is a line.
+func TestSentencesBreakBetweenWords(t *testing.T) {
+	const text = "web/80: new flows to 203.0.113.10 are turned away: it has no nodes, and so nobody takes any of them"
+	var b strings.Builder
+	writeWrapped(&b, "  ! ", text)
+	if b.String() != "  ! "+text+"\n" {
+		t.Errorf("%q", b.String())
+	}
+	b.Reset()
+	writeWrapped(terminal{&b, 60}, "  ! ", text)
+	want := "  ! web/80: new flows to 203.0.113.10 are turned away: it\n    has no nodes, and so nobody takes any of them\n"
+	if b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+	b.Reset()
+	writeWrapped(terminal{&b, 60}, "! ", strings.Repeat("x", 70))
+	if b.String() != "! "+strings.Repeat("x", 70)+"\n" {
+		t.Errorf("a word that is too long: %q", b.String())
+	}
+}

@@ -79,7 +79,7 @@ func printStatus(w io.Writer, st api.Status, all bool, now time.Time) error {
 	if len(st.Warnings) > 0 {
 		fmt.Fprintf(w, "\nwarnings\n")
 		for _, line := range st.Warnings {
-			fmt.Fprintf(w, "  ! %s\n", line)
+			writeWrapped(w, "  ! ", line)
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/headgate/headgate/pkg/api"
+	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/schedule"
 )
 
 // refusing warns of the VIPs whose clients are turned away.
@@ -25,13 +27,31 @@ func refusing(configs []api.Config) (out []string) {
 	return out
 }
 
+// found warns of the nodes that checks have found DOWN, with the reason. Those that cannot be reached are warned of
+// apart, and what people have set is no fault.
+func found(configs []api.Config) (out []string) {
+	for i := range configs {
+		for j := range configs[i].Nodes {
+			if n := &configs[i].Nodes[j]; n.Health == string(lb.Down) && n.Mode != string(lb.Reject) && n.Override == "" && n.Unreachable == "" && n.Reason != "" {
+				out = append(out, fmt.Sprintf("%s is DOWN: %s (`headgate health %[1]s`)", n.Name, n.Reason))
+			}
+		}
+	}
+	return bounded(out, "nodes are DOWN")
+}
+
 // whyRefusing tells the lack of nodes from nodes that take no new flows.
 func whyRefusing(c *api.Config, vip string) string {
 	is4 := strings.Contains(vip, ".")
+	some := func(is func(n *api.Node) bool) bool {
+		return slices.ContainsFunc(c.Nodes, func(n api.Node) bool { return strings.HasPrefix(n.Address, "[") != is4 && is(&n) })
+	}
 	switch {
 	case len(c.Nodes) == 0:
 		return "it has no nodes"
-	case slices.ContainsFunc(c.Nodes, func(n api.Node) bool { return strings.HasPrefix(n.Address, "[") != is4 }):
+	case some(func(n *api.Node) bool { return n.Why == schedule.Full(n.ActiveFlows, n.MaxConns) }):
+		return "each node that takes new flows is full (max_conns)"
+	case some(func(*api.Node) bool { return true }):
 		return "no node takes new flows there"
 	case is4:
 		return "it has no IPv4 nodes"

@@ -211,6 +211,9 @@ func (t *teller) choice() {
 			} else if why == "" {
 				why = "takes no new flows"
 			}
+			if n.Health == string(lb.Down) && n.Reason != "" && n.Mode != string(lb.Reject) && n.Override == "" {
+				why += fmt.Sprintf(" (%s)", n.Reason)
+			}
 			t.step("candidate", "%s (%s, weight %d, %d active flows): %s", n.Name, n.Address, n.Weight, n.ActiveFlows, why)
 		}
 	}

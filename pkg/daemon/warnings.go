@@ -40,8 +40,8 @@ func lagging(s health.Stats) []string {
 	if s.LagP99 < late { // one check that is late now and then is nothing
 		return nil
 	}
-	return []string{fmt.Sprintf("health checks start up to %s late: health is older than it says; is the host overloaded, or are its files too few for %d checks at a time?",
-		s.LagP99.Round(100*time.Millisecond), s.InFlight)}
+	return []string{fmt.Sprintf("health checks started up to %s late in the last minute: health is older than it says; is the host overloaded, was the daemon stopped, "+
+		"or are its files too few for %d checks at a time?", s.LagP99.Round(100*time.Millisecond), s.InFlight)}
 }
 
 // tagless warns of interfaces with VLAN interfaces on them whose hardware takes the tags off: the program takes

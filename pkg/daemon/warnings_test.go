@@ -27,6 +27,17 @@ func TestStatusSaysInWordsWhatIsWrong(t *testing.T) {
 		says   string
 	}{
 		{"nothing is wrong", func(*testing.T, *rig) {}, ""},
+		{"a node is DOWN", func(_ *testing.T, r *rig) { r.checks.result(web1, lb.Down, "connection refused") },
+			"web/80/web-1 is DOWN: connection refused (`headgate health web/80/web-1`)"},
+		{"all nodes are full", func(t *testing.T, r *rig) {
+			r.write(t, strings.Replace(strings.Replace(twoNodes, `11:8080"}`, `11:8080", max_conns: 1}`, 1), "weight: 100}", "mode: drain}", 1))
+			r.rereadFile()
+			n := r.inMaps(t, "192.0.2.11:8080")
+			if err := r.tables.AddFlow(maps.Flow{Protocol: lb.TCP, Class: maps.Established, NodeID: n.ID, Client: at(1), VIP: netip.MustParseAddrPort("203.0.113.10:80"),
+				Source: netip.MustParseAddrPort("10.0.0.1:2000"), Node: n.Address}); err != nil {
+				t.Fatal(err)
+			}
+		}, "web/80: new flows to 203.0.113.10 are turned away: each node that takes new flows is full (max_conns)"},
 		{"no node is left", func(t *testing.T, r *rig) {
 			r.checks.result(web1, lb.Down, "connection refused")
 			r.checks.result(lb.NodeKey{Config: web1.Config, Address: netip.MustParseAddrPort("192.0.2.12:8080")}, lb.Down, "no answer")
@@ -136,7 +147,7 @@ func TestLateChecksAreSaid(t *testing.T) {
 		t.Errorf("%q", w)
 	}
 	w := lagging(health.Stats{LagP99: 2500 * time.Millisecond, InFlight: 512})
-	if len(w) != 1 || !strings.HasPrefix(w[0], "health checks start up to 2.5s late: health is older than it says") {
+	if len(w) != 1 || !strings.HasPrefix(w[0], "health checks started up to 2.5s late in the last minute: health is older than it says") {
 		t.Errorf("%q", w)
 	}
 }
