@@ -92,7 +92,10 @@ func count(n *api.Node, s maps.NodeState) {
 	n.Entry, n.ActiveFlows, n.Flows = s.ID, s.Active, s.Traffic.Flows
 	n.BytesIn, n.BytesOut = s.Traffic.BytesIn, s.Traffic.BytesOut
 	if s.Status.Actions&maps.Reports != 0 {
-		failed := s.Traffic.Failed.All()
+		failed := uint64(0)
+		for _, of := range s.Traffic.Failed {
+			failed += of
+		}
 		n.Failed = &failed
 	}
 	n.CheckedAt = moment(s.CheckedAt)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 )
 
 // MapInfo describes a map for people.
@@ -77,5 +76,5 @@ func (r *Reader) Dump(name string) (iter.Seq2[Entry, error], error) {
 		names = append(names, t.name)
 	}
 	slices.Sort(names)
-	return nil, fmt.Errorf("map %s: no such map (have: %s)", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("map %s: no such map (have: %v)", name, names)
 }

@@ -51,14 +51,6 @@ func (f *Failures) Add(o Failures) {
 	}
 }
 
-// All is how many there were, of whatever kind.
-func (f Failures) All() (n uint64) {
-	for _, of := range f {
-		n += of
-	}
-	return n
-}
-
 // Signal is a report of the data path that a node has failed a connection.
 type Signal struct {
 	Node     uint32 // its id
