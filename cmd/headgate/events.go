@@ -98,6 +98,7 @@ func happened(c *cli.Context, e env, q api.EventQuery) (iter.Seq2[events.Event, 
 	defer cancel()
 	gone := client.Ping(ctx)
 	if gone == nil {
+		noteStranger(ctx, e, client, q)
 		return client.Events(c.Context, q), nil
 	}
 	if c.Context.Err() != nil {
@@ -126,6 +127,20 @@ func happened(c *cli.Context, e env, q api.EventQuery) (iter.Seq2[events.Event, 
 			}
 		}
 	}, nil
+}
+
+// noteStranger says when a config or node is asked for that is not there: it may have been, and else it is misspelt.
+func noteStranger(ctx context.Context, e env, client *api.Client, q api.EventQuery) {
+	var err error
+	switch {
+	case q.Node != "":
+		_, err = client.Node(ctx, q.Node)
+	case q.Config != "":
+		_, err = client.Config(ctx, q.Config)
+	}
+	if refused := (*api.Error)(nil); errors.As(err, &refused) {
+		fmt.Fprintf(e.stderr, "headgate: %v; looking for what was told of it before\n", err)
+	}
 }
 
 // eventTime is the local time of an event, to the millisecond: causes and effects lie close together.

@@ -46,6 +46,12 @@ func TestEventsAreListed(t *testing.T) {
 	if diff := cmp.Diff(want, f.events); diff != "" {
 		t.Error(diff)
 	}
+	for name, args := range map[string][]string{"web/99": {"--config", "web/99"}, "web/80/web-9": {"--node", "web/80/web-9"}} {
+		if o := command(t, append([]string{"events"}, args...)...); o.code != exitDone || !strings.Contains(o.stderr, name) ||
+			!strings.HasSuffix(o.stderr, "; looking for what was told of it before\n") {
+			t.Errorf("of what is not there: %+v", o)
+		}
+	}
 	if o := command(t, "events", "--kind", "drained"); o.out != "no events\n" {
 		t.Errorf("none: %+v", o)
 	}
