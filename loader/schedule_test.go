@@ -67,7 +67,7 @@ func (s *spread) columns(a dptest.Algorithm) dptest.Service {
 }
 
 // slots makes a table by hash of slots' owners.
-func slotsOf(owners []int32) dptest.Service {
+func slotsOf(owners []uint16) dptest.Service {
 	of := dptest.Service{Algorithm: dptest.Hash}
 	for _, owner := range owners {
 		of.Slots = append(of.Slots, uint32(owner+1))

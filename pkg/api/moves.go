@@ -3,6 +3,7 @@ package api
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
@@ -13,6 +14,9 @@ import (
 // a client has one of them. refused says that those of a family have no node left. down are the nodes that are
 // found DOWN, before and after.
 func moved(from, to *lb.Config, down func(*lb.Node) bool) (share float64, refused bool) {
+	if from.Algorithm == to.Algorithm && slices.Equal(from.Nodes, to.Nodes) {
+		return 0, false
+	}
 	for _, is4 := range []bool{true, false} {
 		old, now := serving(from, is4, down), serving(to, is4, down)
 		switch {
@@ -79,11 +83,21 @@ func (s servers) movedShares(to servers) float64 {
 
 // movedClients counts the clients whose address leads to another node.
 func (s servers) movedClients(to servers) float64 {
-	return schedule.Moved(s.owners(), to.owners())
+	numbers := map[netip.AddrPort]int32{}
+	return schedule.Moved(s.owners(numbers), to.owners(numbers))
 }
 
-// owners are the nodes that the slots of the config's table lead to.
-func (s servers) owners() []netip.AddrPort {
+// owners are the nodes that the slots of the config's table lead to, by numbers that are given to new ones.
+func (s servers) owners(numbers map[netip.AddrPort]int32) []int32 {
+	number := make([]int32, len(s.all))
+	for i := range s.all {
+		n, known := numbers[s.all[i].Address]
+		if !known {
+			n = int32(len(numbers))
+			numbers[s.all[i].Address] = n
+		}
+		number[i] = n
+	}
 	percent := make([]int, len(s.all))
 	for i, m := range s.all {
 		if _, takes := s.takes[m.Address]; takes {
@@ -91,9 +105,9 @@ func (s servers) owners() []netip.AddrPort {
 		}
 	}
 	slots := schedule.NewMaglev(s.all).Assign(percent)
-	out := make([]netip.AddrPort, len(slots))
+	out := make([]int32, len(slots))
 	for slot, owner := range slots {
-		out[slot] = s.all[owner].Address
+		out[slot] = number[owner]
 	}
 	return out
 }

@@ -44,6 +44,15 @@ func (o *order) equal(to *order) bool {
 	return o.algorithm == to.algorithm && o.limited == to.limited && slices.Equal(o.shares, to.shares)
 }
 
+// ids are those of the nodes.
+func (o *order) ids() []uint32 {
+	ids := make([]uint32, len(o.shares))
+	for i := range o.shares {
+		ids[i] = o.shares[i].id
+	}
+	return ids
+}
+
 // layout is a table as it lies in the slots. Without words nobody takes new flows.
 type layout struct {
 	algorithm maps.Algorithm
@@ -133,10 +142,6 @@ func (svc *service) byHash(o *order) layout {
 	if svc.base == nil || !slices.Equal(all, svc.members) {
 		svc.base, svc.members = schedule.NewMaglev(all), all
 	}
-	owners := svc.base.Assign(percent)
-	ids := make([]uint32, len(owners))
-	for slot, owner := range owners {
-		ids[slot] = o.shares[owner].id
-	}
-	return layout{algorithm: maps.Hash, length: uint32(len(ids)), words: maps.PackNodes(ids)}
+	owners, ids := svc.base.Assign(percent), o.ids()
+	return layout{algorithm: maps.Hash, length: uint32(len(owners)), words: maps.PackChosen(owners, ids)}
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Member is a node of a config as far as its clients' places are concerned.
+// Member is a node of a config as far as its clients' places are concerned. There may be 65,536.
 type Member struct {
 	Address netip.AddrPort // no two are the same
 	Weight  int            // 1 to 255
@@ -33,8 +33,7 @@ func TableSize(members int) int {
 // another set of members moves few of them (Eisenbud et al., Maglev, NSDI 2016, section 3.4). It depends on
 // the set of members alone, not on their order, so every balancer makes the same. It never changes.
 type Maglev struct {
-	owner   []int32 // slot → index of the member, as NewMaglev was given them
-	members int
+	owner []uint16 // slot → index of the member, as NewMaglev was given them
 }
 
 // maglevRounds is in how many rounds the members choose their slots. In each round everybody chooses its
@@ -43,19 +42,19 @@ const maglevRounds = 128
 
 // NewMaglev lets members choose their slots. No members make no table.
 func NewMaglev(members []Member) *Maglev {
-	m := &Maglev{members: len(members)}
+	m := &Maglev{}
 	if len(members) == 0 {
 		return m
 	}
 	size := TableSize(len(members))
 	choosers := newChoosers(members, size)
-	m.owner = make([]int32, size)
-	taken := newBitmap(size)
+	m.owner = make([]uint16, size)
+	v := vacancies{size: size, left: size, taken: newBitmap(size)}
 	for round := range maglevRounds {
 		for i := range choosers {
 			c := &choosers[i]
 			for range c.part(round) {
-				m.owner[c.choose(taken, size)] = c.index
+				m.owner[v.choose(c)] = c.index
 			}
 		}
 	}
@@ -85,50 +84,40 @@ func Moved[T comparable](from, to []T) float64 {
 func (m *Maglev) Slots() int { return len(m.owner) }
 
 // chooser is a member that chooses slots: it goes round the table from a place of its own in steps of its own.
+// Thousands of them are visited in turn, so they are small.
 type chooser struct {
-	index    int32
-	next     int // slot that it would like now
-	step     int
-	quota    int // slots that it is to have
-	fraction int // of a slot, in parts of maglevRounds, that it is ahead with: or all light ones would choose in one round
-	order    uint64
+	index    uint16
+	fraction uint16 // of a slot, in parts of maglevRounds, that it is ahead with: or all light ones would choose in one round
+	next     int32  // slot that it would like now
+	step     int32
+	quota    int32 // slots that it is to have
 }
 
 // newChoosers makes the members choose in an order that one more or less does not change for the others.
 func newChoosers(members []Member, size int) []chooser {
+	hashes, order := make([]uint64, len(members)), make([]int, len(members))
+	for i, m := range members {
+		hashes[i], order[i] = mix(hashAddress(m.Address.Addr())^uint64(m.Address.Port())*golden), i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(hashes[a], hashes[b]), members[a].Address.Compare(members[b].Address))
+	})
 	quotas := quotas(members, size)
 	choosers := make([]chooser, len(members))
-	for i, m := range members {
-		h := mix(hashAddress(m.Address.Addr()) ^ uint64(m.Address.Port())*golden)
-		choosers[i] = chooser{
-			index: int32(i), quota: quotas[i], order: h,
-			next: scale(mix(h+golden), size), step: 1 + scale(mix(h-golden), size-1), fraction: scale(mix(h^golden), maglevRounds),
+	for place, i := range order {
+		h := hashes[i]
+		choosers[place] = chooser{
+			index: uint16(i), quota: int32(quotas[i]), fraction: uint16(scale(mix(h^golden), maglevRounds)),
+			next: int32(scale(mix(h+golden), size)), step: int32(1 + scale(mix(h-golden), size-1)),
 		}
 	}
-	slices.SortFunc(choosers, func(a, b chooser) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), members[a.index].Address.Compare(members[b.index].Address))
-	})
 	return choosers
 }
 
 // part is how many slots it chooses in a round; over all rounds that is its quota.
 func (c *chooser) part(round int) int {
-	return (c.quota*(round+1)+c.fraction)/maglevRounds - (c.quota*round+c.fraction)/maglevRounds
-}
-
-// choose takes the slot that it likes best of those that are left.
-func (c *chooser) choose(taken bitmap, size int) int {
-	at := c.next
-	for taken.has(at) {
-		if at += c.step; at >= size {
-			at -= size
-		}
-	}
-	taken.set(at)
-	if c.next = at + c.step; c.next >= size {
-		c.next -= size
-	}
-	return at
+	quota, fraction := uint(c.quota), uint(c.fraction)
+	return int((quota*uint(round+1)+fraction)/maglevRounds - (quota*uint(round)+fraction)/maglevRounds)
 }
 
 // quotas shares slots out by weight, all of them, and at least one to each.
@@ -161,10 +150,3 @@ func quotas(members []Member, size int) []int {
 	}
 	return out
 }
-
-type bitmap []uint64
-
-func newBitmap(size int) bitmap { return make(bitmap, (size+63)/64) }
-
-func (b bitmap) has(i int) bool { return b[i>>6]>>(i&63)&1 != 0 }
-func (b bitmap) set(i int)      { b[i>>6] |= 1 << (i & 63) }

@@ -21,7 +21,7 @@ func membersOf(weights ...int) []Member {
 }
 
 // owners counts the slots of each member.
-func owners(slots []int32, members int) []int {
+func owners(slots []uint16, members int) []int {
 	counts := make([]int, members)
 	for _, owner := range slots {
 		counts[owner]++
@@ -51,26 +51,45 @@ func TestE24TheTableDependsOnTheSetAlone(t *testing.T) {
 // TestE24TheTableIsTheSameInEveryVersion has digests of tables that were made once. If they change, balancers of
 // different versions send a client to different nodes.
 func TestE24TheTableIsTheSameInEveryVersion(t *testing.T) {
-	digest := func(slots []int32) string {
+	digest := func(slots []uint16) string {
 		h := fnv.New64a()
 		for _, owner := range slots {
 			h.Write([]byte{byte(owner), byte(owner >> 8)})
 		}
 		return fmt.Sprintf("%d slots %016x", len(slots), h.Sum64())
 	}
-	three := NewMaglev(membersOf(5, 3, 2))
+	three, thousands := NewMaglev(membersOf(5, 3, 2)), NewMaglev(membersOf(manyWeights(10_000)...))
 	for what, c := range map[string]struct{ got, want string }{
-		"three nodes":            {digest(three.owner), "8191 slots d57616cfbad05fa4"},
-		"one of them down":       {digest(three.Assign([]int{100, 0, 100})), "8191 slots 7414b0dd4b3fd94d"},
-		"one of them starting":   {digest(three.Assign([]int{100, 30, 100})), "8191 slots 646f0f303168f854"},
-		"200 nodes":              {digest(NewMaglev(membersOf(manyWeights(200)...)).owner), "32749 slots ba61b7627709d146"},
-		"200 nodes, most down":   {digest(NewMaglev(membersOf(manyWeights(200)...)).Assign(append(make([]int, 197), 100, 100, 20))), "32749 slots 38780397566f1130"},
-		"clients of IPv4 and v6": {fmt.Sprint(SlotOf(netip.MustParseAddr("198.51.100.7"), 8191), SlotOf(netip.MustParseAddr("2001:db8:c::7"), 8191)), "8090 4162"},
+		"three nodes":             {digest(three.owner), "8191 slots d57616cfbad05fa4"},
+		"one of them down":        {digest(three.Assign([]int{100, 0, 100})), "8191 slots 7414b0dd4b3fd94d"},
+		"one of them starting":    {digest(three.Assign([]int{100, 30, 100})), "8191 slots 646f0f303168f854"},
+		"200 nodes":               {digest(NewMaglev(membersOf(manyWeights(200)...)).owner), "32749 slots ba61b7627709d146"},
+		"200 nodes, most down":    {digest(NewMaglev(membersOf(manyWeights(200)...)).Assign(append(make([]int, 197), 100, 100, 20))), "32749 slots 38780397566f1130"},
+		"10,000 nodes":            {digest(thousands.owner), "1048573 slots 514f8ad9f987ce0d"},
+		"10,000 nodes, most down": {digest(thousands.Assign(firstDown(10_000, 9_000))), "1048573 slots d6716476fa87acbf"},
+		"10,000 nodes, ten up":    {digest(thousands.Assign(firstDown(10_000, 9_990))), "1048573 slots 2fc7dc3b564e1279"},
+		"3,000 nodes, some down":  {digest(NewMaglev(membersOf(manyWeights(3000)...)).Assign(firstDown(3000, 700))), "524287 slots 4a208bbdb1eba37d"},
+		"clients of IPv4 and v6":  {fmt.Sprint(SlotOf(netip.MustParseAddr("198.51.100.7"), 8191), SlotOf(netip.MustParseAddr("2001:db8:c::7"), 8191)), "8090 4162"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %s, want %s", what, c.got, c.want)
 		}
 	}
+}
+
+// firstDown are members of whom the first take nothing, some are starting, and the last takes everything.
+func firstDown(members, down int) []int {
+	out := make([]int, members)
+	for i := range out {
+		switch {
+		case i%7 == 3 && i >= down:
+			out[i] = 10 + i%9*10
+		case i >= down:
+			out[i] = 100
+		}
+	}
+	out[members-1] = 100
+	return out
 }
 
 // TestEverybodyHasSlotsByWeight wants each member's part of the slots, to a slot, and at least one.

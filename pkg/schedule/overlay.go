@@ -14,16 +14,20 @@ const (
 // Exactly as much moves as has to, whatever came before: a slot stays with its owner while that takes it, and
 // else goes to the first of a sequence of its own that does. So a member that stops taking a slot moves that
 // slot and no other, and one that starts takes only slots that come to it.
-func (m *Maglev) Assign(percent []int) []int32 {
-	a := assignment{Maglev: m, percent: relative(percent), slots: make([]int32, len(m.owner))}
+func (m *Maglev) Assign(percent []int) []uint16 {
+	a := assignment{Maglev: m, percent: relative(percent)}
 	if a.percent == nil || len(m.owner) == 0 {
 		return nil
 	}
+	a.slots = make([]uint16, len(m.owner))
+	copy(a.slots, m.owner)
+	if !a.mark() {
+		return a.slots // all take all
+	}
 	for slot, owner := range m.owner {
 		if a.percent[owner] < 100 && !a.takes(owner, slot) {
-			owner = a.draw(slot)
+			a.slots[slot] = a.draw(slot)
 		}
-		a.slots[slot] = owner
 	}
 	for ring := range a.open {
 		a.walk(ring)
@@ -50,25 +54,47 @@ func relative(percent []int) []uint8 {
 type assignment struct {
 	*Maglev
 	percent []uint8
-	slots   []int32
+	slots   []uint16
 	open    [overlayRings][]int32 // slots whose draws have all missed, by the ring that decides
+
+	// Slots whose owners take everything, and those whose owners take some. Of thousands of members these lie in a
+	// cache of the processor in which the owners have no room.
+	all, some bitmap
+	full      int // slots in all
+}
+
+// mark sees what owners take; false: all of them all.
+func (a *assignment) mark() bool {
+	a.all, a.some = newBitmap(len(a.owner)), newBitmap(len(a.owner))
+	for slot, owner := range a.owner {
+		switch a.percent[owner] {
+		case 0:
+		case 100:
+			a.all.set(slot)
+			a.full++
+		default:
+			a.some.set(slot)
+		}
+	}
+	return a.full < len(a.owner)
 }
 
 // takes says whether a member takes a slot. The share of its slots that a member takes grows by slots: none that
 // it has taken goes away again while the percentage rises.
-func (a *assignment) takes(member int32, slot int) bool {
+func (a *assignment) takes(member uint16, slot int) bool {
 	p := a.percent[member]
 	return p == 100 || p > 0 && scale(mix(uint64(slot)+golden), 100) < int(p)
 }
 
 // draw looks for a slot's owner among those of other slots, who are there by their weights. It puts off what it
 // does not find.
-func (a *assignment) draw(slot int) int32 {
+func (a *assignment) draw(slot int) uint16 {
 	h := mix(^uint64(slot))
 	for range overlayDraws {
 		h += golden
-		if member := a.owner[scale(mix(h), len(a.owner))]; a.takes(member, slot) {
-			return member
+		at := scale(mix(h), len(a.owner))
+		if a.all.has(at) || a.some.has(at) && a.takes(a.owner[at], slot) {
+			return a.owner[at]
 		}
 	}
 	ring := scale(mix(h+golden), overlayRings)
@@ -77,26 +103,44 @@ func (a *assignment) draw(slot int) int32 {
 }
 
 // walk finds owners by a ring: all slots in an order of its own. From where an open slot stands, the first slot
-// counts whose owner takes everything. There is one, so a single look at all places answers for all slots.
+// counts whose owner takes everything. There is one.
 func (a *assignment) walk(ring int) {
 	if len(a.open[ring]) == 0 {
 		return
 	}
 	size := len(a.owner)
 	step := 1 + scale(mix(uint64(ring)+golden), size-1) // the slot at a place is place times step, modulo size
+	if len(a.open[ring])*(size/a.full) < size {
+		for _, slot := range a.open[ring] {
+			at := scale(mix(uint64(slot)^golden), size) * step % size
+			for !a.all.has(at) {
+				if at += step; at >= size {
+					at -= size
+				}
+			}
+			a.slots[slot] = a.owner[at]
+		}
+		return
+	}
+	a.walkOnce(ring, step)
+}
+
+// walkOnce looks at all places once, which answers for all slots, where each would have to go far.
+func (a *assignment) walkOnce(ring, step int) {
+	size := len(a.owner)
 	at := 0
-	for a.percent[a.owner[at]] != 100 {
+	for !a.all.has(at) {
 		at = (at + step) % size
 	}
-	first := a.owner[at]        // of those that count, for who stands behind the last
-	next := make([]int32, size) // place → owner of the first slot from there on that counts
+	first := a.owner[at]         // of those that count, for who stands behind the last
+	next := make([]uint16, size) // place → owner of the first slot from there on that counts
 	at = 0
 	for place := size - 1; place >= 0; place-- {
 		if at -= step; at < 0 {
 			at += size
 		}
-		if owner := a.owner[at]; a.percent[owner] == 100 {
-			first = owner
+		if a.all.has(at) {
+			first = a.owner[at]
 		}
 		next[place] = first
 	}
