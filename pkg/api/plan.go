@@ -3,8 +3,9 @@ package api
 import (
 	"cmp"
 	"fmt"
-	"slices"
+	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/headgate/headgate/pkg/lb"
 )
@@ -127,12 +128,9 @@ func (p *planner) config(balancer, name string, from, to *lb.Config) {
 			p.move(name, from.Key(balancer), from, to)
 		}
 	}
-	key := func(n lb.Node) string { return n.Address.String() }
-	labels := map[string]int{} // how many nodes have it
-	for _, n := range to.Nodes {
-		labels[n.Label]++
-	}
-	for _, pair := range match(from.Nodes, to.Nodes, key) {
+	was, is := differing(from.Nodes, to.Nodes)
+	labels := sync.OnceValue(func() map[string]int { return labelled(to.Nodes) })
+	for _, pair := range match(was, is, func(n lb.Node) netip.AddrPort { return n.Address }) {
 		p.node(name, labels, pair.from, pair.to)
 	}
 }
@@ -153,7 +151,27 @@ func (p *planner) move(name string, key lb.ConfigKey, from, to *lb.Config) {
 	p.Moves = append(p.Moves, m)
 }
 
-func (p *planner) node(config string, labels map[string]int, from, to *lb.Node) {
+// differing leaves out what two lists begin and end with alike: of thousands of nodes mostly one differs.
+func differing(from, to []lb.Node) (was, is []lb.Node) {
+	for len(from) > 0 && len(to) > 0 && from[0] == to[0] {
+		from, to = from[1:], to[1:]
+	}
+	for len(from) > 0 && len(to) > 0 && from[len(from)-1] == to[len(to)-1] {
+		from, to = from[:len(from)-1], to[:len(to)-1]
+	}
+	return from, to
+}
+
+// labelled counts the nodes that have each label.
+func labelled(nodes []lb.Node) map[string]int {
+	labels := make(map[string]int, len(nodes))
+	for i := range nodes {
+		labels[nodes[i].Label]++
+	}
+	return labels
+}
+
+func (p *planner) node(config string, labels func() map[string]int, from, to *lb.Node) {
 	switch {
 	case from == nil:
 		what := fmt.Sprintf("%s, weight %d, mode %s", to.Address, to.Weight, to.Mode)
@@ -164,11 +182,11 @@ func (p *planner) node(config string, labels map[string]int, from, to *lb.Node) 
 	case to == nil:
 		p.step(Remove, KindNode, config+"/"+from.Label, from.Address.String())
 	default:
-		name := to.Label
-		if labels[name] > 1 {
+		differ, name := changes(from, to, lb.NodeFields), to.Label
+		if len(differ) > 0 && labels()[name] > 1 {
 			name = to.Address.String()
 		}
-		p.changed(KindNode, config+"/"+name, changes(from, to, lb.NodeFields))
+		p.changed(KindNode, config+"/"+name, differ)
 	}
 }
 
@@ -200,18 +218,18 @@ func vips(b lb.Balancer) string {
 }
 
 // pair is a thing before and after; one of both may be missing.
-type pair[T any] struct {
-	key      string
+type pair[T any, K comparable] struct {
+	key      K
 	from, to *T
 }
 
 // match pairs things by key, in the order of from, then what is only in to.
-func match[T any](from, to []T, key func(T) string) []pair[T] {
-	var pairs []pair[T]
-	at := map[string]int{}
+func match[T any, K comparable](from, to []T, key func(T) K) []pair[T, K] {
+	pairs, at := make([]pair[T, K], 0, len(from)), make(map[K]int, len(from))
 	for i := range from {
-		at[key(from[i])] = len(pairs)
-		pairs = append(pairs, pair[T]{key: key(from[i]), from: &from[i]})
+		k := key(from[i])
+		at[k] = len(pairs)
+		pairs = append(pairs, pair[T, K]{key: k, from: &from[i]})
 	}
 	for i := range to {
 		k := key(to[i])
@@ -219,7 +237,7 @@ func match[T any](from, to []T, key func(T) string) []pair[T] {
 			pairs[j].to = &to[i]
 			continue
 		}
-		pairs = append(pairs, pair[T]{key: k, to: &to[i]})
+		pairs = append(pairs, pair[T, K]{key: k, to: &to[i]})
 	}
-	return slices.Clip(pairs)
+	return pairs
 }

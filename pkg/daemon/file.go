@@ -41,7 +41,7 @@ func (f *file) apply(read *config.File) error {
 	var plan api.Plan
 	_, err := f.store.Update(func(current []lb.Balancer) ([]lb.Balancer, error) {
 		next := merge(current, read.Balancers, false)
-		plan = api.Diff(current, next)
+		plan = api.Steps(current, next)
 		return next, check(next)
 	})
 	if err != nil {
