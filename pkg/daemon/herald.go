@@ -33,16 +33,8 @@ type followed struct {
 	built      uint64 // as it was seen last
 	generation uint64 // of the last view in which it was placed
 	tier       schedule.Tier
-	nodes      []standing
+	nodes      []state.Node // which nobody changes
 }
-
-// standing is a node of a service, and what is followed of it.
-type standing struct {
-	node *state.Node // nobody changes it
-	seen seen
-}
-
-func (s *standing) key() lb.NodeKey { return s.node.Key }
 
 // seen is what events tell of.
 type seen struct {
@@ -53,6 +45,10 @@ type seen struct {
 	weight   int
 	ejected  bool
 	spared   bool
+}
+
+func seenOf(n *state.Node) seen {
+	return seen{n.Label, n.Effective, n.Override, n.Mode, n.Weight, n.Ejection != nil && !n.Spared, n.Spared}
 }
 
 // follow writes down what differs from the view before. The first view is the start's, and so no news.
@@ -112,28 +108,26 @@ func (h *herald) of(i int, svc *state.Service) *followed {
 
 // follow says what has become of a service.
 func (f *followed) follow(svc *state.Service, d *drains, first bool) (all []events.Event) {
-	nodes := make([]standing, len(svc.Nodes))
 	for j := range svc.Nodes {
-		n := &svc.Nodes[j]
-		nodes[j] = standing{n, seen{n.Label, n.Effective, n.Override, n.Mode, n.Weight, n.Ejection != nil && !n.Spared, n.Spared}}
-		d.follow(svc, n, first)
+		d.follow(svc, &svc.Nodes[j], first)
 	}
 	var gone []events.Event
-	state.Pair(f.nodes, nodes, (*standing).key, func(key lb.NodeKey, was, is *standing) {
+	key := func(n *state.Node) lb.NodeKey { return n.Key }
+	state.Pair(f.nodes, svc.Nodes, key, func(key lb.NodeKey, was, is *state.Node) {
 		switch {
 		case is == nil:
-			gone = append(gone, removal(key, was.seen))
-			d.remove(key, was.seen.label)
+			gone = append(gone, removal(key, seenOf(was)))
+			d.remove(key, was.Label)
 		case was == nil:
-			all = append(all, newsOfNode(svc, is.node, seen{}, false)...)
-		case was.seen != is.seen:
-			all = append(all, newsOfNode(svc, is.node, was.seen, true)...)
+			all = append(all, newsOfNode(svc, is, seen{}, false)...)
+		case seenOf(was) != seenOf(is):
+			all = append(all, newsOfNode(svc, is, seenOf(was), true)...)
 		}
 	})
 	if f.tier != svc.Tier {
 		all = append(all, newsOfTier(svc, f.tier))
 	}
-	f.built, f.tier, f.nodes = svc.Built, svc.Tier, nodes
+	f.built, f.tier, f.nodes = svc.Built, svc.Tier, svc.Nodes
 	return append(all, gone...)
 }
 
@@ -145,8 +139,8 @@ func (h *herald) forget(generation uint64) (all []events.Event) {
 		}
 		for i := range f.nodes {
 			was := &f.nodes[i]
-			all = append(all, removal(was.key(), was.seen))
-			h.drains.remove(was.key(), was.seen.label)
+			all = append(all, removal(was.Key, seenOf(was)))
+			h.drains.remove(was.Key, was.Label)
 		}
 		delete(h.services, key)
 	}

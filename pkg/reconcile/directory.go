@@ -30,6 +30,10 @@ func (d *Directory) Find(vip maps.VIP, address netip.AddrPort) (id uint32, ok bo
 }
 
 func (d *Directory) enter(vip maps.VIP, n *node) {
+	if n.listed {
+		return
+	}
+	n.listed = true
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ids == nil {
@@ -39,6 +43,7 @@ func (d *Directory) enter(vip maps.VIP, n *node) {
 }
 
 func (d *Directory) leave(vip maps.VIP, n *node) {
+	n.listed = false
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if at := (seat{vip, n.address}); d.ids[at] == n.id {

@@ -18,6 +18,7 @@ type node struct {
 	id      uint32
 	address netip.AddrPort
 	written bool // the record is complete
+	listed  bool // the directory has it
 	status  cell[maps.Status]
 	decided maps.Status // last status that it was given, written or not
 	hop     cell[maps.Hop]
@@ -27,6 +28,7 @@ type node struct {
 	info    cell[maps.NodeInfo]
 
 	deadline cell[maps.Moment]
+	wanted   uint64      // round of the last View that had it, as far as its service was looked at
 	gone     time.Time   // since when it is removed; zero: it is present
 	ends     maps.Moment // the deadline of its removal; none: it is present, or about to be removed
 }
@@ -66,22 +68,28 @@ func loadOf(n *state.Node) maps.Load {
 }
 
 // prepareNode gives a node its id and writes all of it that the service's table does not decide:
-// with what it needs to take new flows, if it is to take any. It reports whether it can take them.
-func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) (takes bool, err error) {
+// with what it needs to take new flows, if it is to take any. It gives what the node has of the table, nothing
+// if it cannot take them.
+func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) (sh share, err error) {
+	sh = share{address: n.Key.Address, weight: n.Weight}
 	nd, err := r.nodeFor(svc, n)
 	if err != nil {
-		return false, err
+		return sh, err
 	}
+	sh.id = nd.id
 	var full *fullError
 	run, err := r.snatsFor(n, nd.snats.value)
 	switch {
 	case errors.As(err, &full):
 		run = nd.snats.value
 	case err != nil:
-		return false, err
+		return sh, err
 	}
-	takes = n.Takes && run.Count > 0
-	if n.Takes && !takes {
+	takes := n.Takes && run.Count > 0
+	switch {
+	case takes:
+		sh.percent = n.Percent
+	case n.Takes:
 		r.warn("%s takes no new flows: there is no source address to reach %s from (%s)",
 			lb.NodeName(s.Config, n.Label), n.Key.Address.Addr(), n.Hop.Reason)
 	}
@@ -93,7 +101,7 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 	}
 	err = nd.info.set(r, info, func(i maps.NodeInfo) error { return r.t.WriteNodeInfo(nd.id, i) })
 	if err != nil {
-		return false, err
+		return sh, err
 	}
 	rec := maps.Node{
 		Status:   statusOf(s, n, takes, n.Sticks && run.Count > 0),
@@ -107,19 +115,21 @@ func (r *Reconciler) prepareNode(svc *service, s *state.Service, n *state.Node) 
 		Deadline: r.t.Moment(r.pinned(n.Deadline)),
 	}
 	if err := r.writeNode(nd, rec); err != nil {
-		return false, err
+		return sh, err
 	}
 	if full != nil {
-		return takes, full
+		return sh, full
 	}
-	return takes, nil
+	return sh, nil
 }
 
 // nodeFor returns the node with its id: the one that it had, also if it was removed meanwhile.
 func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
 	if nd := svc.nodes[n.Key.Address]; nd != nil {
-		nd.gone, nd.ends = time.Time{}, 0
-		delete(r.departed, nd)
+		if nd.gone, nd.ends = (time.Time{}), 0; len(r.departed) > 0 {
+			delete(r.departed, nd)
+		}
+		nd.wanted = r.round
 		r.directory.enter(svc.vip, nd)
 		return nd, nil
 	}
@@ -128,7 +138,7 @@ func (r *Reconciler) nodeFor(svc *service, n *state.Node) (*node, error) {
 		return nil, &fullError{fmt.Sprintf("nodes: all %d ids are in use, %d of them by removed nodes whose flows go on",
 			r.t.Limits().Nodes-1, len(r.departed))}
 	}
-	nd := &node{id: id, address: n.Key.Address}
+	nd := &node{id: id, address: n.Key.Address, wanted: r.round}
 	svc.nodes[n.Key.Address] = nd
 	r.directory.enter(svc.vip, nd)
 	return nd, nil

@@ -23,7 +23,10 @@ func (r *Reconciler) setDeadline(nd *node, at maps.Moment) error {
 // pinned returns a deadline as the maps need it: one that fell long ago would after some weeks seem to
 // lie ahead, since they keep 32 bits of jiffies, and so moves along, hour by hour.
 func (r *Reconciler) pinned(deadline time.Time) time.Time {
-	if past := r.now().Sub(deadline); !deadline.IsZero() && past > time.Hour {
+	if deadline.IsZero() {
+		return deadline
+	}
+	if past := r.now().Sub(deadline); past > time.Hour {
 		return deadline.Add(past.Truncate(time.Hour))
 	}
 	return deadline

@@ -151,20 +151,13 @@ func (r *Reconciler) prepareNodes(svc *service, s *state.Service) (shares []shar
 	shares = make([]share, len(s.Nodes))
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		ok, err := r.prepareNode(svc, s, n)
-		if err != nil {
+		sh, err := r.prepareNode(svc, s, n)
+		if shares[i] = sh; err != nil {
 			err = fmt.Errorf("node %s: %w", n.Label, err)
 			if !errors.As(err, new(*fullError)) {
 				return nil, nil, err
 			}
 			full = append(full, err)
-		}
-		shares[i] = share{address: n.Key.Address, weight: n.Weight}
-		if nd := svc.nodes[n.Key.Address]; nd != nil {
-			shares[i].id = nd.id
-		}
-		if ok {
-			shares[i].percent = n.Percent
 		}
 	}
 	return shares, errors.Join(full...), nil
@@ -172,20 +165,25 @@ func (r *Reconciler) prepareNodes(svc *service, s *state.Service) (shares []shar
 
 // settleNodes writes, now that the table is committed, the status of the nodes that are not in it.
 func (r *Reconciler) settleNodes(svc *service, s *state.Service, shares []share) error {
-	wanted := make(map[netip.AddrPort]bool, len(s.Nodes))
+	present := 0
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		wanted[n.Key.Address] = true
-		nd := svc.nodes[n.Key.Address]
-		if nd == nil || shares[i].percent > 0 {
+		if shares[i].id != 0 {
+			present++
+		}
+		if shares[i].id == 0 || shares[i].percent > 0 {
 			continue
 		}
+		nd := svc.nodes[n.Key.Address]
 		if err := r.setStatus(nd, statusOf(s, n, false, n.Sticks && nd.snats.value.Count > 0)); err != nil {
 			return fmt.Errorf("node %s: %w", n.Label, err)
 		}
 	}
+	if present == len(svc.nodes) {
+		return nil
+	}
 	for address, nd := range svc.nodes {
-		if wanted[address] {
+		if nd.wanted == r.round {
 			continue
 		}
 		r.directory.leave(svc.vip, nd)

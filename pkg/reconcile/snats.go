@@ -13,6 +13,15 @@ import (
 // address itself, so an entry may be given to another address once no node names it.
 type snats struct {
 	entries []snatEntry
+	last    sourcing
+}
+
+// sourcing is what a node of a round was given to send from. Of thousands mostly all others are given the same.
+type sourcing struct {
+	round  uint64
+	is4    bool
+	source netip.Addr // that the kernel would use
+	run    maps.SNATRange
 }
 
 type snatEntry struct {
@@ -24,19 +33,27 @@ type snatEntry struct {
 // snatsFor returns the run of source addresses for a node: the configured ones of its family, else
 // the one that the kernel would use, else what the node had. Count 0: there is none.
 func (r *Reconciler) snatsFor(n *state.Node, had maps.SNATRange) (maps.SNATRange, error) {
+	s := sourcing{round: r.round, is4: n.Key.Address.Addr().Is4(), source: n.Hop.Source}
+	if last := &r.snats.last; last.round == s.round && last.is4 == s.is4 && last.source == s.source {
+		return last.run, nil
+	}
 	var addrs []netip.Addr
 	for _, a := range r.opts.SNAT {
-		if a.Is4() == n.Key.Address.Addr().Is4() {
+		if a.Is4() == s.is4 {
 			addrs = append(addrs, a)
 		}
 	}
-	if source := n.Hop.Source; len(addrs) == 0 && source.IsValid() && source.Is4() == n.Key.Address.Addr().Is4() {
-		addrs = []netip.Addr{source}
+	if len(addrs) == 0 && s.source.IsValid() && s.source.Is4() == s.is4 {
+		addrs = []netip.Addr{s.source}
 	}
 	if len(addrs) == 0 {
 		return had, nil
 	}
-	return r.snats.run(r, addrs)
+	run, err := r.snats.run(r, addrs)
+	if s.run = run; err == nil {
+		r.snats.last = s
+	}
+	return run, err
 }
 
 // run returns a run of entries that hold these addresses, in order; a new one if need be.

@@ -110,12 +110,7 @@ func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip net
 
 		RemoveDeadline: c.RemoveDeadline,
 	}
-	svc.Nodes = make([]Node, 0, len(c.Nodes))
-	for i := range c.Nodes {
-		if n := &c.Nodes[i]; n.Address.Addr().Is4() == vip.Is4() {
-			svc.Nodes = append(svc.Nodes, s.node(svc.Config, c, n))
-		}
-	}
+	svc.Nodes = s.nodes(svc.Config, c, vip.Is4())
 	s.eject(next, svc.Nodes)
 	candidates := make([]schedule.Candidate, len(svc.Nodes))
 	for i := range svc.Nodes {
@@ -142,10 +137,30 @@ func (s *State) service(was, next *memory, b *lb.Balancer, c *lb.Config, vip net
 	return svc
 }
 
-// node merges what is desired and known of one node.
-func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
+// nodes merges what is desired and known of the nodes of one family.
+func (s *State) nodes(config lb.ConfigKey, c *lb.Config, is4 bool) []Node {
+	count := 0
+	for i := range c.Nodes {
+		if c.Nodes[i].Address.Addr().Is4() == is4 {
+			count++
+		}
+	}
+	out := make([]Node, count)
+	at := 0
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; n.Address.Addr().Is4() == is4 {
+			s.node(&out[at], config, c, n)
+			at++
+		}
+	}
+	return out
+}
+
+// node merges what is desired and known of one node, in place: there may be thousands, and they are large.
+func (s *State) node(out *Node, config lb.ConfigKey, c *lb.Config, n *lb.Node) {
 	key := lb.NodeKey{Config: config, Address: n.Address}
-	out := Node{
+	set := s.modes[key]
+	*out = Node{
 		Key:      key,
 		Label:    n.Label,
 		Weight:   n.Weight,
@@ -153,20 +168,20 @@ func (s *State) node(config lb.ConfigKey, c *lb.Config, n *lb.Node) Node {
 		Override: n.Override,
 		MaxConns: n.MaxConns,
 		Health:   lb.Unknown,
+
+		ModeSince: set.since, Deadline: set.deadline(c),
+		Ejection: s.ejection(key, c, n, set.since),
 	}
-	out.ModeSince, out.Deadline = s.modes[key].since, s.deadline(key, c)
 	if isChecked(c, n) {
 		r := s.found(s.health, key, &c.Check)
 		out.Health, out.Reason, out.CheckedAt = r.Health, r.Reason, r.At
 	}
-	out.Ejection = s.ejection(key, c, n)
 	out.judge()
 	hop, ok := s.hops.To(n.Address.Addr())
 	if !ok {
 		hop.Reason = "not looked up yet"
 	}
 	out.Hop = hop
-	return out
 }
 
 // judge says what follows from the health of a node.
@@ -182,7 +197,8 @@ func (n *Node) judge() {
 func (s *State) Health(balancer string, c *lb.Config, n *lb.Node) lb.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	node := s.node(c.Key(balancer), c, n)
+	var node Node
+	s.node(&node, c.Key(balancer), c, n)
 	if node.Ejection == nil {
 		return node.Shown
 	}

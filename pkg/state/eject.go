@@ -33,12 +33,16 @@ func (s *State) SetEjections(all map[lb.NodeKey]health.Ejection) {
 
 // ejection is that of a node at the time of the generation. One from before the node's mode was set, or the node
 // was there, says nothing about it.
-func (s *State) ejection(key lb.NodeKey, c *lb.Config, n *lb.Node) *health.Ejection {
-	e, there := s.ejections[key]
-	if !there || !isWatched(c, n) || !s.at.Before(e.Until) || e.Since.Before(s.modes[key].since) {
+func (s *State) ejection(key lb.NodeKey, c *lb.Config, n *lb.Node, modeSince time.Time) *health.Ejection {
+	if len(s.ejections) == 0 {
 		return nil
 	}
-	return &e
+	e, there := s.ejections[key]
+	if !there || !isWatched(c, n) || !s.at.Before(e.Until) || e.Since.Before(modeSince) {
+		return nil
+	}
+	out := e
+	return &out
 }
 
 // eject takes those nodes of a service for DOWN that are ejected, as far as they may be, and has the View change

@@ -41,8 +41,8 @@ func (s *State) lastMode(key lb.NodeKey) (modeSet, bool) {
 }
 
 // deadline is when the flows of a node end because of its mode; zero: they need not.
-func (s *State) deadline(key lb.NodeKey, c *lb.Config) time.Time {
-	set, after := s.modes[key], lb.NoDeadline
+func (set modeSet) deadline(c *lb.Config) time.Time {
+	after := lb.NoDeadline
 	switch set.mode {
 	case lb.Drain:
 		after = c.DrainDeadline
