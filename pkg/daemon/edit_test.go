@@ -282,7 +282,7 @@ func TestAPlanDoesNotCountOnNodesThatAreDown(t *testing.T) {
 	if m := plan(); len(m) != 1 || m[0].Refused || m[0].Down != 0 {
 		t.Errorf("all are well: %+v", m)
 	}
-	r.state.SetHealth(map[lb.NodeKey]health.Result{web1: {Key: web1, Health: lb.Down, Reason: "connection refused", At: time.Now()}})
+	r.state.SetHealth(health.ResultsOf(map[lb.NodeKey]health.Result{web1: {Key: web1, Health: lb.Down, Reason: "connection refused", At: time.Now()}}))
 	r.settle(false)
 	if m := plan(); len(m) != 1 || !m[0].Refused || m[0].Down != 1 || m[0].Share != 1 {
 		t.Errorf("web-1 is DOWN: %+v", m)

@@ -15,7 +15,6 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/events"
 	"github.com/headgate/headgate/pkg/health"
-	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/metrics"
 	"github.com/headgate/headgate/pkg/netdev"
@@ -35,7 +34,7 @@ type (
 	checker interface {
 		Set(targets []health.Target)
 		Changes() <-chan struct{}
-		Snapshot() map[lb.NodeKey]health.Result
+		Snapshot() health.Results
 		Stats() health.Stats
 	}
 	network interface {

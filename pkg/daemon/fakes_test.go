@@ -82,6 +82,7 @@ type fakeChecks struct {
 	targets []health.Target
 	results map[lb.NodeKey]health.Result
 	stats   health.Stats
+	last    health.Results
 	changed chan struct{}
 }
 
@@ -92,14 +93,11 @@ func newFakeChecks() *fakeChecks {
 func (c *fakeChecks) Set(targets []health.Target) { c.targets = targets }
 func (c *fakeChecks) Changes() <-chan struct{}    { return c.changed }
 
-func (c *fakeChecks) Snapshot() map[lb.NodeKey]health.Result {
+func (c *fakeChecks) Snapshot() health.Results {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := map[lb.NodeKey]health.Result{}
-	for k, r := range c.results {
-		out[k] = r
-	}
-	return out
+	c.last = c.last.Next(c.results)
+	return c.last
 }
 
 func (c *fakeChecks) Stats() health.Stats { return c.stats }

@@ -71,7 +71,7 @@ func wantLines(t *testing.T, what string, j *journal, want ...string) {
 func TestTheLogSaysWhatBecomesOfNodes(t *testing.T) {
 	logged(t, twoNodes, func(t *testing.T, r *rig, j *journal) {
 		found := func(h lb.Health, reason string) {
-			r.state.SetHealth(map[lb.NodeKey]health.Result{web1: {Key: web1, Health: h, Reason: reason, At: time.Now()}})
+			r.state.SetHealth(health.ResultsOf(map[lb.NodeKey]health.Result{web1: {Key: web1, Health: h, Reason: reason, At: time.Now()}}))
 			r.settle(false)
 		}
 		found(lb.Up, "")
@@ -104,7 +104,7 @@ func TestManyChangesAtOnceAreOneLine(t *testing.T) {
 			results[target.Key] = health.Result{Key: target.Key, Health: lb.Down, Reason: "timeout", At: time.Now()}
 		}
 		r.checks.results = results
-		r.state.SetHealth(results)
+		r.state.SetHealth(health.ResultsOf(results))
 		r.settle(false)
 		r.everySecond(time.Now())
 		wantLines(t, "a rack that goes away", j, "level=INFO msg=\"many things happened at once (`headgate events` lists them): 23 DOWN, 1 tier\"",
@@ -116,7 +116,7 @@ func TestManyChangesAtOnceAreOneLine(t *testing.T) {
 			results[key] = res
 		}
 		results[web1] = health.Result{Key: web1, Health: lb.Up, At: time.Now()}
-		r.state.SetHealth(results)
+		r.state.SetHealth(health.ResultsOf(results))
 		r.settle(false)
 		wantLines(t, "one node afterwards", j,
 			`level=INFO msg="web/80/web-1 is UP" event=health config=web/80 node=web/80/web-1 from=DOWN to=UP`,

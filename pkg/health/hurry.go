@@ -12,7 +12,7 @@ import (
 // or was a moment ago, so that whoever asks often makes no more checks than a node in transition has. False: the
 // node is not checked at all.
 func (m *Manager) Hurry(key lb.NodeKey) bool {
-	if (*m.nodes.Load())[key] == nil {
+	if m.nodes.Load().of(key) == nil {
 		return false
 	}
 	m.mu.Lock()
@@ -41,9 +41,9 @@ func (l *loop) hurryAll() {
 	keys := l.hurried
 	l.hurried = nil
 	l.mu.Unlock()
-	nodes := *l.nodes.Load()
+	nodes := l.nodes.Load()
 	for key := range keys {
-		if p := nodes[key]; p != nil {
+		if p := nodes.of(key); p != nil {
 			l.hurry(p, later(time.Now(), p.started.Add(min(p.key.how.Interval, fastest))))
 		}
 	}

@@ -37,8 +37,22 @@ type Manager struct {
 
 	kick    chan struct{} // wanted or hurried is new
 	changes chan struct{}
-	nodes   atomic.Pointer[map[lb.NodeKey]*probe] // never changed once stored
+	nodes   atomic.Pointer[nodes] // never changed once stored
 	meter   meter
+}
+
+// nodes are the probes of all targets.
+type nodes struct {
+	*roll
+	probes []*probe // by the place of the target; several may share one
+}
+
+func (n *nodes) of(key lb.NodeKey) *probe {
+	place, known := n.places[key]
+	if !known {
+		return nil
+	}
+	return n.probes[place]
 }
 
 // New makes a Manager that checks nothing until it runs and has targets.
@@ -53,7 +67,7 @@ func New(opts Options) *Manager {
 	if m.max == 0 {
 		m.max = defaultMaxInFlight()
 	}
-	m.nodes.Store(&map[lb.NodeKey]*probe{})
+	m.nodes.Store(&nodes{roll: newRoll(0)})
 	return m
 }
 
@@ -108,29 +122,29 @@ func (m *Manager) takeWanted() ([]Target, bool) {
 // was taken, or the set of targets is another.
 func (m *Manager) Changes() <-chan struct{} { return m.changes }
 
-// Snapshot is what is known about every target. The map belongs to the caller.
-func (m *Manager) Snapshot() map[lb.NodeKey]Result {
-	nodes := *m.nodes.Load()
-	all := make(map[lb.NodeKey]Result, len(nodes))
-	for key, p := range nodes {
-		all[key] = p.result(key)
+// Snapshot is what is known about every target.
+func (m *Manager) Snapshot() Results {
+	n := m.nodes.Load()
+	r := Results{targets: n.roll, found: make([]*machine, len(n.probes))}
+	for place, p := range n.probes {
+		r.found[place] = p.published.Load()
 	}
-	return all
+	return r
 }
 
 // Result is what is known about one target; false when it is not one.
 func (m *Manager) Result(key lb.NodeKey) (Result, bool) {
-	p, ok := (*m.nodes.Load())[key]
-	if !ok {
+	p := m.nodes.Load().of(key)
+	if p == nil {
 		return Result{}, false
 	}
-	return p.result(key), true
+	return p.published.Load().result(key), true
 }
 
 // History is the last 64 checks of a target, the oldest first. The list belongs to the caller.
 func (m *Manager) History(key lb.NodeKey) []Attempt {
-	p, ok := (*m.nodes.Load())[key]
-	if !ok {
+	p := m.nodes.Load().of(key)
+	if p == nil {
 		return nil
 	}
 	return p.history.list()
@@ -138,14 +152,6 @@ func (m *Manager) History(key lb.NodeKey) []Attempt {
 
 // Stats says how the Manager itself is doing.
 func (m *Manager) Stats() Stats { return m.meter.read(time.Now()) }
-
-func (p *probe) result(key lb.NodeKey) Result {
-	k := p.published.Load()
-	return Result{
-		Key: key, Health: k.health, Reason: k.reason,
-		Since: k.since, At: k.at, Duration: k.duration, Streak: k.streak,
-	}
-}
 
 // signal says "something is new" to a channel of capacity 1, once is enough.
 func signal(c chan<- struct{}) {

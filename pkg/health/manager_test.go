@@ -20,7 +20,7 @@ func TestNewNodeIsCheckedAtOnce(t *testing.T) {
 		}
 		pass(2 * time.Second) // in transition once a second
 		m.expect(t, node(2), lb.Down)
-		if got := m.Snapshot(); len(got) != 2 || got[node(2)].Key != node(2) || got[node(2)].At.IsZero() {
+		if got, _ := m.Snapshot().Of(node(2)); m.Snapshot().Len() != 2 || got.Key != node(2) || got.At.IsZero() {
 			t.Errorf("snapshot %+v", got)
 		}
 	})
@@ -30,7 +30,7 @@ func TestNodeWithoutCheckIsNotChecked(t *testing.T) {
 	story(t, Options{}, func(w *world, m *Manager) {
 		m.Set([]Target{target(1, lb.Check{Type: lb.CheckNone, Interval: time.Second})})
 		pass(time.Minute)
-		if n := len(w.checks(node(1).Address)); n != 0 || len(m.Snapshot()) != 0 {
+		if n := len(w.checks(node(1).Address)); n != 0 || m.Snapshot().Len() != 0 {
 			t.Errorf("%d checks, results %v", n, m.Snapshot())
 		}
 	})
@@ -274,7 +274,7 @@ func TestSignalAfterItsTargetsWereTakenChangesNothing(t *testing.T) {
 		m.expect(t, node(1), lb.Up)
 		m.Set(nil)
 		pass(time.Second)
-		if n := len(m.Snapshot()); n != 0 {
+		if n := m.Snapshot().Len(); n != 0 {
 			t.Errorf("%d targets, and none is wanted", n)
 		}
 	})

@@ -142,7 +142,7 @@ func (s *script) run(t *testing.T) (faults []string) {
 		for _, tg := range targets {
 			faults = append(faults, s.compare(m, w, lives, tg.Key)...)
 		}
-		if got := len(m.Snapshot()); got != len(targets) {
+		if got := m.Snapshot().Len(); got != len(targets) {
 			faults = append(faults, fmt.Sprintf("%d results of %d targets", got, len(targets)))
 		}
 	}

@@ -16,8 +16,7 @@ const pace = 100 * time.Microsecond
 // retarget takes a new set of targets.
 func (l *loop) retarget(targets []Target) {
 	now := time.Now()
-	old := *l.nodes.Load()
-	nodes := make(map[lb.NodeKey]*probe, len(targets))
+	old, next := l.nodes.Load(), &nodes{roll: newRoll(len(targets))}
 	fresh := map[*probe]bool{}
 	hurried := 0
 	for _, t := range targets {
@@ -25,9 +24,9 @@ func (l *loop) retarget(targets []Target) {
 		p := l.probes[key]
 		switch {
 		case p == nil:
-			p = l.newProbe(key, t, old[t.Key], now, time.Duration(len(fresh))*pace)
+			p = l.newProbe(key, t, old.of(t.Key), now, time.Duration(len(fresh))*pace)
 			l.probes[key], fresh[p] = p, true
-		case fresh[p] && old[t.Key] == nil:
+		case fresh[p] && old.of(t.Key) == nil:
 			// Another node with the same probe came first; what is known best is the latest.
 			if m := begin(t, now); m.at.After(p.machine.at) {
 				p.machine = m
@@ -37,17 +36,18 @@ func (l *loop) retarget(targets []Target) {
 			l.hurry(p, now.Add(time.Duration(hurried)*pace))
 			hurried++
 		}
-		nodes[t.Key] = p
+		next.add(t.Key)
+		next.probes = append(next.probes, p)
 	}
-	l.stopAllBut(nodes)
+	l.stopAllBut(next.probes)
 	l.dropMethods()
 	for p := range fresh {
 		p.publish()
 		l.queue.put(p)
 	}
-	l.nodes.Store(&nodes)
+	l.nodes.Store(next)
 	l.changed = true
-	l.meter.update(func(s *Stats) { s.Targets, s.Probes = len(nodes), len(l.probes) })
+	l.meter.update(func(s *Stats) { s.Targets, s.Probes = len(next.probes), len(l.probes) })
 }
 
 // hurry moves the next check of a probe that waits to the front.
@@ -106,9 +106,9 @@ func (l *loop) dropMethods() {
 	maps.DeleteFunc(l.methods, func(_ lb.Check, how *method) bool { return !used[how] })
 }
 
-func (l *loop) stopAllBut(nodes map[lb.NodeKey]*probe) {
-	keep := make(map[*probe]bool, len(nodes))
-	for _, p := range nodes {
+func (l *loop) stopAllBut(wanted []*probe) {
+	keep := make(map[*probe]bool, len(wanted))
+	for _, p := range wanted {
 		keep[p] = true
 	}
 	for key, p := range l.probes {

@@ -147,7 +147,7 @@ func TestTenThousandNodesAreSpreadAndHoldTheirInterval(t *testing.T) {
 		}
 		m.Set(targets)
 		pass(1500 * time.Millisecond)
-		for _, r := range m.Snapshot() {
+		for r := range m.Snapshot().All() {
 			if r.Health != lb.Up {
 				t.Fatalf("%+v", r)
 			}

@@ -26,6 +26,7 @@ type world struct {
 	revision uint64
 	desired  []lb.Balancer
 	results  map[lb.NodeKey]health.Result
+	found    health.Results // as they were set last
 	hops     map[netip.Addr]netdev.NextHop
 }
 
@@ -125,7 +126,8 @@ func (w *world) setHealth() {
 		r.At = w.clock.now
 		results[key] = r
 	}
-	w.state.SetHealth(results)
+	w.found = w.found.Next(results)
+	w.state.SetHealth(w.found)
 }
 
 // health sets what the checks of a node found, in all configs.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/headgate/headgate/pkg/health"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/netdev"
@@ -63,7 +64,7 @@ func (m *machine) change(t *rapid.T) {
 
 func (m *machine) check(t *rapid.T) {
 	m.clock.advance(time.Millisecond)
-	m.state.SetHealth(randomHealth(t, m.desired, m.clock.now))
+	m.state.SetHealth(health.ResultsOf(randomHealth(t, m.desired, m.clock.now)))
 }
 
 // announce answers for some of the VIPs, by some of the interfaces.

@@ -42,7 +42,7 @@ func BenchmarkOneHealthChange(b *testing.B) {
 				}
 				next[first] = one
 				results, now = next, now.Add(2*time.Second)
-				s.SetHealth(results)
+				s.SetHealth(health.ResultsOf(results))
 				if _, err := r.Apply(s.View(), nil); err != nil {
 					b.Fatal(err)
 				}
@@ -79,7 +79,7 @@ func largeOf(configs, nodes int, algorithm lb.Algorithm) (*state.State, map[lb.N
 		b.Configs = append(b.Configs, c)
 	}
 	s.SetDesired(1, balancers)
-	s.SetHealth(results)
+	s.SetHealth(health.ResultsOf(results))
 	s.SetHops(netdev.HopsOf(hops))
 	return s, results, first
 }

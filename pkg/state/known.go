@@ -35,6 +35,36 @@ func checked(balancers []lb.Balancer) iter.Seq2[lb.NodeKey, *lb.Check] {
 	}
 }
 
+// recheckedSince yields the nodes of which something else may be known by these results than was, with their checks.
+func (s *State) recheckedSince(results health.Results) iter.Seq2[lb.NodeKey, *lb.Check] {
+	news, same := results.Since(s.health)
+	if !same {
+		return checked(s.balancers)
+	}
+	return func(yield func(lb.NodeKey, *lb.Check) bool) {
+		for key := range news {
+			if c := s.checkOf(key.Config); c != nil && !yield(key, c) {
+				return
+			}
+		}
+	}
+}
+
+// checkOf is the check of a config as it is made; nil: there is no such config.
+func (s *State) checkOf(config lb.ConfigKey) *lb.Check {
+	if s.checks == nil {
+		s.checks = map[lb.ConfigKey]*lb.Check{}
+		for i := range s.balancers {
+			b := &s.balancers[i]
+			for j := range b.Configs {
+				probe := b.Configs[j].Probe()
+				s.checks[b.Configs[j].Key(b.Label)] = &probe
+			}
+		}
+	}
+	return s.checks[config]
+}
+
 // followChecks gives what is to be done for each node of a config that changes: what is known of nodes whose checks
 // start with a new desired state is dropped. A node that leaves mode reject is Unknown until its next check, and so is
 // one that was away. With the first desired state, what was known before the restart holds.
@@ -61,9 +91,9 @@ func sameProbe(a, b *lb.Config) bool { return a != nil && b != nil && a.Probe() 
 
 // found returns what is known of a checked node: the check's result, else what was known before a
 // restart while that is within two intervals (of the future too: clocks are set back), else Unknown.
-func (s *State) found(results map[lb.NodeKey]health.Result, key lb.NodeKey, c *lb.Check) health.Result {
+func (s *State) found(results health.Results, key lb.NodeKey, c *lb.Check) health.Result {
 	since, restarted := s.since[key]
-	if r, ok := results[key]; ok && (!restarted || r.At.After(since)) {
+	if r, ok := results.Of(key); ok && (!restarted || r.At.After(since)) {
 		return r
 	}
 	if k, ok := s.initial(key); ok && s.now().Sub(k.At).Abs() <= 2*c.Interval {

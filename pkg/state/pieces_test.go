@@ -130,15 +130,16 @@ func TestWhatIsPutTogetherIsWhatIsMadeAnew(t *testing.T) {
 		clock := func() time.Time { return now }
 		kept, fresh := New(clock), New(clock)
 		w := &world{results: map[lb.NodeKey]health.Result{}, hops: map[netip.Addr]netdev.NextHop{}}
-		built := map[string]uint64{}
+		found, built := health.Results{}, map[string]uint64{}
 		last := map[string]Service{}
 		for revision := range uint64(rapid.IntRange(1, 25).Draw(t, "steps")) {
 			now = now.Add(time.Second)
 			w.step(t, now)
 			kept.SetDesired(revision+1, w.balancers)
 			fresh.SetDesired(revision+1, lb.Clone(w.balancers))
-			kept.SetHealth(w.results)
-			fresh.SetHealth(w.results)
+			found = found.Next(w.results)
+			kept.SetHealth(found)
+			fresh.SetHealth(health.ResultsOf(w.results))
 			kept.SetHops(netdev.HopsOf(w.hops))
 			fresh.SetHops(netdev.HopsOf(w.hops))
 			fresh.Touch(0, 1)

@@ -27,7 +27,8 @@ type State struct {
 	modes      map[lb.NodeKey]modeSet
 	targeted   uint64 // counts the changes of what is to be checked
 	addresses  addresses
-	health     map[lb.NodeKey]health.Result
+	health     health.Results
+	checks     map[lb.ConfigKey]*lb.Check // as they are made; nil: to be found anew
 	ejections  map[lb.NodeKey]health.Ejection
 	hops       netdev.Hops
 	announced  []Announcement
@@ -87,6 +88,7 @@ func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 			delete(s.pieces, c.key)
 		}
 		s.spoil(c.key)
+		s.checks = nil
 	}
 	if !sameConfigs(s.balancers, balancers) {
 		s.order = nil
@@ -96,12 +98,12 @@ func (s *State) SetDesired(revision uint64, balancers []lb.Balancer) uint64 {
 	return s.generation
 }
 
-// SetHealth replaces what the checks found. The map must not be changed afterwards.
-func (s *State) SetHealth(results map[lb.NodeKey]health.Result) {
+// SetHealth replaces what the checks found.
+func (s *State) SetHealth(results health.Results) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news := false
-	for key, c := range checked(s.balancers) {
+	for key, c := range s.recheckedSince(results) {
 		was, is := s.found(s.health, key, c), s.found(results, key, c)
 		if was.Health == is.Health && was.Reason == is.Reason {
 			continue

@@ -29,6 +29,7 @@ type fixture struct {
 	revision uint64
 	balancer lb.Balancer
 	results  map[lb.NodeKey]health.Result
+	last     health.Results // the same, as they were set
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -69,8 +70,8 @@ func (f *fixture) checked(a netip.AddrPort, h lb.Health) {
 		next[k] = r
 	}
 	next[f.key(a)] = health.Result{Key: f.key(a), Health: h, At: f.now, Reason: "because"}
-	f.results = next
-	f.SetHealth(next)
+	f.results, f.last = next, f.last.Next(next)
+	f.SetHealth(f.last)
 }
 
 func (f *fixture) node(a netip.AddrPort) Node {
@@ -210,7 +211,7 @@ func TestE15LeavingRejectIsUnknownUntilTheNextCheck(t *testing.T) {
 			t.Errorf("%s is checked anew since %v", target.Key, target.Since)
 		}
 	}
-	f.SetHealth(f.results) // a snapshot that the checks made before they heard of it
+	f.SetHealth(f.last) // a snapshot that the checks made before they heard of it
 	if n := f.node(nodeA); n.Health != lb.Unknown || n.Takes {
 		t.Errorf("%s and takes %v, want Unknown and no new flows", n.Health, n.Takes)
 	}
