@@ -288,7 +288,7 @@ func TestOnlyAGatewayLeadsToANode(t *testing.T) {
 		{"192.0.2.11", "10.0.0.254", "02:01:00:00:00:00 on eth0, via 10.0.0.254"},
 	} {
 		h := netdev.NextHop{Resolved: true, IfName: "eth0", DstMAC: [6]byte{2, 1}, Via: netip.MustParseAddr(tt.via)}
-		if got := hop(netip.MustParseAddr(tt.node), h); got != tt.want {
+		if got := hop(netip.MustParseAddr(tt.node), &h); got != tt.want {
 			t.Errorf("%s by %s: %q, want %q", tt.node, tt.via, got, tt.want)
 		}
 	}

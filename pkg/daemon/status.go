@@ -106,7 +106,7 @@ func configsOfView(v *state.View, states []maps.NodeState, rate rater, interface
 		room := false         // one of those may have another
 		for j := range svc.Nodes {
 			n := nodeOfView(svc, &svc.Nodes[j])
-			h := &svc.Nodes[j].Hop
+			h := svc.Nodes[j].Hop
 			if port := cmp.Or(h.Parent, h.IfName); h.Resolved && !attached(interfaces, port) && !attached(interfaces, h.IfName) {
 				n.Unreachable = fmt.Sprintf("reached by %s, which is not in interfaces: its replies do not come back: add it", port)
 			}
@@ -193,7 +193,7 @@ func override(o lb.Override) string {
 }
 
 // hop is a next hop in words; only a gateway is one that leads there.
-func hop(node netip.Addr, h netdev.NextHop) string {
+func hop(node netip.Addr, h *netdev.NextHop) string {
 	how := "via " + h.Via.String()
 	if h.Via == node.WithZone("") {
 		how = "directly"

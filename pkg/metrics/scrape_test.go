@@ -79,7 +79,7 @@ var (
 func node(config lb.ConfigKey, label, address string, mode lb.Mode, h lb.Health, takes bool) state.Node {
 	return state.Node{
 		Key: lb.NodeKey{Config: config, Address: netip.MustParseAddrPort(address)}, Label: label, Weight: 50, Mode: mode,
-		Override: lb.OverrideNone, Health: h, Effective: h, Takes: takes, Hop: netdev.NextHop{Resolved: h != lb.Down},
+		Override: lb.OverrideNone, Health: h, Effective: h, Takes: takes, Hop: &netdev.NextHop{Resolved: h != lb.Down},
 	}
 }
 

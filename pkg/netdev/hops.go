@@ -16,7 +16,8 @@ type Hops struct {
 // hopParts is how many parts there are: some 40 of 10,000 addresses are in one.
 const hopParts = 256
 
-type hopPart struct{ hops map[netip.Addr]NextHop }
+// hopPart holds ways that are shared: thousands of addresses behind one router have one.
+type hopPart struct{ hops map[netip.Addr]*NextHop }
 
 // HopsOf are those of a map, which is not looked at afterwards.
 func HopsOf(m map[netip.Addr]NextHop) Hops {
@@ -33,7 +34,7 @@ func partOf(a netip.Addr) int {
 	return (int(b[15]) + 37*int(b[14]) + 101*int(b[13])) % hopParts
 }
 
-func (h Hops) part(i int) map[netip.Addr]NextHop {
+func (h Hops) part(i int) map[netip.Addr]*NextHop {
 	if h.parts == nil || h.parts[i] == nil {
 		return nil
 	}
@@ -42,9 +43,14 @@ func (h Hops) part(i int) map[netip.Addr]NextHop {
 
 // To is the way to an address; false when it was not looked up.
 func (h Hops) To(a netip.Addr) (NextHop, bool) {
-	hop, known := h.part(partOf(a))[a]
-	return hop, known
+	if hop := h.At(a); hop != nil {
+		return *hop, true
+	}
+	return NextHop{}, false
 }
+
+// At is the way to an address, which nobody changes; nil when it was not looked up.
+func (h Hops) At(a netip.Addr) *NextHop { return h.part(partOf(a))[a] }
 
 // Len is how many addresses there are.
 func (h Hops) Len() int {
@@ -60,7 +66,7 @@ func (h Hops) All() iter.Seq2[netip.Addr, NextHop] {
 	return func(yield func(netip.Addr, NextHop) bool) {
 		for i := range hopParts {
 			for a, hop := range h.part(i) {
-				if !yield(a, hop) {
+				if !yield(a, *hop) {
 					return
 				}
 			}
@@ -77,7 +83,7 @@ func (h Hops) Moved(was Hops) map[netip.Addr]bool {
 		}
 		now, before := h.part(i), was.part(i)
 		for a, hop := range now {
-			if old, known := before[a]; !known || old != hop {
+			if old := before[a]; old == nil || old != hop && *old != *hop {
 				moved[a] = true
 			}
 		}
@@ -98,13 +104,14 @@ type hopBook struct {
 	latest  [hopParts]*hopPart
 	shared  [hopParts]bool // others see the part: it is copied before it changes
 	changed bool           // since hops was called
+	last    *NextHop       // that was set
 }
 
 // own gives a part to be changed.
-func (b *hopBook) own(i int) map[netip.Addr]NextHop {
+func (b *hopBook) own(i int) map[netip.Addr]*NextHop {
 	switch p := b.latest[i]; {
 	case p == nil:
-		b.latest[i] = &hopPart{map[netip.Addr]NextHop{}}
+		b.latest[i] = &hopPart{map[netip.Addr]*NextHop{}}
 	case b.shared[i]:
 		b.latest[i] = &hopPart{maps.Clone(p.hops)}
 	}
@@ -115,11 +122,15 @@ func (b *hopBook) own(i int) map[netip.Addr]NextHop {
 func (b *hopBook) set(a netip.Addr, hop NextHop) {
 	i := partOf(a)
 	if p := b.latest[i]; p != nil {
-		if old, known := p.hops[a]; known && old == hop {
+		if old := p.hops[a]; old != nil && *old == hop {
 			return
 		}
 	}
-	b.own(i)[a] = hop
+	if b.last == nil || *b.last != hop {
+		shared := hop
+		b.last = &shared
+	}
+	b.own(i)[a] = b.last
 }
 
 func (b *hopBook) drop(a netip.Addr) {

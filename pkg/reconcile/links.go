@@ -107,7 +107,7 @@ func (r *Reconciler) hopLinks(v *state.View) map[int][6]byte {
 		}
 		for _, s := range v.Services {
 			for i := range s.Nodes {
-				add(s.Nodes[i].Hop)
+				add(*s.Nodes[i].Hop)
 			}
 		}
 	} else {
@@ -158,7 +158,7 @@ func (r *Reconciler) linkEntry(ifindex int) (uint16, bool) {
 }
 
 // hop turns a next hop into the word that packets use; unresolved when its interface has no entry.
-func (r *Reconciler) hop(h netdev.NextHop) maps.Hop {
+func (r *Reconciler) hop(h *netdev.NextHop) maps.Hop {
 	if !h.Resolved {
 		return maps.Hop{}
 	}

@@ -209,8 +209,8 @@ func (r *Reconciler) followHops(v *state.View) error {
 	r.followed = moment{}
 	var errs []error
 	for n := range r.departed {
-		h, ok := v.Hops.To(n.address.Addr())
-		if !ok || !n.written {
+		h := v.Hops.At(n.address.Addr())
+		if h == nil || !n.written {
 			continue // nobody looks for it yet: the last known hop is the best there is
 		}
 		if err := r.setHop(n, r.hop(h)); err != nil {

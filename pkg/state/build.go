@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/pkg/lb"
+	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/schedule"
 )
 
@@ -177,12 +178,12 @@ func (s *State) node(out *Node, config lb.ConfigKey, c *lb.Config, n *lb.Node) {
 		out.Health, out.Reason, out.CheckedAt = r.Health, r.Reason, r.At
 	}
 	out.judge()
-	hop, ok := s.hops.To(n.Address.Addr())
-	if !ok {
-		hop.Reason = "not looked up yet"
+	if out.Hop = s.hops.At(n.Address.Addr()); out.Hop == nil {
+		out.Hop = notLookedUp
 	}
-	out.Hop = hop
 }
+
+var notLookedUp = &netdev.NextHop{Reason: "not looked up yet"}
 
 // judge says what follows from the health of a node.
 func (n *Node) judge() {

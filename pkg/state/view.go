@@ -83,7 +83,7 @@ type Node struct {
 	Ejection *health.Ejection // it fails clients' connections, and nobody checks it; nil: not so
 	Spared   bool             // it is not ejected for that: half of its kind are out already
 
-	Hop netdev.NextHop
+	Hop *netdev.NextHop // never nil
 
 	Takes   bool   // takes new flows
 	Sticks  bool   // takes new flows of clients that stick to it
