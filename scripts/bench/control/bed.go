@@ -68,8 +68,11 @@ func (b *bed) file() string {
 		}
 		fmt.Fprintf(&s, "      - port: %d\n        algorithm: %s\n        nodes:\n", port(c), b.algorithm)
 		for n := range b.nodes {
-			i := c*b.nodes + n
-			fmt.Fprintf(&s, "          - {label: n-%d, address: \"10.%d.%d.%d:80\"}\n", n, 128+i>>16, i>>8&255, i&255)
+			i, mode := c*b.nodes+n, "accept"
+			if n >= b.nodes-b.drained {
+				mode = "drain"
+			}
+			fmt.Fprintf(&s, "          - {label: n-%d, address: \"10.%d.%d.%d:80\", mode: %s}\n", n, 128+i>>16, i>>8&255, i&255, mode)
 		}
 	}
 	return s.String()

@@ -26,12 +26,14 @@ type shape struct {
 	name             string
 	configs, nodes   int // of each config
 	algorithm, other string
+	drained          int // of the nodes of each config, the last
 }
 
 var shapes = []shape{
-	{"1 config of 10,000 nodes, by turn", 1, 10_000, "roundrobin", "leastconn"},
-	{"1 config of 10,000 nodes, by hash", 1, 10_000, "source", "roundrobin"},
-	{"1,000 configs of 10 nodes", 1000, 10, "roundrobin", "source"},
+	{"1 config of 10,000 nodes, by turn", 1, 10_000, "roundrobin", "leastconn", 0},
+	{"1 config of 10,000 nodes, by hash", 1, 10_000, "source", "roundrobin", 0},
+	{"1 config of 10,000 nodes, by hash, 9,000 in drain", 1, 10_000, "source", "roundrobin", 9_000},
+	{"1,000 configs of 10 nodes", 1000, 10, "roundrobin", "source", 0},
 }
 
 func main() {
