@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/headgate/headgate/loader"
@@ -49,6 +50,7 @@ func Run(ctx context.Context, o Options) error {
 		d.notify.ready(d.engine.summary())
 		d.says.alert(slog.LevelInfo, events.Event{Kind: events.Daemon, To: "started", Text: fmt.Sprintf(
 			"ready: version %s, file %s, socket %s, generation %d", d.Version, d.File, d.config.API.Socket, d.progress.now().Applied)})
+		debug.FreeOSMemory() // a start takes twice what is needed then, and the runtime gives it back over minutes
 		<-d.group.ctx.Done()
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
