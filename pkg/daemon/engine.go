@@ -98,11 +98,12 @@ type engine struct {
 	signals  *signals
 	unended  unended
 
-	targeted  uint64 // what the checks were told last
-	checksSet time.Time
-	checksDue <-chan time.Time
-	targets   map[netip.Addr]bool // next hops are kept for; false: of no node that is desired
-	leaving   map[netip.Addr]bool // those of them that are of none
+	targeted   uint64 // what the checks were told last
+	checksSet  time.Time
+	checksDue  <-chan time.Time
+	targets    map[netip.Addr]bool // next hops are kept for; false: of no node that is desired
+	leaving    map[netip.Addr]bool // those of them that are of none
+	retargeted time.Time
 
 	fresh    []netip.Addr // targets that are new with the changes on hold
 	hold     <-chan time.Time

@@ -47,12 +47,21 @@ func (e *engine) addTargets() (fresh []netip.Addr) {
 	return fresh
 }
 
+// retargetPause is the least between two looks for what next hops are needed no longer, or from before the start.
+const retargetPause = 100 * time.Millisecond
+
 // retarget keeps next hops for nodes that are gone but have flows left, also from before the start, and no longer
 // for those that have none.
 func (e *engine) retarget() {
-	lingering := map[netip.Addr]bool{}
+	now := time.Now()
+	if now.Sub(e.retargeted).Abs() < retargetPause {
+		return // the next round, in a second at most, looks again
+	}
+	e.retargeted = now
+	all := e.maps.Lingering()
+	lingering := make(map[netip.Addr]bool, len(all))
 	var came, gone []netip.Addr
-	for _, a := range e.maps.Lingering() {
+	for _, a := range all {
 		lingering[a] = true
 		if _, known := e.targets[a]; !known {
 			e.targets[a], e.leaving[a] = false, true

@@ -19,7 +19,7 @@ func Validate(balancers []Balancer) []Fault {
 // what the one at a place was: itself when it did not change, nil when it was not there. Of what did not change it
 // looks only at what the others may not share with it.
 func ValidateChanged(balancers []Balancer, was func(i int) *Balancer) []Fault {
-	v := validator{labels: map[string]int{}, vips: map[netip.Addr]int{}, balancers: balancers}
+	v := validator{labels: make(map[string]int, len(balancers)), vips: make(map[netip.Addr]int, 2*len(balancers)), balancers: balancers}
 	v.collectVIPs(was)
 	for i := range balancers {
 		if was(i) != &balancers[i] {

@@ -84,43 +84,45 @@ func (r *Reader) Nodes() ([]NodeState, error) {
 
 // NodesWhere returns those of them that are wanted by their records. All others cost a look at that.
 func (r *Reader) NodesWhere(wanted func(*Node) bool) ([]NodeState, error) {
-	out := make([]NodeState, 0, r.count(wanted))
+	count := 0
+	if err := r.eachNode(wanted, func(uint32, *Node) error { count++; return nil }); err != nil {
+		return nil, err
+	}
+	out := make([]NodeState, 0, count) // made at once it is half of what growing takes
+	err := r.eachNode(wanted, func(id uint32, n *Node) error {
+		s, err := r.nodeState(id, *n)
+		out = append(out, s)
+		return err
+	})
+	if err == nil {
+		err = r.addTraffic(out)
+	}
+	return out, err
+}
+
+// eachNode hands over the nodes that are wanted, by id, in a place that is used again, until do fails.
+func (r *Reader) eachNode(wanted func(*Node) bool, do func(id uint32, n *Node) error) (err error) {
+	var n Node
 	for id := range uint32(len(r.nodes)) {
 		if r.isFree(id) {
 			continue
 		}
-		n, err := r.ReadNode(id)
-		if err != nil {
-			return nil, err
+		if n, err = r.ReadNode(id); err != nil {
+			return err
 		}
 		if n.Status.Lifecycle == Free || !wanted(&n) {
 			continue
 		}
-		s, err := r.nodeState(id, n)
-		if err != nil {
-			return nil, err
+		if err := do(id, &n); err != nil {
+			return err
 		}
-		out = append(out, s)
 	}
-	return out, r.addTraffic(out)
+	return nil
 }
 
 // isFree says whether an id is nobody's, which most ids are.
 func (r *Reader) isFree(id uint32) bool {
 	return decodeStatus(atomic.LoadUint64(word64(&r.nodes[id].Status))).Lifecycle == Free
-}
-
-// count is how many nodes are wanted at this moment: room made at once is half of what growing takes.
-func (r *Reader) count(wanted func(*Node) bool) (n int) {
-	for id := range uint32(len(r.nodes)) {
-		if r.isFree(id) {
-			continue
-		}
-		if node, err := r.ReadNode(id); err == nil && wanted(&node) {
-			n++
-		}
-	}
-	return n
 }
 
 // fewNodes are asked about one by one; of more, everybody's traffic is read, a thousand at a time.

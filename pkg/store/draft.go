@@ -226,7 +226,7 @@ var errTwice = errors.New("an id was given twice")
 
 // checkIDs refuses an id that two things have, or one that was never given.
 func (d *Draft) checkIDs() error {
-	seen := map[int]bool{}
+	seen := make(map[int]bool, len(d.entries))
 	for i, e := range d.entries {
 		ids := idsOf(d.balancer(i))
 		if e.own == nil || !e.own.changed {
