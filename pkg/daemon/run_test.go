@@ -1,10 +1,13 @@
 package daemon_test
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/headgate/headgate/scripts/lab"
@@ -13,7 +16,21 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.Main()
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+// binary is headgate, compiled for the first test that needs it: that takes longer than the tests.
+var binary func() (string, error)
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "headgate-daemon-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = sync.OnceValues(func() (string, error) { return gate.Build(context.Background(), dir) })
+	return m.Run()
 }
 
 // place makes a network with one node, and a place for a daemon in it.
@@ -35,11 +52,11 @@ func place(t *testing.T) *gate.Gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary, err := gate.Build(t.Context(), t.TempDir())
+	compiled, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gate.New(l, star.Balancer, binary, star.Interfaces(), "flow_table: {v4: 1024, v6: 1024}\n")
+	g, err := gate.New(l, star.Balancer, compiled, star.Interfaces(), "flow_table: {v4: 1024, v6: 1024}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
