@@ -101,6 +101,18 @@ func (g *Generator) Count(kind uint32, first uint64, packets uint32) {
 	wait.Wait()
 }
 
+// CountBeside runs packets of each of the first kinds in order, as Count does: each kind on a CPU of its own at the same
+// time as the others, as far as there are CPUs.
+func (g *Generator) CountBeside(kinds uint32, packets uint32) {
+	for first := uint32(0); first < kinds; first += uint32(len(g.cpus)) {
+		var wait sync.WaitGroup
+		for i, cpu := range g.cpus[:min(uint32(len(g.cpus)), kinds-first)] {
+			wait.Go(func() { g.run(cpu, generatorPacketRun{First: first + uint32(i), Kinds: 1}, packets) })
+		}
+		wait.Wait()
+	}
+}
+
 // Storm runs so many packets on every CPU at the same time, of kinds from the first on, drawn at random.
 func (g *Generator) Storm(first, kinds uint32, seed uint64, packets uint32) {
 	var wait sync.WaitGroup
