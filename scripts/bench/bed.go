@@ -16,7 +16,6 @@ const (
 	sources      = 16 // SNAT addresses; 64,000 ports each
 	natPortMin   = 1536
 	natPortCount = 64000
-	flowEntries  = 1 << 21 // of each table: room for half a million flows, two entries each, half full
 	clients      = 1 << 19 // that stick, or are throttled: twice as many as do
 	loopback     = 1       // the interface that test runs come from
 )
@@ -55,6 +54,10 @@ func openBed(entries uint32) (*bed, error) {
 	spec, err := loadBench()
 	if err != nil {
 		return nil, err
+	}
+	spec.Maps["lines"].MaxEntries = entries / 8
+	if err := spec.Variables["lines_mask"].Set(entries/8 - 1); err != nil {
+		return nil, fmt.Errorf("set the size of the table of lines: %w", err)
 	}
 	harness, err := ebpf.NewCollection(spec)
 	if err != nil {

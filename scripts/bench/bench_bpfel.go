@@ -42,12 +42,15 @@ type benchWorkload struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	benchMapLines     = "lines"
-	benchMapUnderTest = "under_test"
-	benchMapWorkloads = "workloads"
-	benchProgHarness  = "harness"
-	benchProgLeast    = "least"
-	benchProgOneLine  = "one_line"
+	benchMapLastRead       = "last_read"
+	benchMapLines          = "lines"
+	benchMapUnderTest      = "under_test"
+	benchMapWorkloads      = "workloads"
+	benchProgHarness       = "harness"
+	benchProgLeast         = "least"
+	benchProgOneLine       = "one_line"
+	benchProgOneLineWaited = "one_line_waited"
+	benchVarLinesMask      = "lines_mask"
 )
 
 // loadBench returns the embedded CollectionSpec for bench.
@@ -92,15 +95,17 @@ type benchSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchProgramSpecs struct {
-	Harness *ebpf.ProgramSpec `ebpf:"harness"`
-	Least   *ebpf.ProgramSpec `ebpf:"least"`
-	OneLine *ebpf.ProgramSpec `ebpf:"one_line"`
+	Harness       *ebpf.ProgramSpec `ebpf:"harness"`
+	Least         *ebpf.ProgramSpec `ebpf:"least"`
+	OneLine       *ebpf.ProgramSpec `ebpf:"one_line"`
+	OneLineWaited *ebpf.ProgramSpec `ebpf:"one_line_waited"`
 }
 
 // benchMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchMapSpecs struct {
+	LastRead  *ebpf.MapSpec `ebpf:"last_read"`
 	Lines     *ebpf.MapSpec `ebpf:"lines"`
 	UnderTest *ebpf.MapSpec `ebpf:"under_test"`
 	Workloads *ebpf.MapSpec `ebpf:"workloads"`
@@ -110,6 +115,7 @@ type benchMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchVariableSpecs struct {
+	LinesMask *ebpf.VariableSpec `ebpf:"lines_mask"`
 }
 
 // benchObjects contains all objects after they have been loaded into the kernel.
@@ -132,6 +138,7 @@ func (o *benchObjects) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchMaps struct {
+	LastRead  *ebpf.Map `ebpf:"last_read"`
 	Lines     *ebpf.Map `ebpf:"lines"`
 	UnderTest *ebpf.Map `ebpf:"under_test"`
 	Workloads *ebpf.Map `ebpf:"workloads"`
@@ -139,6 +146,7 @@ type benchMaps struct {
 
 func (m *benchMaps) Close() error {
 	return _BenchClose(
+		m.LastRead,
 		m.Lines,
 		m.UnderTest,
 		m.Workloads,
@@ -149,15 +157,17 @@ func (m *benchMaps) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchVariables struct {
+	LinesMask *ebpf.Variable `ebpf:"lines_mask"`
 }
 
 // benchPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchPrograms struct {
-	Harness *ebpf.Program `ebpf:"harness"`
-	Least   *ebpf.Program `ebpf:"least"`
-	OneLine *ebpf.Program `ebpf:"one_line"`
+	Harness       *ebpf.Program `ebpf:"harness"`
+	Least         *ebpf.Program `ebpf:"least"`
+	OneLine       *ebpf.Program `ebpf:"one_line"`
+	OneLineWaited *ebpf.Program `ebpf:"one_line_waited"`
 }
 
 func (p *benchPrograms) Close() error {
@@ -165,6 +175,7 @@ func (p *benchPrograms) Close() error {
 		p.Harness,
 		p.Least,
 		p.OneLine,
+		p.OneLineWaited,
 	)
 }
 

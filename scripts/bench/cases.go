@@ -16,6 +16,11 @@ type benchCase struct {
 	flags   uint64                       // of the service for TCP over IPv4
 }
 
+// fits says whether a table of so many entries is no more than half full of the case's flows, or is to be full.
+func (c benchCase) fits(entries uint32) bool {
+	return c.first != 0 || c.flows <= entries/4 || c.prepare == nil
+}
+
 func cases() []benchCase {
 	ack4, ack6 := clientPacket(vip4, protoTCP, flagACK), clientPacket(vip6, protoTCP, flagACK)
 	syn4, udp4 := clientPacket(vip4, protoTCP, flagSYN), clientPacket(vip4, protoUDP, 0)

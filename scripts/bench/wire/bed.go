@@ -54,8 +54,9 @@ func networkOrder(port uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, port))
 }
 
-// open makes the network and everything in it, and returns when packets that a CPU sends come through Headgate.
-func open(ctx context.Context, cpu int) (b *bed, err error) {
+// open makes the network and everything in it, with a flow table of so many entries, and returns when packets that a CPU
+// sends come through Headgate.
+func open(ctx context.Context, cpu int, entries uint32) (b *bed, err error) {
 	l, err := lab.New()
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func open(ctx context.Context, cpu int) (b *bed, err error) {
 	if err := b.load(); err != nil {
 		return b, err
 	}
-	return b, b.serve(ctx, cpu)
+	return b, b.serve(ctx, cpu, entries)
 }
 
 // close takes all of it away.

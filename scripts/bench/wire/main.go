@@ -24,6 +24,7 @@ func main() {
 	flag.UintVar(&o.packets, "packets", 1<<21, "packets of a row in a round; rows of the kernel's own ways send a quarter")
 	flag.StringVar(&o.only, "only", "", "rows whose name contains this, and those that they are compared with")
 	flag.IntVar(&o.cpu, "cpu", 1, "CPU of the rows on one core")
+	flag.UintVar(&o.entries, "entries", 1<<21, "entries of the flow table, two a flow")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -39,6 +40,7 @@ type options struct {
 	packets uint
 	only    string
 	cpu     int
+	entries uint
 }
 
 // bench measures the rows in turns, so that what else the machine does meets all of them, and prints the table.
@@ -46,7 +48,7 @@ func bench(ctx context.Context, o options) (err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return fmt.Errorf("lift the limit of locked memory (run as root): %w", err)
 	}
-	b, err := open(ctx, o.cpu)
+	b, err := open(ctx, o.cpu, uint32(o.entries))
 	if err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func bench(ctx context.Context, o options) (err error) {
 			err = e
 		}
 	}()
-	t := newTable(chosen(rows(uint32(o.packets)), o.only))
+	t := newTable(chosen(rows(uint32(o.packets), uint32(o.entries)), o.only))
 	for range o.rounds {
 		for _, r := range t.rows {
 			if err := ctx.Err(); err != nil {
@@ -67,7 +69,7 @@ func bench(ctx context.Context, o options) (err error) {
 			}
 		}
 	}
-	fmt.Printf("%d rounds of %d packets of %d bytes on CPU %d; flow table of %d entries\n\n", o.rounds, o.packets, frameBytes, o.cpu, flowEntries)
+	fmt.Printf("%d rounds of %d packets of %d bytes on CPU %d; flow table of %d entries\n\n", o.rounds, o.packets, frameBytes, o.cpu, o.entries)
 	t.print(os.Stdout)
 	return nil
 }

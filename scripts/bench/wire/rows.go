@@ -20,12 +20,10 @@ const (
 	headgateName = "Headgate, 60,000 flows"
 )
 
-// newFlows is how many flows a batch of new ones opens: the table is half full when it ends.
-const newFlows = flowEntries / 4
-
 // rows are those of the table. The kernel's own ways are slower, and get a quarter of the packets; what it tracks
-// is bounded, and so are its new flows.
-func rows(packets uint32) []row {
+// is bounded, and so are its new flows. A batch of new ones leaves a flow table of so many entries half full.
+func rows(packets, entries uint32) []row {
+	newFlows := entries / 4
 	established := func(r row, flows uint32) row {
 		r.flows, r.batches, r.packets = flows, 1, packets
 		if r.state == tracked || r.state == routed {

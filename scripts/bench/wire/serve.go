@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	flowEntries = 1 << 21 // two a flow
 	readyWithin = 10 * time.Second
 	readyFlows  = 1 << 10
 )
 
-// serve has Headgate's daemon fill its tables from a file, and opens them and the program that it attached.
-func (b *bed) serve(ctx context.Context, cpu int) error {
+// serve has Headgate's daemon fill its tables from a file, the one of flows with so many entries, and opens them and the
+// program that it attached.
+func (b *bed) serve(ctx context.Context, cpu int, entries uint32) error {
 	binary, err := gate.Build(ctx, b.lab.Dir())
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func (b *bed) serve(ctx context.Context, cpu int) error {
 	for a := snats.Addr(); snats.Contains(a); a = a.Next() {
 		sources = append(sources, a.String())
 	}
-	head := fmt.Sprintf("snat: [%s]\nflow_table: {v4: %d, v6: 1024}\n", strings.Join(sources, ", "), flowEntries)
+	head := fmt.Sprintf("snat: [%s]\nflow_table: {v4: %d, v6: 1024}\n", strings.Join(sources, ", "), entries)
 	g, err := gate.New(b.lab, b.balancer, binary, []string{inName, outName}, head)
 	if err != nil {
 		return err

@@ -15,8 +15,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// testPackets are few: the rows are looked at here, not the figures.
-const testPackets = 1 << 12
+const (
+	testPackets = 1 << 12 // few: the rows are looked at here, not the figures
+	testEntries = 1 << 21 // of the flow table
+)
 
 // endWith takes a bed away when the test ends.
 func endWith(t *testing.T, b *bed) {
@@ -31,12 +33,12 @@ func endWith(t *testing.T, b *bed) {
 // and checksums that it should have, and counters and tables say that it went the way that the row is about. A row
 // whose packets do not belong to the flows that it says is void.
 func TestPacketsOfEachRowArriveAsTheRowIntends(t *testing.T) {
-	b, err := open(t.Context(), 0)
+	b, err := open(t.Context(), 0, testEntries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	endWith(t, b)
-	for _, r := range rows(testPackets) {
+	for _, r := range rows(testPackets, testEntries) {
 		r.packets, r.batches, r.flows = testPackets, 1, min(r.flows, testPackets)
 		t.Run(r.name, func(t *testing.T) {
 			f, err := r.measure(b, 0)
@@ -103,7 +105,7 @@ func TestFramesThatWereRewrittenWronglyAreFound(t *testing.T) {
 }
 
 func TestTableSaysWhatMissesAndWhatIsLeftOut(t *testing.T) {
-	table := newTable(rows(testPackets))
+	table := newTable(rows(testPackets, testEntries))
 	for _, r := range table.rows {
 		rates := map[string]float64{plainName: 3e6, headgateName: 2e6}
 		for _, factor := range []float64{1, 0.5, 2} {
@@ -135,7 +137,7 @@ func TestTableSaysWhatMissesAndWhatIsLeftOut(t *testing.T) {
 
 func TestRowsAreChosenWithThoseTheyAreComparedWith(t *testing.T) {
 	var names []string
-	for _, r := range chosen(rows(testPackets), "two cores") {
+	for _, r := range chosen(rows(testPackets, testEntries), "two cores") {
 		names = append(names, r.name)
 	}
 	want := "plain stateless NAT, XDP; Headgate, 60,000 flows; plain stateless NAT, two cores; Headgate, 60,000 flows, two cores"
