@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +68,9 @@ func TestExportRefusesWhatParseWouldRefuse(t *testing.T) {
 	}
 }
 
+// It holds with every key there is: each must have been written in one story or another.
 func TestWhatIsExportedIsReadBackTheSame(t *testing.T) {
+	unseen := everyKey()
 	rapid.Check(t, func(t *rapid.T) {
 		balancers := drawBalancers(t)
 		if faults := lb.Validate(balancers); len(faults) > 0 {
@@ -87,7 +91,31 @@ func TestWhatIsExportedIsReadBackTheSame(t *testing.T) {
 		if err != nil || string(again) != string(data) {
 			t.Fatalf("%v: a second export differs:\n%s\n%s", err, data, again)
 		}
+		for key := range unseen {
+			if strings.Contains(string(data), " "+key+":") || strings.Contains(string(data), "{"+key+":") {
+				delete(unseen, key)
+			}
+		}
 	})
+	if len(unseen) > 0 {
+		t.Errorf("never exported: %v", slices.Sorted(maps.Keys(unseen)))
+	}
+}
+
+// everyKey are those of balancers, configs and nodes that can say something else than their default.
+func everyKey() map[string]bool {
+	keys := map[string]bool{"tags": true}
+	add(keys, lb.BalancerFields)
+	add(keys, lb.ConfigFields)
+	add(keys, lb.NodeFields)
+	delete(keys, "forwarding") // which has one value
+	return keys
+}
+
+func add[T any](keys map[string]bool, fields []lb.Field[T]) {
+	for _, f := range fields {
+		keys[f.Key] = true
+	}
 }
 
 // drawBalancers makes valid balancers; labels are often such that YAML would take them for something
@@ -107,6 +135,8 @@ func drawBalancers(t *rapid.T) []lb.Balancer {
 			b.IPv6 = ipv6(203, uint32(i))
 		}
 		b.Announce = rapid.Bool().Draw(t, "announce")
+		b.ConnThrottle = int(rapid.Int64Range(lb.ThrottleLimit.Min, lb.ThrottleLimit.Max).Draw(t, "client_conn_throttle"))
+		b.SessionThrottle = int(rapid.Int64Range(lb.ThrottleLimit.Min, lb.ThrottleLimit.Max).Draw(t, "client_udp_sess_throttle"))
 		for port := range rapid.SampledFrom([]int{0, 1, 2, 5}).Draw(t, "configs") {
 			b.Configs = append(b.Configs, drawConfig(t, &b, uint16(port+1)))
 		}
@@ -146,6 +176,7 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 		c.RemoveDeadline = span("remove_deadline", lb.DeadlineSpan)
 		c.MinEligible = lb.MinEligible{N: number("min_eligible", lb.MinEligiblePercent), Percent: rapid.Bool().Draw(t, "percent")}
 		c.FailbackDelay, c.SlowStart = span("failback_delay", lb.FailbackDelaySpan), span("slow_start", lb.SlowStartSpan)
+		c.StickTTL, c.StickRefresh = span("stick_ttl", lb.StickTTLSpan), rapid.Bool().Draw(t, "stick_refresh")
 		c.TCPIdle, c.UDPIdle = span("tcp_idle", lb.TCPIdleSpan), span("udp_idle", lb.UDPIdleSpan)
 		c.Check = lb.Check{
 			Type:     rapid.SampledFrom(lb.CheckTypes).Draw(t, "check"),
@@ -164,6 +195,7 @@ func drawConfig(t *rapid.T, b *lb.Balancer, port uint16) lb.Config {
 		}
 	}
 	c.Algorithm = rapid.SampledFrom(lb.AlgorithmsOf(c.Protocol)).Draw(t, "algorithm")
+	c.Stickiness = rapid.SampledFrom(lb.StickinessesOf(c.Protocol)).Draw(t, "stickiness")
 	for k := range rapid.IntRange(0, 4).Draw(t, "nodes") {
 		a := ipv4(10, uint32(k))
 		if !b.IPv4.IsValid() || b.IPv6.IsValid() && rapid.Bool().Draw(t, "six") {
