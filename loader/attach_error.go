@@ -17,6 +17,9 @@ func (d *Datapath) attachError(a Attachment, err error) error {
 			a.Interface, d.occupant(a.IfIndex), a.Interface)
 	case a.Mode == ModeNative && largeMTU(a, err) != "":
 		return fmt.Errorf("attach to %s in native mode: the driver refuses (%v%s; xdp_mode: auto falls back to generic mode)", a.Interface, rootCause(err), largeMTU(a, err))
+	case a.Mode == ModeNative && errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("attach to %s in native mode: its driver knows no native XDP (%v): xdp_mode: auto falls back to generic mode, which is slower",
+			a.Interface, rootCause(err))
 	}
 	return explain(fmt.Errorf("attach to %s in %s mode: %w", a.Interface, a.Mode, rootCause(err)))
 }

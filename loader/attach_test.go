@@ -25,8 +25,9 @@ func TestChangeOfModeThatFailsLeavesTheInterfaceServed(t *testing.T) {
 	attachOnce(t, dir, loader.ModeGeneric, lo)
 	d := open(t, dir, loader.ModeNative)
 	defer d.Close()
-	if _, err := d.Attach(lo.Attrs().Index, "lo"); err == nil || !strings.Contains(err.Error(), "lo in native mode") {
-		t.Fatalf("attach in native mode to a driver that knows none: %v, want a refusal", err)
+	if _, err := d.Attach(lo.Attrs().Index, "lo"); err == nil || !strings.Contains(err.Error(), "lo in native mode: its driver knows no native XDP") ||
+		!strings.Contains(err.Error(), "xdp_mode: auto") {
+		t.Fatalf("attach in native mode to a driver that knows none: %v, want a refusal that says what to set", err)
 	}
 	if mode := linkNamed(t, "lo").Attrs().Xdp.AttachMode; mode != 2 { // XDP_ATTACHED_SKB
 		t.Errorf("kernel says attach mode %d, want 2 as before", mode)

@@ -31,6 +31,7 @@ const tokenLeast = 16
 type Door struct {
 	listener net.Listener
 	token    [sha256.Size]byte // its hash: all are equally long, and no error can tell it
+	exposed  []string
 }
 
 // ListenTCP opens a door. It fails without a token, for whoever reaches the port would own the balancer.
@@ -52,7 +53,19 @@ func ListenTCP(o TCP) (*Door, error) {
 		}
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get})
 	}
-	return &Door{listener: l, token: sha256.Sum256([]byte(token))}, nil
+	return &Door{listener: l, token: sha256.Sum256([]byte(token)), exposed: exposed(o.TokenFile, o.Key)}, nil
+}
+
+// Exposed lists the files of secrets that others on this host may read or write.
+func (d *Door) Exposed() []string { return d.exposed }
+
+func exposed(secrets ...string) (files []string) {
+	for _, path := range secrets {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 {
+			files = append(files, path)
+		}
+	}
+	return files
 }
 
 // Addr is where the door is.

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,18 @@ func TestWhatIsMountedHasNoOtherNames(t *testing.T) {
 	for path, want := range map[string]int{"/v4/a": 200, "/v4//a": 404, "/v4/a/": 404, "/v4/../v4/a": 404, "/v4/./a": 404} {
 		if code, body, _ := ask(t, http.DefaultClient, "http://"+d.Addr().String()+path, "Bearer "+token); code != want {
 			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
+func TestSecretsThatOthersMayReadAreNamed(t *testing.T) {
+	for mode, exposed := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o602: true} {
+		file := written(t, "token", token+"\n")
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := open(t, TCP{TokenFile: file}).Exposed(); slices.Contains(got, file) != exposed {
+			t.Errorf("mode %04o: named are %v", mode, got)
 		}
 	}
 }

@@ -213,6 +213,9 @@ func (d *daemon) openDoor(context.Context) (err error) {
 	if a.TLSCert == "" {
 		d.Log.Warn("the API listens on TCP without TLS: whoever can read the traffic has the token", "listen", a.Listen)
 	}
+	for _, file := range d.door.Exposed() {
+		d.Log.Warn("any user of this host may read a secret of the API: chmod o-rwx "+file, "file", file)
+	}
 	d.closeLater(func() error {
 		_ = d.door.Close() // the server closed it already, if it ran
 		return nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -199,8 +200,25 @@ func TestADirectoryThatCannotBeMadeIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(filepath.Join(file, "state"))
-	if err == nil || !strings.Contains(err.Error(), "open store: mkdir "+file) {
+	if err == nil || !strings.Contains(err.Error(), "open store: mkdir "+file) || !strings.Contains(err.Error(), "choose another state_dir") {
 		t.Error(err)
+	}
+}
+
+// A file system that is read-only, with a store on it and without.
+func TestAStoreThatCannotBeWrittenSaysWhatToDo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	mustClose(t, openStore(t, dir))
+	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND, ""); err != nil {
+		t.Skipf("needs root: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{dir, filepath.Join(dir, "below")} {
+		_, err := Open(dir)
+		wantOpenError(t, err, syscall.EROFS, dir, "let the daemon write there, or choose another state_dir")
 	}
 }
 

@@ -42,16 +42,26 @@ var ErrClosed = errors.New("the store is closed")
 func Open(dir string) (*Store, error) {
 	path := filepath.Join(dir, FileName)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store: %w", unwritable(err))
 	}
 	if err := ownedAlone(dir); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{path: path, now: time.Now}
 	if err := s.open(); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", path, err)
+		return nil, fmt.Errorf("open store %s: %w", path, unwritable(err))
 	}
 	return s, nil
+}
+
+// unwritable adds what to do about a place that cannot be written.
+func unwritable(err error) error {
+	for _, reason := range []error{syscall.EROFS, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM} {
+		if errors.Is(err, reason) {
+			return fmt.Errorf("%w: let the daemon write there, or choose another state_dir", err)
+		}
+	}
+	return err
 }
 
 // ownedAlone refuses a directory in which others could replace what is kept there.
