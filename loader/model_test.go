@@ -64,7 +64,7 @@ func TestFullTableEvictsAsTheModelDoes(t *testing.T) {
 // Random tests run for so long, and on a busy machine until they have seen enough.
 const (
 	fuzzTime = 3 * time.Second
-	fuzzMost = time.Minute
+	fuzzMost = 3 * time.Minute
 	fuzzVar  = "HEADGATE_FUZZ_TIME" // as in 10m, for a longer run
 )
 
@@ -237,7 +237,7 @@ func (w *world) step() bool {
 	return w.change()
 }
 
-// insist has a client send a SYN again and again, which random segments hardly ever do.
+// insist has a client send a SYN again and again, or a node or its router refuse one at once: random packets hardly ever do.
 func (w *world) insist() bool {
 	s := w.services[w.rnd.IntN(2)]
 	to := dptest.Tuple{Proto: s.Proto, Src: netip.AddrPortFrom(pick(w.rnd, clientsOf(s)), uint16(40000+w.rnd.IntN(4))), Dst: s.VIP}
@@ -247,6 +247,44 @@ func (w *world) insist() bool {
 		}
 		if !w.runSegment(to, &packet.TCP{Flags: packet.SYN}) {
 			return false
+		}
+		if n > 0 {
+			continue
+		}
+		switch w.rnd.IntN(4) {
+		case 0:
+			return w.answer(to, &packet.TCP{Flags: packet.RST | packet.ACK})
+		case 1:
+			return w.unreachable(to)
+		}
+	}
+	return true
+}
+
+// unreachable has a router say of the node of a client's flow, if there is one, that it cannot be reached.
+func (w *world) unreachable(to dptest.Tuple) bool {
+	for _, f := range w.model.Flows() {
+		if f.In != to {
+			continue
+		}
+		quote := w.segment(f.Out, &packet.TCP{Flags: packet.SYN})[14:]
+		v6 := f.Out.Src.Addr().Is6()
+		message := map[bool]packet.ICMP{false: {Type: 3, Code: 1}, true: {V6: true, Type: 1, Code: 3}}[v6]
+		back := dptest.Tuple{Src: netip.AddrPortFrom(routerOf(v6), 0), Dst: f.Out.Src}
+		frame, err := append(plainHeaders(back), &message, &packet.Data{Bytes: quote}).Encode()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return w.runPacket(frame, dptest.Front)
+	}
+	return true
+}
+
+// answer has the node of a client's flow, if there is one, answer it.
+func (w *world) answer(to dptest.Tuple, tcp *packet.TCP) bool {
+	for _, f := range w.model.Flows() {
+		if f.In == to {
+			return w.runSegment(dptest.Tuple{Proto: f.In.Proto, Src: f.Out.Dst, Dst: f.Out.Src}, tcp)
 		}
 	}
 	return true
@@ -370,15 +408,8 @@ func (w *world) establish() bool {
 			if !w.runSegment(to, &packet.TCP{Flags: packet.SYN}) {
 				return false
 			}
-			for _, f := range w.model.Flows() {
-				if f.In != to {
-					continue
-				}
-				back := dptest.Tuple{Proto: s.Proto, Src: f.Out.Dst, Dst: f.Out.Src}
-				if !w.runSegment(back, &packet.TCP{Flags: packet.SYN | packet.ACK, Seq: 999}) ||
-					!w.runSegment(to, &packet.TCP{Flags: packet.ACK, Ack: 1000}) {
-					return false
-				}
+			if !w.answer(to, &packet.TCP{Flags: packet.SYN | packet.ACK, Seq: 999}) || !w.runSegment(to, &packet.TCP{Flags: packet.ACK, Ack: 1000}) {
+				return false
 			}
 		}
 	}
@@ -387,16 +418,24 @@ func (w *world) establish() bool {
 
 // runSegment runs a plain segment, whose ports are set here.
 func (w *world) runSegment(t dptest.Tuple, tcp *packet.TCP) bool {
+	return w.runPacket(w.segment(t, tcp), dptest.Front)
+}
+
+func (w *world) segment(t dptest.Tuple, tcp *packet.TCP) []byte {
 	tcp.Src, tcp.Dst = t.Src.Port(), t.Dst.Port()
-	p := packet.Packet{&packet.Ethernet{}, &packet.IPv4{Src: t.Src.Addr(), Dst: t.Dst.Addr(), TTL: 64}, tcp}
-	if t.Src.Addr().Is6() {
-		p[1] = &packet.IPv6{Src: t.Src.Addr(), Dst: t.Dst.Addr(), HopLimit: 64}
-	}
-	frame, err := p.Encode()
+	frame, err := append(plainHeaders(t), tcp).Encode()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.runPacket(frame, dptest.Front)
+	return frame
+}
+
+// plainHeaders are those before the transport's.
+func plainHeaders(t dptest.Tuple) packet.Packet {
+	if t.Src.Addr().Is6() {
+		return packet.Packet{&packet.Ethernet{}, &packet.IPv6{Src: t.Src.Addr(), Dst: t.Dst.Addr(), HopLimit: 64}}
+	}
+	return packet.Packet{&packet.Ethernet{}, &packet.IPv4{Src: t.Src.Addr(), Dst: t.Dst.Addr(), TTL: 64}}
 }
 
 // runPacket runs a frame through both.
