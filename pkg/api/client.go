@@ -219,14 +219,19 @@ func openLines[T any](ctx context.Context, c *Client, path string, v url.Values)
 				return
 			}
 		}
+		// The decoder has no more to give, be it that all has come or that the daemon has died.
+		if err := dec.Decode(new(json.RawMessage)); err != io.EOF {
+			var zero T
+			yield(zero, c.unanswered(http.MethodGet, err))
+		}
 	}, nil
 }
 
 // unanswered says what became of a request that the daemon took and did not answer.
 func (c *Client) unanswered(method string, err error) error {
-	switch broke := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE); {
+	switch broke := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE); {
 	case broke && method == http.MethodGet:
-		return fmt.Errorf("the daemon on %s ended before it answered", c.socket)
+		return fmt.Errorf("the daemon on %s ended before it had answered", c.socket)
 	case broke:
 		return fmt.Errorf("the daemon on %s ended before it answered: the change is made whole or not at all, look which when it runs again", c.socket)
 	}

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -249,11 +251,40 @@ func TestWhoAsksADaemonThatDiesIsToldWhatThatMeans(t *testing.T) {
 		}
 	}()
 	c := NewClient(path)
-	died := "the daemon on " + path + " ended before it answered"
-	if _, err := c.Status(t.Context()); err == nil || err.Error() != died {
+	died := "the daemon on " + path + " ended before it "
+	if _, err := c.Status(t.Context()); err == nil || err.Error() != died+"had answered" {
 		t.Errorf("who looks is told: %v", err)
 	}
-	if _, err := c.Apply(t.Context(), ApplyRequest{Data: []byte("balancers: []")}); err == nil || !strings.HasPrefix(err.Error(), died+": the change is made whole or not at all") {
+	if _, err := c.Apply(t.Context(), ApplyRequest{Data: []byte("balancers: []")}); err == nil || !strings.HasPrefix(err.Error(), died+"answered: the change is made whole or not at all") {
 		t.Errorf("who changes is told: %v", err)
+	}
+}
+
+// A list that breaks off is no list of all.
+func TestALinesAnswerThatBreaksOffIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	line, err := json.Marshal(someFlow(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "%s\n", line)
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler) // the connection ends, the answer does not
+	}))
+	flows := 0
+	var last error
+	for _, err := range NewClient(path).Flows(t.Context(), FlowQuery{}) {
+		if last = err; err == nil {
+			flows++
+		}
+	}
+	if flows != 1 || last == nil || last.Error() != "the daemon on "+path+" ended before it had answered" {
+		t.Errorf("%d flows, then %v", flows, last)
 	}
 }

@@ -2,6 +2,7 @@ package v4
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 
@@ -41,7 +42,9 @@ var balancerProperties = extensions([]property[balancer]{
 	{key: "tags", what: "words for people to sort by", shape: shape{kind: "array"},
 		show: func(b *balancer) any { return append([]string{}, b.Tags...) }, take: takeTags},
 	{key: "transfer", what: "MB (10^6 bytes) of this month", shape: shape{kind: "object"}, access: readOnly,
-		show: func(b *balancer) any { return members{{"in", b.in}, {"out", b.out}, {"total", b.in + b.out}} }},
+		show: func(b *balancer) any {
+			return members{{"in", b.in}, {"out", b.out}, {"total", math.Round((b.in+b.out)*1e6) / 1e6}}
+		}},
 	constant[balancer]("lke_cluster", "always null", shape{kind: "object", nullable: true}, nil),
 	constant[balancer]("locks", "always empty", shape{kind: "array"}, []string{}),
 	{key: "created", what: "UTC", shape: shape{kind: "string"}, access: readOnly, show: func(b *balancer) any { return date(b.note.Created) }},

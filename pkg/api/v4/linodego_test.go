@@ -3,8 +3,10 @@ package v4
 import (
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/linode/linodego"
@@ -159,5 +161,52 @@ func TestLinodegoChangesAndRemoves(t *testing.T) {
 	must(c.DeleteNodeBalancer(ctx, nb.ID))
 	if left, err := c.ListNodeBalancers(ctx, nil); err != nil || len(left) != 0 {
 		t.Errorf("%v %v", left, err)
+	}
+}
+
+// What a client only looks at.
+func TestLinodegoReadsWhatThereIsBesides(t *testing.T) {
+	c, b := client(t)
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	nb, err := c.CreateNodeBalancer(ctx, linodego.NodeBalancerCreateOptions{Region: "local"})
+	must(err)
+	if _, err := c.GetNodeBalancerStats(ctx, nb.ID); !linodego.ErrHasStatus(err, 400) {
+		t.Errorf("stats before there are any: %v", err)
+	}
+	b.samples = []Sample{{time.UnixMilli(1767323100000), 1.5, 800, 1600}}
+	stats, err := c.GetNodeBalancerStats(ctx, nb.ID)
+	must(err)
+	point := func(v float64) [][]float64 { return [][]float64{{1767323100000, v}} }
+	if want := (linodego.NodeBalancerStatsData{Connections: point(1.5), Traffic: linodego.StatsTraffic{In: point(800), Out: point(1600)}}); !cmp.Equal(stats.Data, want) {
+		t.Errorf("stats: %+v", stats)
+	}
+	b.in, b.out = 2376, 2622
+	nb, err = c.GetNodeBalancer(ctx, nb.ID)
+	must(err)
+	if tr := nb.Transfer; *tr.In != 0.002376 || *tr.Out != 0.002622 || *tr.Total != 0.004998 {
+		t.Errorf("transfer: %v %v %v", *tr.In, *tr.Out, *tr.Total)
+	}
+	firewalls, err := c.ListNodeBalancerFirewalls(ctx, nb.ID, nil)
+	must(err)
+	vpcs, err := c.ListNodeBalancerVPCConfigs(ctx, nb.ID, nil)
+	must(err)
+	types, err := c.ListNodeBalancerTypes(ctx, nil)
+	must(err)
+	regions, err := c.ListRegions(ctx, nil)
+	must(err)
+	region, err := c.GetRegion(ctx, "local")
+	must(err)
+	profile, err := c.GetProfile(ctx)
+	must(err)
+	if len(firewalls) != 0 || len(vpcs) != 0 || len(types) != 1 || types[0].ID != "common" || types[0].Price.Hourly <= 0 ||
+		len(regions) != 1 || regions[0].ID != "local" || region.ID != "local" || !slices.Contains(region.Capabilities, "NodeBalancers") ||
+		profile.Username != "headgate" {
+		t.Errorf("%+v\n%+v\n%+v\n%+v\n%+v\n%+v", firewalls, vpcs, types, regions, region, profile)
 	}
 }
