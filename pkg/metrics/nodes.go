@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -49,7 +50,7 @@ var (
 )
 
 var (
-	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts, nodeFailed, reportsLost, nodeSticks}
+	countedOfNode  = []*family{nodePackets, nodeBytes, nodeFlows, nodeActive, nodePorts, nodeFailed, reportsLost, nodeSticks, nodeOldest, nodeDeadline}
 	declaredOfNode = []*family{nodeWeight, nodeMode, nodeHealth, nodeOverride, nodeEligible, nodeResolved, nodeChecked, nodeDuration, nodeEjected}
 )
 
@@ -89,6 +90,7 @@ func (c *nodeCollector) Collect(to chan<- prometheus.Metric) {
 		t.collect(to)
 	}
 	c.sticks(to, totals)
+	c.endings(to, totals)
 }
 
 // sticks tells how many clients stick to the nodes.
@@ -134,7 +136,9 @@ type nodeTotal struct {
 	active                           uint64
 	reported                         bool // what it fails is counted
 	traffic                          maps.Traffic
-	ports                            float64 // share in use
+	ports                            float64   // share in use
+	ending                           []uint32  // ids with flows that are to end
+	ends                             time.Time // when they do at the latest; zero: by themselves
 }
 
 // counted adds up what the maps have, in the order of ids.
@@ -161,6 +165,7 @@ func counted(states []maps.NodeState) []*nodeTotal {
 			out = append(out, t)
 		}
 		t.active += s.Active
+		t.end(s)
 		t.reported = t.reported || s.Status.Actions&maps.Reports != 0
 		t.traffic.Add(s.Traffic)
 	}
