@@ -9,6 +9,7 @@ import (
 	"github.com/headgate/headgate/pkg/api"
 	"github.com/headgate/headgate/pkg/lb"
 	"github.com/headgate/headgate/pkg/schedule"
+	"github.com/headgate/headgate/pkg/state"
 )
 
 // refusing warns of the VIPs whose clients are turned away.
@@ -27,13 +28,16 @@ func refusing(configs []api.Config) (out []string) {
 	return out
 }
 
-// found warns of the nodes that checks have found DOWN, with the reason. Those that cannot be reached are warned of
-// apart, and what people have set is no fault.
-func found(configs []api.Config) (out []string) {
-	for i := range configs {
-		for j := range configs[i].Nodes {
-			if n := &configs[i].Nodes[j]; n.Health == string(lb.Down) && n.Mode != string(lb.Reject) && n.Override == "" && n.Unreachable == "" && n.Reason != "" {
-				out = append(out, fmt.Sprintf("%s is DOWN: %s (`headgate health %[1]s`)", n.Name, n.Reason))
+// found warns of the nodes that checks have found DOWN, with the reason. Those that cannot be reached or are ejected are
+// warned of apart, and what people have set is no fault.
+func found(v *state.View) (out []string) {
+	for _, svc := range v.Services {
+		for i := range svc.Nodes {
+			n := &svc.Nodes[i]
+			apart := n.Ejection != nil || !n.Hop.Resolved || n.Mode == lb.Reject || n.Override != lb.OverrideNone
+			if n.Health == lb.Down && !apart {
+				name := lb.NodeName(svc.Config, n.Label)
+				out = append(out, fmt.Sprintf("%s is DOWN: %s (`headgate health %[1]s`)", name, n.Reason))
 			}
 		}
 	}

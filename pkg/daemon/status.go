@@ -57,7 +57,7 @@ func (b *backend) Status(context.Context) (api.Status, error) {
 		Refused:     refused,
 		Closings:    closings,
 		Removals:    removals,
-		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, refusing(configs), b.unanswered(), unreachable(configs), found(configs), ejected(s.view, time.Now()), low, nearlyFilled(b.reader.FillFrom(nearlyFull, states)), b.late(), b.capturing()),
+		Warnings:    slices.Concat([]string{}, b.d.warnings, s.warnings, refusing(configs), b.unanswered(), unreachable(configs), found(s.view), ejected(s.view, time.Now()), low, nearlyFilled(b.reader.FillFrom(nearlyFull, states)), b.late(), b.capturing()),
 	}, nil
 }
 

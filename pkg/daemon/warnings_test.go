@@ -14,6 +14,7 @@ import (
 	"github.com/headgate/headgate/pkg/maps"
 	"github.com/headgate/headgate/pkg/netdev"
 	"github.com/headgate/headgate/pkg/reconcile"
+	"github.com/headgate/headgate/pkg/state"
 )
 
 // TestStatusSaysInWordsWhatIsWrong injects faults one at a time and looks for the sentence that a stranger needs.
@@ -183,5 +184,25 @@ func TestOnlySomeUnansweredVIPsAreAskedFor(t *testing.T) {
 	w := unanswered(all, hostWith(), func(*netdev.Link, netip.Addr) (bool, error) { asked++; return false, nil })
 	if asked != warningsMost || len(w) != warningsMost+1 || w[warningsMost] != "there may be more VIPs that nobody answers for" {
 		t.Errorf("%d asked, %q", asked, w)
+	}
+}
+
+// A node has one sentence, whatever is wrong with it.
+func TestOnlyWhatChecksFindIsSaidToBeDown(t *testing.T) {
+	down := state.Node{Key: web1, Label: "web-1", Mode: lb.Drain, Override: lb.OverrideNone, Health: lb.Down, Reason: "no answer within 1s", Hop: netdev.NextHop{Resolved: true}}
+	for name, change := range map[string]func(n *state.Node){
+		"found DOWN":  func(*state.Node) {},
+		"UP":          func(n *state.Node) { n.Health = lb.Up },
+		"ejected":     func(n *state.Node) { n.Ejection = &health.Ejection{} },
+		"unreachable": func(n *state.Node) { n.Hop.Resolved = false },
+		"in reject":   func(n *state.Node) { n.Mode = lb.Reject },
+		"set UP":      func(n *state.Node) { n.Override = lb.OverrideUp },
+	} {
+		n := down
+		change(&n)
+		w := found(&state.View{Services: []*state.Service{{Config: web1.Config, Nodes: []state.Node{n}}}})
+		if want := "web/80/web-1 is DOWN: no answer within 1s (`headgate health web/80/web-1`)"; (name == "found DOWN") != (len(w) == 1 && w[0] == want) || len(w) > 1 {
+			t.Errorf("%s: %q", name, w)
+		}
 	}
 }
