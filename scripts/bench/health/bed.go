@@ -59,10 +59,11 @@ func open(ctx context.Context, o options) (b *bed, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b = &bed{options: o, lab: l}
+	opened := &bed{options: o, lab: l}
+	b = opened
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, b.close())
+			err = errors.Join(err, opened.close())
 		}
 	}()
 	star, err := lab.NewStar(l, 1)
