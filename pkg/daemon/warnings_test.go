@@ -189,7 +189,7 @@ func TestOnlySomeUnansweredVIPsAreAskedFor(t *testing.T) {
 
 // A node has one sentence, whatever is wrong with it.
 func TestOnlyWhatChecksFindIsSaidToBeDown(t *testing.T) {
-	down := state.Node{Key: web1, Label: "web-1", Mode: lb.Drain, Override: lb.OverrideNone, Health: lb.Down, Reason: "no answer within 1s", Hop: netdev.NextHop{Resolved: true}}
+	down := state.Node{Key: web1, Label: "web-1", Mode: lb.Drain, Override: lb.OverrideNone, Health: lb.Down, Reason: "no answer within 1s", Hop: &netdev.NextHop{Resolved: true}}
 	for name, change := range map[string]func(n *state.Node){
 		"found DOWN":  func(*state.Node) {},
 		"UP":          func(n *state.Node) { n.Health = lb.Up },
