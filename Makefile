@@ -8,7 +8,7 @@ ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
 KERNELS ?= 6.1 6.12
 
-.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-control bench-health bench-wire cost storm package clean
+.PHONY: help build generate check deps test test-kernels demo bench bench-api bench-control bench-health bench-wire cost storm killed package clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ cost: ## instructions that the program executes for a packet, by path and by fea
 
 storm: ## a minute of random packets on all CPUs, an hour of the program's time; no fault may be left in the tables (needs root)
 	@HEADGATE_STORM_TIME=1m $(GO) test ./loader -run TestStormOnAllCPUs -v -count=1
+
+killed: ## 1,000 random changes by the API, the daemon killed at random moments of them; store and maps must agree (needs root; ten minutes)
+	@HEADGATE_KILLED_CHANGES=1000 $(GO) test ./cmd/headgate/e2e -run TestAKilledDaemonHasEveryAnsweredChange -v -count=1 -timeout 30m
 
 bench-control: ## how soon a start and a change are done with 10,000 nodes, and their memory (needs root)
 	@$(GO) run ./scripts/bench/control

@@ -23,7 +23,7 @@ import (
 	"github.com/headgate/headgate/scripts/lab/peer"
 )
 
-// killedChanges says how many changes TestAKilledDaemonHasEveryAnsweredChange makes.
+// killedChanges says how many changes TestAKilledDaemonHasEveryAnsweredChange makes; `make killed` sets it.
 const killedChanges = "HEADGATE_KILLED_CHANGES"
 
 // numberOf reads a number from the environment.
