@@ -194,7 +194,7 @@ func TestOnlyWhatChecksFindIsSaidToBeDown(t *testing.T) {
 		"found DOWN":  func(*state.Node) {},
 		"UP":          func(n *state.Node) { n.Health = lb.Up },
 		"ejected":     func(n *state.Node) { n.Ejection = &health.Ejection{} },
-		"unreachable": func(n *state.Node) { n.Hop.Resolved = false },
+		"unreachable": func(n *state.Node) { n.Hop = &netdev.NextHop{} },
 		"in reject":   func(n *state.Node) { n.Mode = lb.Reject },
 		"set UP":      func(n *state.Node) { n.Override = lb.OverrideUp },
 	} {
