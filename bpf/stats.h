@@ -41,6 +41,7 @@ static __always_inline void count_reason(__u32 reason)
 
 	if (!COUNTING)
 		return;
+	barrier_var(reason); /* what clang knows of it the verifier of Linux 6.1 has forgotten: it must see the bound */
 	counters = bpf_map_lookup_elem(&reasons, &zero);
 	if (counters && reason < REASON_MAX)
 		counters->packets[reason]++;
