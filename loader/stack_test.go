@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/headgate/headgate/loader"
@@ -65,19 +66,21 @@ func deepest(frames map[string]*frame, name string) (bytes int64, chain []string
 
 // TestTheDeepestChainOfCallsFitsTheStackOfTheOldestKernel needs no such kernel.
 func TestTheDeepestChainOfCallsFitsTheStackOfTheOldestKernel(t *testing.T) {
-	spec, err := loader.Spec()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, program := range spec.Programs {
-		frames := framesOf(program.Instructions)
-		if len(frames) == 0 {
-			t.Fatalf("%s: no function is found", name)
+	for object, read := range map[string]func() (*ebpf.CollectionSpec, error){"headgate": loader.Spec, "capture": loader.CaptureProgram} {
+		spec, err := read()
+		if err != nil {
+			t.Fatal(err)
 		}
-		bytes, chain := deepest(frames, program.Instructions.Name())
-		t.Logf("%s: %d bytes: %s", name, bytes, strings.Join(chain, ", "))
-		if bytes > stackMost {
-			t.Errorf("%s: its deepest chain of calls takes %d bytes of stack, %d are allowed: %s", name, bytes, stackMost, strings.Join(chain, ", "))
+		for name, program := range spec.Programs {
+			frames := framesOf(program.Instructions)
+			if len(frames) == 0 {
+				t.Fatalf("%s, %s: no function is found", object, name)
+			}
+			bytes, chain := deepest(frames, program.Instructions.Name())
+			t.Logf("%s, %s: %d bytes: %s", object, name, bytes, strings.Join(chain, ", "))
+			if bytes > stackMost {
+				t.Errorf("%s, %s: its deepest chain of calls takes %d bytes of stack, %d are allowed: %s", object, name, bytes, stackMost, strings.Join(chain, ", "))
+			}
 		}
 	}
 }
