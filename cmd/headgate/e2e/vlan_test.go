@@ -124,10 +124,11 @@ func (k *trunk) tagLink(ifname string, tags []uint32) {
 		k.must(links.Lookup(at, &link))
 	}
 	at--
-	link.Flags, link.Tags = link.Flags&^loader.LinkTagged, 0
+	link.Flags, link.Tags, link.Parent = link.Flags&^loader.LinkTagged, 0, 0
 	var hop uint64 // its highest byte
 	for i, tag := range tags {
 		link.Flags, hop = link.Flags|loader.LinkTagged, bpfmaps.TagsOfLink<<56
+		link.Parent = uint32(ifindex) // an entry that does not name it is mended by the daemon
 		link.Tags |= uint64(uint32(wire32(tag))) << (32 * i)
 	}
 	k.must(links.Put(at, link))
