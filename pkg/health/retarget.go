@@ -9,9 +9,15 @@ import (
 	"github.com/headgate/headgate/pkg/lb"
 )
 
-// pace is the time between the first checks of nodes that are new together: a few begin at once, ten
-// thousand within a second.
-const pace = 100 * time.Microsecond
+// pace is the time between the first checks of nodes that are new together: a few begin at once, ten thousand
+// within three seconds. Two cores can do no more than some 5,000 checks a second; if more are due, all of them
+// are late.
+const pace = 300 * time.Microsecond
+
+// turn is when the i-th of nodes that begin together begins: never later than its interval.
+func turn(i int, interval time.Duration) time.Duration {
+	return time.Duration(i) * pace % interval
+}
 
 // retarget takes a new set of targets.
 func (l *loop) retarget(targets []Target) {
@@ -24,7 +30,7 @@ func (l *loop) retarget(targets []Target) {
 		p := l.probes[key]
 		switch {
 		case p == nil:
-			p = l.newProbe(key, t, old.of(t.Key), now, time.Duration(len(fresh))*pace)
+			p = l.newProbe(key, t, old.of(t.Key), now, turn(len(fresh), key.how.Interval))
 			l.probes[key], fresh[p] = p, true
 		case fresh[p] && old.of(t.Key) == nil:
 			// Another node with the same probe came first; what is known best is the latest.
@@ -33,7 +39,7 @@ func (l *loop) retarget(targets []Target) {
 			}
 		case t.Since.After(p.started):
 			// Another node has the same probe, or this one was away for a moment.
-			l.hurry(p, now.Add(time.Duration(hurried)*pace))
+			l.hurry(p, now.Add(turn(hurried, key.how.Interval)))
 			hurried++
 		}
 		next.add(t.Key)
