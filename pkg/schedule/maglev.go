@@ -100,7 +100,10 @@ func newChoosers(members []Member, size int) []chooser {
 		hashes[i], order[i] = mix(hashAddress(m.Address.Addr())^uint64(m.Address.Port())*golden), i
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(hashes[a], hashes[b]), members[a].Address.Compare(members[b].Address))
+		if c := cmp.Compare(hashes[a], hashes[b]); c != 0 {
+			return c
+		}
+		return members[a].Address.Compare(members[b].Address)
 	})
 	quotas := quotas(members, size)
 	choosers := make([]chooser, len(members))
@@ -127,18 +130,21 @@ func quotas(members []Member, size int) []int {
 		total += m.Weight
 	}
 	out, left := make([]int, len(members)), size
-	var order []int // of those who are owed a part of a slot still, the largest first
+	order := make([]int, 0, len(members)) // of those who are owed a part of a slot still, the largest first
+	rest := make([]int, len(members))
 	for i, m := range members {
-		out[i] = size * m.Weight / total
+		out[i], rest[i] = size*m.Weight/total, size*m.Weight%total
 		if out[i] > 0 {
 			order = append(order, i)
 		}
 		out[i] = max(1, out[i])
 		left -= out[i]
 	}
-	rest := func(i int) int { return size * members[i].Weight % total }
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(rest(b), rest(a)), members[a].Address.Compare(members[b].Address))
+		if c := cmp.Compare(rest[b], rest[a]); c != 0 {
+			return c
+		}
+		return members[a].Address.Compare(members[b].Address)
 	})
 	for i := 0; left > 0; i++ {
 		out[order[i]]++

@@ -1,5 +1,10 @@
 package schedule
 
+import (
+	"runtime"
+	"sync"
+)
+
 // Draws of another owner for a slot, and then rings of all slots, until somebody takes it. With draws alone, few
 // nodes among thousands would take thousands of draws to be found.
 const (
@@ -24,15 +29,27 @@ func (m *Maglev) Assign(percent []int) []uint16 {
 	if !a.mark() {
 		return a.slots // all take all
 	}
-	for slot, owner := range m.owner {
-		if a.percent[owner] < 100 && !a.takes(owner, slot) {
-			a.slots[slot] = a.draw(slot)
-		}
-	}
-	for ring := range a.open {
-		a.walk(ring)
-	}
+	a.replace()
+	each(overlayRings, a.walk)
 	return a.slots
+}
+
+// each does something for all numbers below n, on all processors: no slot's owner depends on another's.
+func each(n int, do func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { do(i) })
+	}
+	all.Wait()
+}
+
+// parts cuts a table into one part for each processor, at multiples of 64: no two share a word of a bitmap.
+func parts(size int) (bounds []int) {
+	n := runtime.GOMAXPROCS(0)
+	for i := range n {
+		bounds = append(bounds, i*size/n&^63)
+	}
+	return append(bounds, size)
 }
 
 // relative scales percentages so that the highest is 100: somebody must take each slot. Nil when nobody does.
@@ -51,11 +68,14 @@ func relative(percent []int) []uint8 {
 	return out
 }
 
+// openSlots are those whose draws have all missed, by the ring that decides.
+type openSlots [overlayRings][]int32
+
 type assignment struct {
 	*Maglev
 	percent []uint8
 	slots   []uint16
-	open    [overlayRings][]int32 // slots whose draws have all missed, by the ring that decides
+	open    openSlots
 
 	// Slots whose owners take everything, and those whose owners take some. Of thousands of members these lie in a
 	// cache of the processor in which the owners have no room.
@@ -66,17 +86,46 @@ type assignment struct {
 // mark sees what owners take; false: all of them all.
 func (a *assignment) mark() bool {
 	a.all, a.some = newBitmap(len(a.owner)), newBitmap(len(a.owner))
-	for slot, owner := range a.owner {
-		switch a.percent[owner] {
+	bounds := parts(len(a.owner))
+	full := make([]int, len(bounds)-1)
+	each(len(full), func(part int) { full[part] = a.markPart(bounds[part], bounds[part+1]) })
+	for _, n := range full {
+		a.full += n
+	}
+	return a.full < len(a.owner)
+}
+
+// markPart does so for the slots from one to another, and counts those that are in all.
+func (a *assignment) markPart(from, to int) (full int) {
+	for slot := from; slot < to; slot++ {
+		switch a.percent[a.owner[slot]] {
 		case 0:
 		case 100:
 			a.all.set(slot)
-			a.full++
+			full++
 		default:
 			a.some.set(slot)
 		}
 	}
-	return a.full < len(a.owner)
+	return full
+}
+
+// replace draws another owner for each slot whose own does not take it.
+func (a *assignment) replace() {
+	bounds := parts(len(a.owner))
+	open := make([]openSlots, len(bounds)-1)
+	each(len(open), func(part int) {
+		for slot := bounds[part]; slot < bounds[part+1]; slot++ {
+			if owner := a.owner[slot]; a.percent[owner] < 100 && !a.takes(owner, slot) {
+				a.slots[slot] = a.draw(slot, &open[part])
+			}
+		}
+	})
+	for _, of := range open {
+		for ring, slots := range of {
+			a.open[ring] = append(a.open[ring], slots...)
+		}
+	}
 }
 
 // takes says whether a member takes a slot. The share of its slots that a member takes grows by slots: none that
@@ -88,7 +137,7 @@ func (a *assignment) takes(member uint16, slot int) bool {
 
 // draw looks for a slot's owner among those of other slots, who are there by their weights. It puts off what it
 // does not find.
-func (a *assignment) draw(slot int) uint16 {
+func (a *assignment) draw(slot int, open *openSlots) uint16 {
 	h := mix(^uint64(slot))
 	for range overlayDraws {
 		h += golden
@@ -98,7 +147,7 @@ func (a *assignment) draw(slot int) uint16 {
 		}
 	}
 	ring := scale(mix(h+golden), overlayRings)
-	a.open[ring] = append(a.open[ring], int32(slot))
+	open[ring] = append(open[ring], int32(slot))
 	return 0
 }
 

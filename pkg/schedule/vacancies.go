@@ -25,12 +25,13 @@ func (v *vacancies) choose(c *chooser) (slot int) {
 
 // walk goes round the table.
 func (v *vacancies) walk(at, step int) int {
-	for v.taken.has(at) {
-		if at += step; at >= v.size {
-			at -= v.size
+	taken, size := v.taken, v.size // where the compiler keeps them in registers
+	for taken.has(at) {
+		if at += step; at >= size {
+			at -= size
 		}
 	}
-	v.taken.set(at)
+	taken.set(at)
 	return at
 }
 
