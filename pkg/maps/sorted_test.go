@@ -1,6 +1,7 @@
 package maps
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -53,6 +54,21 @@ func TestAReaderThatHasEnoughEndsTheSearch(t *testing.T) {
 	for range r.FlowsBy(FlowFilter{}, ByAge, 0) {
 		if n++; n == 5 {
 			break
+		}
+	}
+}
+
+// TestManyRanksAreSorted compares with a sort by one processor; many keys are equal.
+func TestManyRanksAreSorted(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{0, 1, sortAlone - 1, sortAlone, 3*sortAlone + 7} {
+		all := make([]ranked, n)
+		for i := range all {
+			all[i] = ranked{rnd.Uint64N(1000), uint32(i), uint8(i % 2)}
+		}
+		want := slices.SortedFunc(slices.Values(all), earlier)
+		if sortRanks(all); !slices.Equal(all, want) {
+			t.Errorf("%d places are not in order", n)
 		}
 	}
 }
