@@ -43,7 +43,7 @@ var valueSources = map[string]source{
 	"pcap":           files,
 	"proto":          words("tcp", "udp", "icmp"),
 	"rate":           anything,
-	"reason":         words(reasonWords()...),
+	"reason":         func(t *typed) []candidate { return words(reasonWords()...)(t) },
 	"run config":     files,
 	"run log-format": words("text", "json"),
 	"run log-level":  words("debug", "info", "warn", "error"),
