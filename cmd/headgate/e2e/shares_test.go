@@ -18,8 +18,7 @@ func TestSharesAreExactlyTheWeights(t *testing.T) {
 		wantShares(t, "1,000 connections, one after another", s.exchanges("tcp", family, 80, 1000), map[string]int{"a": 500, "b": 300, "c": 200})
 		parallel := peer.Load{Network: "tcp", Address: s.vip(family, 80), Workers: 200, Count: 1}
 		wantShares(t, "200 connections at the same time", s.load(parallel), map[string]int{"a": 100, "b": 60, "c": 40})
-		// Sockets that are open at the same time have ports of their own. One that closes gives its port to the
-		// next, whose datagrams then belong to the session of the first.
+		// Each session sends twice: the second datagram has no say in who gets the next one.
 		held := s.hold("udp", family, 53, 1000)
 		s.pulse(held)
 		wantShares(t, "1,000 UDP sessions, two datagrams each", s.finish(held), map[string]int{"a": 1000, "b": 600, "c": 400})

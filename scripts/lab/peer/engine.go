@@ -6,11 +6,14 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/headgate/headgate/scripts/lab"
 )
 
 // engine runs the workers of a load and keeps their account.
 type engine struct {
 	load    Load
+	ports   *lab.Ports
 	quit    chan struct{}
 	pulses  []chan *sync.WaitGroup // one per worker
 	workers sync.WaitGroup
@@ -19,7 +22,7 @@ type engine struct {
 	account Report
 }
 
-func newEngine(load Load) *engine {
+func newEngine(load Load, ports *lab.Ports) *engine {
 	if load.Timeout == 0 {
 		load.Timeout = 5 * time.Second
 	}
@@ -28,6 +31,7 @@ func newEngine(load Load) *engine {
 	}
 	return &engine{
 		load:    load,
+		ports:   ports,
 		quit:    make(chan struct{}),
 		account: Report{Nodes: map[string]int{}, Failures: map[string]int{}, Sources: map[netip.Addr]string{}},
 	}
@@ -80,7 +84,7 @@ type worker struct {
 
 // work is one worker's life: with a count or an interval it goes by itself, otherwise by pulses.
 func (e *engine) work(load Load, pulse <-chan *sync.WaitGroup) {
-	x := worker{newExchanger(load, e.opened), load.Source}
+	x := worker{newExchanger(load, e.ports, e.opened), load.Source}
 	defer x.close()
 	switch {
 	case e.load.Count > 0:

@@ -3,6 +3,7 @@ package peer
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/headgate/headgate/scripts/lab"
+	"golang.org/x/sys/unix"
 )
 
 // exchanger makes exchanges over a connection that it keeps or opens anew.
@@ -20,8 +24,8 @@ type exchanger interface {
 	close()
 }
 
-func newExchanger(load Load, opened func(int)) exchanger {
-	c := conn{load: load, opened: opened}
+func newExchanger(load Load, ports *lab.Ports, opened func(int)) exchanger {
+	c := conn{load: load, ports: ports, opened: opened}
 	if load.Network == "udp" {
 		return &udpExchanger{conn: c}
 	}
@@ -32,6 +36,7 @@ func newExchanger(load Load, opened func(int)) exchanger {
 // behind the back of its user: a connection that breaks fails the exchange.
 type conn struct {
 	load   Load
+	ports  *lab.Ports
 	opened func(int)
 	c      net.Conn
 }
@@ -39,7 +44,7 @@ type conn struct {
 func (c *conn) begin() error {
 	deadline := time.Now().Add(c.load.Timeout)
 	if c.c == nil {
-		nc, err := (&net.Dialer{Deadline: deadline, LocalAddr: c.source()}).Dial(c.load.Network, c.load.Address)
+		nc, err := c.dial(deadline)
 		if err != nil {
 			return err
 		}
@@ -49,16 +54,23 @@ func (c *conn) begin() error {
 	return c.c.SetDeadline(deadline)
 }
 
-// source is nil unless the load says where to come from.
-func (c *conn) source() net.Addr {
-	from := netip.AddrPortFrom(c.load.Source, 0)
-	switch {
-	case !c.load.Source.IsValid():
-		return nil
-	case c.load.Network == "udp":
-		return net.UDPAddrFromAddrPort(from)
+// dial opens a connection. A UDP socket has a port that no other of the namespace had before, so that its first
+// datagram is a new flow's.
+func (c *conn) dial(deadline time.Time) (net.Conn, error) {
+	d := net.Dialer{Deadline: deadline}
+	if c.load.Network != "udp" {
+		if c.load.Source.IsValid() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.load.Source, 0))
+		}
+		return d.Dial(c.load.Network, c.load.Address)
 	}
-	return net.TCPAddrFromAddrPort(from)
+	for {
+		d.LocalAddr = &net.UDPAddr{IP: c.load.Source.AsSlice(), Port: int(c.ports.Next())}
+		nc, err := d.Dial(c.load.Network, c.load.Address)
+		if !errors.Is(err, unix.EADDRINUSE) { // by a server, or by a socket that has outlived a round of all ports
+			return nc, err
+		}
+	}
 }
 
 func (c *conn) end(err error) {

@@ -23,7 +23,7 @@ const loadRole = "load"
 func init() { lab.RegisterRole(loadRole, runLoad) }
 
 // Load describes what a client does. Each worker makes one exchange after another: an HTTP request, or a
-// datagram and its echo.
+// datagram and its echo. UDP sockets have ports that none of the namespace's loads had before, see lab.Ports.
 type Load struct {
 	Network  string        // "tcp" (HTTP) or "udp" (the echo of a node's server)
 	Address  string        // IP:PORT
@@ -64,7 +64,7 @@ func StartLoad(ns *lab.Namespace, load Load) (*Client, error) {
 		return nil, err
 	}
 	r, w := io.Pipe()
-	p, err := ns.StartRoleWith(loadRole, w, string(spec))
+	p, err := ns.StartRoleWith(loadRole, w, string(spec), ns.PortsFile())
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +134,8 @@ func (c *Client) ask(question string) (Report, error) {
 
 // runLoad is the other side: it obeys the questions on standard input until that ends.
 func runLoad(args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: LOAD")
+	if len(args) != 2 {
+		return errors.New("usage: LOAD PORTS")
 	}
 	var load Load
 	if err := json.Unmarshal([]byte(args[0]), &load); err != nil {
@@ -144,7 +144,11 @@ func runLoad(args []string) error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	e := newEngine(load)
+	ports, err := lab.OpenPorts(args[1])
+	if err != nil {
+		return err
+	}
+	e := newEngine(load, ports)
 	e.start()
 	out := json.NewEncoder(os.Stdout)
 	questions := bufio.NewScanner(os.Stdin)

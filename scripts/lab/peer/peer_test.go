@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,5 +143,62 @@ func TestDownloadIsCheckedWhole(t *testing.T) {
 	}
 	if err := d.Wait(t.Context()); err == nil {
 		t.Error("a download cut short counts as whole")
+	}
+}
+
+// A test that means new flows gets them: no UDP socket has the port of an earlier one, not even of another load's.
+func TestUDPSocketsNeverHaveAPortTwice(t *testing.T) {
+	s, _ := routed(t)
+	var server net.PacketConn
+	err := s.Nodes[0].Do(func() (err error) {
+		server, err = net.ListenPacket("udp", "[::]:53")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan map[string]int)
+	go func() {
+		from := map[string]int{}
+		buf := make([]byte, 100)
+		for {
+			n, addr, err := server.ReadFrom(buf)
+			if err != nil {
+				seen <- from
+				return
+			}
+			from[addr.String()]++
+			if _, err := server.WriteTo(append([]byte("one "), buf[:n]...), addr); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	// Somebody else has one of the first ports: it is passed over.
+	if err := s.Client.Do(func() error {
+		c, err := net.ListenPacket("udp", ":1030")
+		if err == nil {
+			t.Cleanup(func() { c.Close() })
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const loads, sockets = 4, 1000
+	var all sync.WaitGroup
+	for i := range loads {
+		load := peer.Load{Network: "udp", Address: at(s, 4, 53), Workers: 5, Count: sockets / 5}
+		if i%2 == 1 {
+			load.Source = s.ClientAddr(4)
+		}
+		all.Go(func() {
+			if got, err := peer.RunLoad(t.Context(), s.Client, load); err != nil || got.Done != sockets {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+	server.Close()
+	if from := <-seen; len(from) != loads*sockets {
+		t.Errorf("%d sockets came from %d ports", loads*sockets, len(from))
 	}
 }
