@@ -17,13 +17,14 @@ func Validate(balancers []Balancer) []Fault {
 
 // ValidateChanged is Validate for balancers of which those were valid together that were there before. was says
 // what the one at a place was: itself when it did not change, nil when it was not there. Of what did not change it
-// looks only at what the others may not share with it.
+// looks only at what the others may not share with it. Where two have what each needs its own of, the one that had
+// it before keeps it, and the other is at fault.
 func ValidateChanged(balancers []Balancer, was func(i int) *Balancer) []Fault {
 	v := validator{labels: make(map[string]int, len(balancers)), vips: make(map[netip.Addr]int, 2*len(balancers)), balancers: balancers}
-	v.collectVIPs(was)
+	v.collect(was)
 	for i := range balancers {
-		if was(i) != &balancers[i] {
-			v.balancer(i)
+		if before := was(i); before != &balancers[i] {
+			v.balancer(i, before)
 		} else {
 			v.kept(i)
 		}
@@ -33,8 +34,8 @@ func ValidateChanged(balancers []Balancer, was func(i int) *Balancer) []Fault {
 
 type validator struct {
 	balancers []Balancer
-	labels    map[string]int     // label → first balancer that has it
-	vips      map[netip.Addr]int // VIP → first balancer that has it
+	labels    map[string]int     // label → balancer whose it is
+	vips      map[netip.Addr]int // VIP → balancer whose it is
 	freshVIPs []netip.Addr       // that their balancers did not have before
 	faults    []Fault
 }
@@ -46,21 +47,37 @@ func (v *validator) add(path, reason string) {
 	}
 }
 
-// collectVIPs notes every VIP first, because nodes are compared with those of all balancers.
-func (v *validator) collectVIPs(was func(i int) *Balancer) {
+// collect notes whose every label and VIP is first, because nodes are compared with the VIPs of all balancers.
+func (v *validator) collect(was func(i int) *Balancer) {
 	for i := range v.balancers {
-		for _, vip := range v.balancers[i].VIPs() {
+		b, before := &v.balancers[i], was(i)
+		claim(v.labels, b.Label, i, func() bool { return before != nil && before.Label == b.Label })
+		for _, vip := range b.VIPs() {
 			if AddressReason(vip) != "" {
 				continue
 			}
-			if _, seen := v.vips[vip]; !seen {
-				v.vips[vip] = i
-			}
-			if before := was(i); before == nil || vip != before.IPv4 && vip != before.IPv6 {
+			had := before != nil && (vip == before.IPv4 || vip == before.IPv6)
+			claim(v.vips, vip, i, func() bool { return had })
+			if !had {
 				v.freshVIPs = append(v.freshVIPs, vip)
 			}
 		}
 	}
+}
+
+// claim gives what each needs its own of to the one that had it before, else to the first that has it. It returns
+// who has no right to it: -1 for nobody.
+func claim[K comparable](owners map[K]int, key K, i int, had func() bool) (without int) {
+	owner, taken := owners[key]
+	switch {
+	case !taken:
+		owners[key] = i
+		return -1
+	case had():
+		owners[key] = i
+		return owner
+	}
+	return i
 }
 
 // kept looks at a balancer that did not change: only what others have become can be wrong with it.
@@ -88,14 +105,13 @@ func (v *validator) kept(i int) {
 
 func (v *validator) uniqueLabel(i int) {
 	label := v.balancers[i].Label
-	if first, seen := v.labels[label]; seen && label != "" {
-		v.add(fmt.Sprintf("balancers[%d].label", i), fmt.Sprintf("%q is already the label of balancers[%d]: each needs its own", label, first))
-	} else {
-		v.labels[label] = i
+	if owner := v.labels[label]; owner != i && label != "" {
+		v.add(fmt.Sprintf("balancers[%d].label", i), fmt.Sprintf("%q is already the label of balancers[%d]: each needs its own", label, owner))
 	}
 }
 
-func (v *validator) balancer(i int) {
+// balancer looks at one that is new or changed; was is what it was, or nil.
+func (v *validator) balancer(i int, was *Balancer) {
 	b, path := &v.balancers[i], fmt.Sprintf("balancers[%d]", i)
 	judgeFields(v, func() string { return path }, b, BalancerFields)
 	v.uniqueLabel(i)
@@ -106,16 +122,19 @@ func (v *validator) balancer(i int) {
 	v.ownVIP(i, "ipv4", b.IPv4)
 	v.ownVIP(i, "ipv6", b.IPv6)
 
+	if was == nil {
+		was = &Balancer{}
+	}
 	ports := map[ConfigKey]int{}
 	for j := range b.Configs {
 		c := &b.Configs[j]
 		cpath := fmt.Sprintf("%s.configs[%d]", path, j)
-		v.config(cpath, b, c)
+		before := was.configWithID(c.ID)
+		v.config(cpath, b, c, before)
 		key := c.Key(b.Label)
-		if first, seen := ports[key]; seen && c.Port != 0 {
-			v.add(cpath+".port", fmt.Sprintf("%s %d is already the port of configs[%d]: each needs its own", c.Protocol, c.Port, first))
-		} else {
-			ports[key] = j
+		if k := claim(ports, key, j, func() bool { return before.Key(b.Label) == key }); k >= 0 && c.Port != 0 {
+			v.add(fmt.Sprintf("%s.configs[%d].port", path, k),
+				fmt.Sprintf("%s %d is already the port of configs[%d]: each needs its own", c.Protocol, c.Port, ports[key]))
 		}
 	}
 }
@@ -151,14 +170,29 @@ func tagReason(tag string) string {
 	return ""
 }
 
-// ownVIP refuses a VIP that an earlier balancer has.
+// ownVIP refuses a VIP that is another balancer's.
 func (v *validator) ownVIP(i int, field string, vip netip.Addr) {
-	if first, seen := v.vips[vip]; seen && first != i {
-		v.add(fmt.Sprintf("balancers[%d].%s", i, field), fmt.Sprintf("%s is already the VIP of balancers[%d] (%s): each needs its own", vip, first, v.balancers[first].Label))
+	if owner, known := v.vips[vip]; known && owner != i {
+		v.add(fmt.Sprintf("balancers[%d].%s", i, field), fmt.Sprintf("%s is already the VIP of balancers[%d] (%s): each needs its own", vip, owner, v.balancers[owner].Label))
 	}
 }
 
-func (v *validator) config(path string, b *Balancer, c *Config) {
+// configWithID gives the config with that id, or an empty one.
+func (b *Balancer) configWithID(id int) *Config {
+	for j := range b.Configs {
+		if b.Configs[j].ID == id {
+			return &b.Configs[j]
+		}
+	}
+	return &Config{}
+}
+
+// had says whether n had its address before, when c was what its config was.
+func (c *Config) had(n *Node) bool {
+	return slices.ContainsFunc(c.Nodes, func(o Node) bool { return o.ID == n.ID && o.Address == n.Address })
+}
+
+func (v *validator) config(path string, b *Balancer, c, was *Config) {
 	judgeFields(v, func() string { return path }, c, ConfigFields)
 	v.algorithm(path, c)
 	v.stickiness(path, c)
@@ -168,11 +202,11 @@ func (v *validator) config(path string, b *Balancer, c *Config) {
 		n := &c.Nodes[k]
 		npath := func() string { return fmt.Sprintf("%s.nodes[%d]", path, k) }
 		judgeFields(v, npath, n, NodeFields)
-		if first, seen := addresses[n.Address]; seen && n.Address.IsValid() {
-			v.add(npath()+".address", fmt.Sprintf("%s is already the address of nodes[%d]: each needs its own", n.Address, first))
+		if other := claim(addresses, n.Address, k, func() bool { return was.had(n) }); other >= 0 && n.Address.IsValid() {
+			v.add(fmt.Sprintf("%s.nodes[%d].address", path, other),
+				fmt.Sprintf("%s is already the address of nodes[%d]: each needs its own", n.Address, addresses[n.Address]))
 			continue
 		}
-		addresses[n.Address] = k
 		if reason := v.nodeAddressReason(b, n.Address.Addr()); reason != "" {
 			v.add(npath()+".address", reason)
 		}

@@ -3,6 +3,7 @@ package lb
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,12 +207,14 @@ func TestValidateChangedFindsWhatValidateFinds(t *testing.T) {
 		bs := many(5)
 		i := rapid.IntRange(0, len(bs)-1).Draw(t, "which")
 		before := bs[i].Clone()
-		b, other := &bs[i], &bs[rapid.IntRange(0, len(bs)-1).Draw(t, "other")]
+		j := rapid.IntRange(0, len(bs)-1).Draw(t, "other")
+		b, other := &bs[i], &bs[j]
+		var same string // as the other has it
 		switch rapid.SampledFrom([]string{"label", "vip", "vip of a node", "node of a vip", "weight", "nothing", "swap"}).Draw(t, "change") {
 		case "label":
-			b.Label = other.Label
+			b.Label, same = other.Label, "label"
 		case "vip":
-			b.IPv4 = other.IPv4
+			b.IPv4, same = other.IPv4, "ipv4"
 		case "vip of a node":
 			b.IPv4 = other.Configs[0].Nodes[0].Address.Addr()
 		case "node of a vip":
@@ -223,6 +226,11 @@ func TestValidateChangedFindsWhatValidateFinds(t *testing.T) {
 			i = 0
 		}
 		want := Validate(bs)
+		if len(want) == 1 && same != "" && i < j { // not the second of the two is at fault, but the one that was otherwise
+			want[0].Path = fmt.Sprintf("balancers[%d].%s", i, same)
+			want[0].Reason = strings.Replace(want[0].Reason, fmt.Sprintf("balancers[%d] (%s)", i, b.Label), fmt.Sprintf("balancers[%d] (%s)", j, other.Label), 1)
+			want[0].Reason = strings.Replace(want[0].Reason, fmt.Sprintf("balancers[%d]:", i), fmt.Sprintf("balancers[%d]:", j), 1)
+		}
 		got := ValidateChanged(bs, func(j int) *Balancer {
 			if i == j {
 				return &before
@@ -268,6 +276,47 @@ func TestTags(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", tag, got, want)
+		}
+	}
+}
+
+// Of two that are alike the one that became so is at fault, wherever it stands: the other can do nothing for it.
+func TestWhoTakesWhatAnotherHasIsAtFault(t *testing.T) {
+	type bal = []Balancer
+	for _, tt := range []struct {
+		name string
+		edit func(b bal)
+		want string
+	}{
+		{"label", func(b bal) { b[0].Label = b[1].Label }, `balancers[0].label: "balancer-1" is already the label of balancers[1]`},
+		{"VIP", func(b bal) { b[0].IPv4 = b[1].IPv4 }, "balancers[0].ipv4: 203.0.113.2 is already the VIP of balancers[1] (balancer-1)"},
+		{"port", func(b bal) { b[0].Configs[0].Port = 81 }, "balancers[0].configs[0].port: tcp 81 is already the port of configs[1]"},
+		{"address", func(b bal) { b[0].Configs[0].Nodes[0].Address = b[0].Configs[0].Nodes[2].Address },
+			"balancers[0].configs[0].nodes[0].address: 192.0.2.3:80 is already the address of nodes[2]"},
+		{"address of a new one before it", func(b bal) {
+			c := &b[0].Configs[0]
+			added := c.Nodes[2]
+			added.ID = 99
+			c.Nodes = slices.Insert(c.Nodes, 0, added)
+		}, "balancers[0].configs[0].nodes[0].address: 192.0.2.3:80 is already the address of nodes[3]"},
+		{"address of a later one", func(b bal) { b[0].Configs[0].Nodes[2].Address = b[0].Configs[0].Nodes[0].Address },
+			"balancers[0].configs[0].nodes[2].address: 192.0.2.1:80 is already the address of nodes[0]"},
+	} {
+		before := many(2)
+		before[0].Configs = append(before[0].Configs, before[0].Clone().Configs[0])
+		before[0].Configs[1].Port = 81
+		for j := range before[0].Configs {
+			c := &before[0].Configs[j]
+			c.ID = 10 * (1 + j)
+			for k := range c.Nodes {
+				c.Nodes[k].ID = c.ID + 1 + k
+			}
+		}
+		after := Clone(before)
+		tt.edit(after)
+		faults := ValidateChanged(after, func(i int) *Balancer { return &before[i] })
+		if len(faults) != 1 || faults[0].String() != tt.want+": each needs its own" {
+			t.Errorf("%s: %v, want %s", tt.name, faults, tt.want)
 		}
 	}
 }
