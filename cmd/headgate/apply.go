@@ -25,7 +25,7 @@ func applyCommand(e env) *cli.Command {
 			"changes nothing.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "`FILE` to apply; - is the standard input"},
-			&cli.BoolFlag{DisableDefaultText: true, Name: "dry-run", Usage: "only print what would change, and what share of clients would move"},
+			&cli.BoolFlag{DisableDefaultText: true, Name: "dry-run", Usage: "only print what would change, what share of clients would move, and who would lose service"},
 			&cli.BoolFlag{DisableDefaultText: true, Name: "prune", Usage: "remove the balancers that the file does not name"},
 			&cli.BoolFlag{DisableDefaultText: true, Name: "wait", Usage: "return once the data path runs it (or fail after 5 s)"},
 			outputFlag(),
@@ -80,7 +80,12 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 		fmt.Fprintln(w, goOn(f))
 	}
 	for _, m := range res.Plan.Moves {
-		fmt.Fprintf(w, "%s: %s; established connections stay\n", m.Config, whatMoves(m))
+		for _, vip := range m.Unserved {
+			fmt.Fprintf(w, "%s: clients of %s lose service: new connections are left to the kernel\n", m.Config, vip)
+		}
+		if len(m.Unserved) == 0 || m.Refused {
+			fmt.Fprintf(w, "%s: %s; established connections stay\n", m.Config, whatMoves(m))
+		}
 		if m.Down > 0 {
 			fmt.Fprintf(w, "%s: %s found DOWN, and not counted on\n", m.Config, plural(m.Down, "node"))
 		}

@@ -264,7 +264,8 @@ func TestApplySendsAGoodFileAndShowsThePlan(t *testing.T) {
 		Generations: api.Generations{Desired: 9, Applied: 9},
 		Plan: api.Plan{
 			Steps: []api.Step{{Action: api.Change, Kind: "node", Name: "web/80/web-1", Changes: []string{"weight: 50 → 100"}}},
-			Moves: []api.ConfigMove{{Config: "web/80", Share: 1.0 / 6}, {Config: "web/443", Share: 1, Down: 2, Refused: true}},
+			Moves: []api.ConfigMove{{Config: "web/80", Share: 1.0 / 6}, {Config: "web/443", Share: 1, Down: 2, Refused: true},
+				{Config: "web/53/udp", Share: 1, Unserved: []string{"203.0.113.10", "2001:db8::10"}}, {Config: "web/8080", Share: 1, Unserved: []string{"2001:db8::10"}, Refused: true}},
 			Flows: []api.NodeFlows{
 				{Name: "web/80/web-1", Nodes: 1, Why: "mode drain", Flows: 1234}, {Name: "web/443", Nodes: 2, Why: "removed", Flows: 7, DeadlineMS: ref(int64(300_000))},
 				{Name: "web/80/web-2", Nodes: 1, Why: "override down", Flows: 20, Reset: true},

@@ -11,25 +11,30 @@ import (
 )
 
 // moved is the share of new connections that change their node, the larger of both families, since
-// a client has one of them. refused says that those of a family have no node left. down are the nodes that are
-// found DOWN, before and after.
-func moved(from, to *lb.Config, down func(*lb.Node) bool) (share float64, refused bool) {
-	if from.Algorithm == to.Algorithm && slices.Equal(from.Nodes, to.Nodes) {
-		return 0, false
+// a client has one of them, and what becomes of those that have no node left. gone are the VIPs at which they come
+// to no config any more; down are the nodes that are found DOWN, before and after.
+func moved(from, to *lb.Config, gone []netip.Addr, down func(*lb.Node) bool) ConfigMove {
+	m := ConfigMove{ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient()}
+	if len(gone) == 0 && from.Algorithm == to.Algorithm && slices.Equal(from.Nodes, to.Nodes) {
+		return m
 	}
 	for _, is4 := range []bool{true, false} {
 		old, now := serving(from, is4, down), serving(to, is4, down)
+		lost := slices.IndexFunc(gone, func(vip netip.Addr) bool { return vip.Is4() == is4 })
 		switch {
 		case len(old.takes) == 0: // nobody was served, and nobody moves
+		case lost >= 0:
+			m.Share, m.Unserved = 1, append(m.Unserved, gone[lost].String())
 		case len(now.takes) == 0:
-			share, refused = 1, true
-		case from.Algorithm.ByClient() && to.Algorithm.ByClient():
-			share = max(share, old.movedClients(now))
+			m.Share, m.Refused = 1, true
+		case m.ByClient:
+			m.Share = max(m.Share, old.movedClients(now))
 		default:
-			share = max(share, old.movedShares(now))
+			m.Share = max(m.Share, old.movedShares(now))
 		}
 	}
-	return math.Round(share*1e6) / 1e6, refused
+	m.Share = math.Round(m.Share*1e6) / 1e6
+	return m
 }
 
 // servers are the nodes of one family of a config, and who of them takes new flows, as pkg/schedule has it.

@@ -45,6 +45,9 @@ type ConfigMove struct {
 	// Refused says that no node is left for new connections of a family: they are refused, until health or people
 	// bring one back.
 	Refused bool `json:"refused"`
+	// Unserved are the VIPs at which no config takes its new connections any more, as it or the VIP goes: they are left
+	// to the kernel.
+	Unserved []string `json:"unserved,omitempty"`
 }
 
 // Down says whether a node, by its name before the change, is found DOWN at this moment.
@@ -61,11 +64,36 @@ func Steps(from, to []lb.Balancer) Plan { return diff(from, to, nil) }
 // planner makes a plan.
 type planner struct {
 	Plan
-	down Down // nil: moves are not looked for
+	down   Down                // nil: moves are not looked for
+	behind map[door]*lb.Config // after the change
+}
+
+// door is where clients come in.
+type door struct {
+	vip      netip.Addr
+	port     uint16
+	protocol lb.Protocol
+}
+
+// doors are all that there are, with the config behind each.
+func doors(balancers []lb.Balancer) map[door]*lb.Config {
+	all := map[door]*lb.Config{}
+	for i := range balancers {
+		b := &balancers[i]
+		for j := range b.Configs {
+			for _, vip := range b.VIPs() {
+				all[door{vip, b.Configs[j].Port, b.Configs[j].Protocol}] = &b.Configs[j]
+			}
+		}
+	}
+	return all
 }
 
 func diff(from, to []lb.Balancer, down Down) Plan {
-	p := planner{Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}, down}
+	p := planner{Plan: Plan{Steps: []Step{}, Moves: []ConfigMove{}, Flows: []NodeFlows{}}, down: down}
+	if down != nil {
+		p.behind = doors(to)
+	}
 	for _, pair := range match(from, to, byIdentity(from)) {
 		p.balancer(pair.key, pair.from, pair.to)
 	}
@@ -110,11 +138,14 @@ func (p *planner) balancer(label string, from, to *lb.Balancer) {
 	}
 	key := func(c lb.Config) string { return c.Key(label).String() }
 	for _, pair := range match(from.Configs, to.Configs, key) {
-		p.config(label, pair.key, pair.from, pair.to)
+		p.config(pair.key, pair.from, pair.to)
+		if pair.from != nil && p.down != nil {
+			p.move(pair.key, pair.from.Key(label), from.VIPs(), pair.from, pair.to)
+		}
 	}
 }
 
-func (p *planner) config(balancer, name string, from, to *lb.Config) {
+func (p *planner) config(name string, from, to *lb.Config) {
 	switch {
 	case from == nil:
 		p.step(Add, KindConfig, name)
@@ -124,9 +155,6 @@ func (p *planner) config(balancer, name string, from, to *lb.Config) {
 		to = &lb.Config{}
 	default:
 		p.changed(KindConfig, name, changes(from, to, lb.ConfigFields))
-		if p.down != nil {
-			p.move(name, from.Key(balancer), from, to)
-		}
 	}
 	was, is := differing(from.Nodes, to.Nodes)
 	labels := sync.OnceValue(func() map[string]int { return labelled(to.Nodes) })
@@ -135,14 +163,24 @@ func (p *planner) config(balancer, name string, from, to *lb.Config) {
 	}
 }
 
-// move says who moves from a config, known as key, to another.
-func (p *planner) move(name string, key lb.ConfigKey, from, to *lb.Config) {
+// move says who moves from a config, known as key and reached at vips, to another; nil: to the one that takes over
+// there, if there is one.
+func (p *planner) move(name string, key lb.ConfigKey, vips []netip.Addr, from, to *lb.Config) {
+	var gone []netip.Addr
+	for _, vip := range vips {
+		next := p.behind[door{vip, from.Port, from.Protocol}]
+		if next == nil {
+			gone = append(gone, vip)
+		}
+		to = cmp.Or(to, next)
+	}
+	to = cmp.Or(to, &lb.Config{})
 	down := func(n *lb.Node) bool { return p.down(lb.NodeKey{Config: key, Address: n.Address}) }
-	share, refused := moved(from, to, down)
-	if share == 0 {
+	m := moved(from, to, gone, down)
+	if m.Share == 0 {
 		return
 	}
-	m := ConfigMove{Config: name, Share: share, ByClient: from.Algorithm.ByClient() && to.Algorithm.ByClient(), Refused: refused}
+	m.Config = name
 	for i := range to.Nodes {
 		if down(&to.Nodes[i]) {
 			m.Down++

@@ -83,9 +83,9 @@ func TestClientsMovedAreTheDifferenceOfShares(t *testing.T) {
 		{"a new family moves nobody", []lb.Node{n1}, []lb.Node{n1, v6}, 0},
 		{"families are counted apart", []lb.Node{n1, n2, v6}, []lb.Node{n1, drained, v6}, 0.5},
 	} {
-		got, refused := moved(&lb.Config{Nodes: tt.from}, &lb.Config{Nodes: tt.to}, allUp)
-		if got != tt.want || refused != (tt.name == "nobody is left" || tt.name == "the last of a family goes") {
-			t.Errorf("%s: %v, refused %v, want %v", tt.name, got, refused, tt.want)
+		m := moved(&lb.Config{Nodes: tt.from}, &lb.Config{Nodes: tt.to}, nil, allUp)
+		if m.Share != tt.want || m.Refused != (tt.name == "nobody is left" || tt.name == "the last of a family goes") {
+			t.Errorf("%s: %v, refused %v, want %v", tt.name, m.Share, m.Refused, tt.want)
 		}
 	}
 }
@@ -108,11 +108,11 @@ func TestE23ThePlanCountsTheClientsThatMove(t *testing.T) {
 		{"only the backup is left", []lb.Node{n1, n3}, []lb.Node{n3}, 1, 1},
 	} {
 		from, to := &lb.Config{Algorithm: lb.Source, Nodes: tt.from}, &lb.Config{Algorithm: lb.Source, Nodes: tt.to}
-		if got, _ := moved(from, to, allUp); got < tt.least-0.0002 || got > tt.most {
+		if got := moved(from, to, nil, allUp).Share; got < tt.least-0.0002 || got > tt.most {
 			t.Errorf("%s: %v, want %v to %v", tt.name, got, tt.least, tt.most)
 		}
 		to.Algorithm = lb.LeastConn
-		if got, _ := moved(from, to, allUp); got > tt.least+0.0001 {
+		if got := moved(from, to, nil, allUp).Share; got > tt.least+0.0001 {
 			t.Errorf("%s, by another algorithm: %v, want %v", tt.name, got, tt.least)
 		}
 	}
@@ -186,5 +186,57 @@ func TestThePlanKnowsWhenBackupsServe(t *testing.T) {
 	}
 	if got := Diff(from, to).Moves; len(got) != 1 || got[0].Share != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestThePlanSaysWhoLosesService where a config, its balancer or its VIP goes: no node of it would refuse them.
+func TestThePlanSaysWhoLosesService(t *testing.T) {
+	six := node("six", "[2001:db8::1]:80", 50, lb.Accept)
+	const v4, v6 = "203.0.113.10", "2001:db8::10"
+	before := func() []lb.Balancer {
+		bs := web(n1, n2, six)
+		bs[0].ID, bs[0].IPv6 = 1, netip.MustParseAddr(v6)
+		return bs
+	}
+	drained, another := n1, netip.MustParseAddr("203.0.113.11")
+	drained.Mode = lb.Drain
+	for _, tt := range []struct {
+		name   string
+		change func(bs []lb.Balancer) []lb.Balancer
+		down   []lb.Node
+		want   []ConfigMove
+	}{
+		{"config", func(bs []lb.Balancer) []lb.Balancer { bs[0].Configs = nil; return bs }, nil, []ConfigMove{{Share: 1, Unserved: []string{v4, v6}}}},
+		{"balancer", func([]lb.Balancer) []lb.Balancer { return nil }, nil, []ConfigMove{{Share: 1, Unserved: []string{v4, v6}}}},
+		{"those of IPv4 had no service", func([]lb.Balancer) []lb.Balancer { return nil }, []lb.Node{n1, n2}, []ConfigMove{{Share: 1, Unserved: []string{v6}}}},
+		{"nobody had", func([]lb.Balancer) []lb.Balancer { return nil }, []lb.Node{n1, n2, six}, nil},
+		{"another VIP", func(bs []lb.Balancer) []lb.Balancer { bs[0].IPv4 = another; return bs }, nil, []ConfigMove{{Share: 1, Unserved: []string{v4}}}},
+		{"no VIP and no node of a family", func(bs []lb.Balancer) []lb.Balancer {
+			bs[0].IPv6, bs[0].Configs[0].Nodes = netip.Addr{}, []lb.Node{n1, n2}
+			return bs
+		}, nil, []ConfigMove{{Share: 1, Unserved: []string{v6}}}},
+		{"and none left for the other", func(bs []lb.Balancer) []lb.Balancer {
+			bs[0].IPv6, bs[0].Configs[0].Nodes = netip.Addr{}, []lb.Node{drained}
+			return bs
+		}, nil, []ConfigMove{{Share: 1, Refused: true, Unserved: []string{v6}}}},
+		{"another protocol", func(bs []lb.Balancer) []lb.Balancer { bs[0].Configs[0].Protocol = lb.UDP; return bs }, nil,
+			[]ConfigMove{{Share: 1, Unserved: []string{v4, v6}}}},
+		{"a new balancer takes over", func(bs []lb.Balancer) []lb.Balancer { bs[0].ID, bs[0].Label = 2, "www"; return bs }, nil, nil},
+		{"a new balancer without one of its nodes", func(bs []lb.Balancer) []lb.Balancer {
+			bs[0].ID, bs[0].Label, bs[0].Configs[0].Nodes[0].Mode = 2, "www", lb.Drain
+			return bs
+		}, nil, []ConfigMove{{Share: 0.5}}},
+		{"another label", func(bs []lb.Balancer) []lb.Balancer { bs[0].Label = "www"; return bs }, nil, nil},
+	} {
+		down := func(key lb.NodeKey) bool {
+			return slices.ContainsFunc(tt.down, func(n lb.Node) bool { return n.Address == key.Address })
+		}
+		got := DiffLive(before(), tt.change(before()), func(*lb.Balancer, *lb.Config, *lb.Node) uint64 { return 0 }, down).Moves
+		for i := range tt.want {
+			tt.want[i].Config = "web/80"
+		}
+		if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", tt.name, diff)
+		}
 	}
 }

@@ -291,3 +291,16 @@ func TestAPlanDoesNotCountOnNodesThatAreDown(t *testing.T) {
 		t.Errorf("web-1 is DOWN: %+v", m)
 	}
 }
+
+// A plan that takes a config away says who loses service, as the last node's going is said.
+func TestAPlanSaysWhoLosesService(t *testing.T) {
+	r := newRig(t, twoNodes)
+	want := []api.ConfigMove{{Config: "web/80", Share: 1, Unserved: []string{"203.0.113.10"}}}
+	for _, e := range []api.Edit{{Kind: api.KindConfig, Name: "web/80"}, {Kind: api.KindBalancer, Name: "web"}} {
+		e.Action, e.DryRun = api.Remove, true
+		res, err := backendOf(r).Edit(t.Context(), e)
+		if diff := cmp.Diff(want, res.Plan.Moves); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got)\n%s", e.Name, err, diff)
+		}
+	}
+}
