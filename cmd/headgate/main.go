@@ -99,8 +99,8 @@ func newApp(e env) *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // run prints, and returns the code
 		OnUsageError:   onUsageError,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "socket", Value: config.DefaultSocket, EnvVars: []string{socketVariable}, Usage: "`PATH` of the daemon's socket"},
-			&cli.StringFlag{Name: "bpffs", Value: config.DefaultBPFFS, EnvVars: []string{"HEADGATE_BPFFS"}, Usage: "`DIR` of the pinned maps, read when no daemon answers"},
+			&cli.StringFlag{Name: "socket", Value: config.DefaultSocket, EnvVars: variable(socketVariable), Usage: "`PATH` of the daemon's socket"},
+			&cli.StringFlag{Name: "bpffs", Value: config.DefaultBPFFS, EnvVars: variable("HEADGATE_BPFFS"), Usage: "`DIR` of the pinned maps, read when no daemon answers"},
 			&cli.BoolFlag{DisableDefaultText: true, Name: "version", Aliases: []string{"v"}, Usage: "print what the command version prints"},
 		},
 		Before: func(c *cli.Context) error {
@@ -147,6 +147,15 @@ func newApp(e env) *cli.App {
 	}
 	finish(app.Commands)
 	return app
+}
+
+// variable names what gives a flag its value where the command line does not. One that is set to nothing is as good
+// as unset: the library would take that for the value.
+func variable(name string) []string {
+	if value, set := os.LookupEnv(name); set && value == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 // finish gives every command what all of them share.

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
+
+	"github.com/headgate/headgate/pkg/config"
 )
 
 func TestEveryCommandHelpsWithAnExample(t *testing.T) {
@@ -133,6 +137,38 @@ func TestFlagsMayStandAnywhere(t *testing.T) {
 	} {
 		if o := command(t, args...); o.code != exitDone {
 			t.Errorf("%v: %d %s", args, o.code, o.stderr)
+		}
+	}
+}
+
+func TestAVariableThatIsEmptyIsUnset(t *testing.T) {
+	valuesOf := func() map[string]string {
+		values := map[string]string{}
+		keep := func(c *cli.Context) error {
+			for _, name := range []string{"socket", "bpffs", "config"} {
+				values[name] = c.String(name)
+			}
+			return nil
+		}
+		app := newApp(env{stdout: io.Discard, stderr: io.Discard})
+		app.Command("run").Action = keep
+		if err := app.Run([]string{"headgate", "run"}); err != nil {
+			t.Fatal(err)
+		}
+		return values
+	}
+	for _, tt := range []struct {
+		value string
+		want  map[string]string
+	}{
+		{"", map[string]string{"socket": config.DefaultSocket, "bpffs": config.DefaultBPFFS, "config": ""}},
+		{"/x", map[string]string{"socket": "/x", "bpffs": "/x", "config": "/x"}},
+	} {
+		for _, name := range []string{"HEADGATE_SOCKET", "HEADGATE_BPFFS", "HEADGATE_CONFIG"} {
+			t.Setenv(name, tt.value)
+		}
+		if diff := cmp.Diff(tt.want, valuesOf()); diff != "" {
+			t.Errorf("%q: (-want +got)\n%s", tt.value, diff)
 		}
 	}
 }

@@ -57,6 +57,7 @@ stop the daemon. The data path goes on forwarding, and the next \fBheadgate run\
 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly.
 
 .SH ENVIRONMENT
+A variable that is empty is as good as unset.
 .TP
 HEADGATE_CONFIG
 the file to run, for \fB--config\fP

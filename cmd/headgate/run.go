@@ -21,7 +21,7 @@ func runCommand(e env) *cli.Command {
 			"forwarding: the next run takes it over with every flow, `headgate detach` removes it.\n" +
 			"Under systemd (Type=notify) it is ready once the program is attached and the table is written.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, EnvVars: []string{"HEADGATE_CONFIG"}, Usage: "`FILE` to run"},
+			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, EnvVars: variable("HEADGATE_CONFIG"), Usage: "`FILE` to run"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT`: text or json"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL`: debug, info, warn or error"},
 		},
