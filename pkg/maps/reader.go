@@ -53,17 +53,10 @@ func (r *Reader) Services() ([]ServiceState, error) {
 		return nil, fmt.Errorf("read vips: %w", err)
 	}
 	var out []ServiceState
-	for id := range uint32(len(r.services)) {
-		info, err := r.ReadServiceInfo(id)
-		if err != nil {
-			return nil, err
-		}
-		if !info.VIP.Addr.IsValid() {
-			continue
-		}
+	err = r.eachService(func(id uint32, info ServiceInfo) error {
 		word, err := r.ReadService(id)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		published, ok := vips[info.VIP]
 		out = append(out, ServiceState{
@@ -73,8 +66,26 @@ func (r *Reader) Services() ([]ServiceState, error) {
 			Published:   ok && published == id,
 			Tickets:     atomic.LoadUint64(&r.servicesLive[id].Ticket),
 		})
+		return nil
+	})
+	return out, err
+}
+
+// eachService hands over the services that have an id, by id, until do fails.
+func (r *Reader) eachService(do func(id uint32, info ServiceInfo) error) error {
+	for id := range uint32(len(r.services)) {
+		info, err := r.ReadServiceInfo(id)
+		if err != nil {
+			return err
+		}
+		if !info.VIP.Addr.IsValid() {
+			continue
+		}
+		if err := do(id, info); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // Nodes returns all nodes that are present, or removed with flows left, by id.
@@ -205,17 +216,10 @@ func (r *Reader) Refusals() ([]Refusals, error) {
 	names, fates := loader.ReasonNames(), loader.ReasonFates()
 	first := loader.FirstRefused()
 	var out []Refusals
-	for id := range uint32(len(r.services)) {
-		info, err := r.ReadServiceInfo(id)
-		if err != nil {
-			return nil, err
-		}
-		if !info.VIP.Addr.IsValid() {
-			continue
-		}
+	err := r.eachService(func(id uint32, info ServiceInfo) error {
 		stats, err := r.serviceStats(id)
 		if err != nil {
-			return nil, fmt.Errorf("services_stats[%d]: %w", id, err)
+			return fmt.Errorf("services_stats[%d]: %w", id, err)
 		}
 		of := Refusals{ID: id, ServiceInfo: info}
 		for i := first; i < min(len(names), first+len(stats.Packets)); i++ {
@@ -224,8 +228,9 @@ func (r *Reader) Refusals() ([]Refusals, error) {
 			}
 		}
 		out = append(out, of)
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // sortedVIPs returns the keys of vips in a stable order.
