@@ -41,11 +41,13 @@ func (m *memory) hz() uint32 {
 
 // since returns the time between two 32-bit jiffies. What lies in the future, because another CPU
 // is a tick ahead, was just now.
-func (m *memory) since(then, now uint32) time.Duration {
+func (m *memory) since(then, now uint32) time.Duration { return m.duration(passed(then, now)) }
+
+func passed(then, now uint32) (jiffies uint32) {
 	if int32(now-then) < 0 {
 		return 0
 	}
-	return m.duration(now - then)
+	return now - then
 }
 
 // jiffiesAt returns the low half of the kernel's jiffies at a moment, as the flow table keeps them.

@@ -22,9 +22,9 @@ func (m *memory) families(family int) []flowTable {
 // goes may be missed, none is shown half old and half new. Several processors read at a time.
 func (r *Reader) Flows(q FlowFilter) iter.Seq[Flow] {
 	return func(yield func(Flow) bool) {
-		now := jiffiesAt(&r.meta, r.clock())
-		for _, t := range r.families(q.Family) {
-			if !r.flowsOf(t, &q, now, yield) {
+		l := r.look(&q)
+		for family := range l.tables {
+			if !l.flowsOf(uint8(family), yield) {
 				return
 			}
 		}
@@ -34,24 +34,20 @@ func (r *Reader) Flows(q FlowFilter) iter.Seq[Flow] {
 // batches are used again: a million flows would leave some hundred megabytes behind.
 var batches = sync.Pool{New: func() any { return new([]Flow) }}
 
-func (r *Reader) flowsOf(t flowTable, q *FlowFilter, now uint32, yield func(Flow) bool) bool {
-	s := t.shape()
-	raw := q.raw(&s)
+func (l *flowLook) flowsOf(family uint8, yield func(Flow) bool) bool {
+	s := &l.shapes[family]
+	raw := l.q.raw(s)
 	if raw.nothing {
 		return true
 	}
-	read := func(first, last uint32) *[]Flow {
-		batch := batches.Get().(*[]Flow)
-		*batch = (*batch)[:0]
+	return inChunks(s.buckets, func(first, last uint32) *[]Flow {
+		read := l.reading()
 		s.scan(first, last, &raw, func(ref, _ uint32, _ FlowClass) bool {
-			if f, ok := r.flowAt(t, ref, q, now); ok {
-				*batch = append(*batch, f)
-			}
+			read.add(place{ref, family})
 			return true
 		})
-		return batch
-	}
-	return inChunks(s.buckets, read, func(batch *[]Flow) bool {
+		return read.done()
+	}, func(batch *[]Flow) bool {
 		defer batches.Put(batch)
 		for i := range *batch {
 			if !yield((*batch)[i]) {

@@ -57,6 +57,17 @@ func BenchmarkAMillionFlows(b *testing.B) {
 			}
 		}
 	})
+	b.Run("sorted", func(b *testing.B) {
+		for b.Loop() {
+			n := 0
+			for range r.FlowsBy(FlowFilter{}, ByBytes, 0) {
+				n++
+			}
+			if n != 1_000_000 {
+				b.Fatal(n)
+			}
+		}
+	})
 	b.Run("counted", func(b *testing.B) {
 		for b.Loop() {
 			if n := len(r.CountFlows(FlowFilter{})); n != 48 {

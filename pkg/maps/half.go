@@ -65,8 +65,10 @@ func (h *half) class() FlowClass { return FlowClass(h.stamp & classMask) }
 func (h *half) forward() bool    { return h.flags&halfForward != 0 }
 
 // born is the jiffies of creation, known to a forward half.
-func (h *half) born() uint32 {
-	first, _ := split64(h.common.Own.Hop)
+func (h *half) born() uint32 { return born(&h.common) }
+
+func born(forward *loader.Half) uint32 {
+	first, _ := split64(forward.Own.Hop)
 	return first
 }
 

@@ -46,7 +46,10 @@ const (
 	wordDport   = 16
 )
 
-var nodeInHalf = unsafe.Offsetof(loader.Half{}.Node)
+var (
+	peerInHalf = unsafe.Offsetof(loader.Half{}.Peer)
+	nodeInHalf = unsafe.Offsetof(loader.Half{}.Node)
+)
 
 func load64(p unsafe.Pointer, at uintptr) uint64 {
 	return atomic.LoadUint64((*uint64)(unsafe.Add(p, at)))
