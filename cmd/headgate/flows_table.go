@@ -13,7 +13,7 @@ var flowColumns = columns("CLIENT", "NODE", "STATE", ">AGE", ">IDLE", ">PACKETS 
 // printFlows writes flows while they come in: there may be a million.
 func printFlows(w io.Writer, form string, seq iter.Seq2[api.Flow, error]) error {
 	if form != asTable {
-		return printSequence(w, form, seq, func(b []byte, f api.Flow) ([]byte, error) { return f.AppendJSON(b), nil })
+		return printSequence(w, form, seq, appendFlow)
 	}
 	t := longTable{w: w, cols: flowColumns}
 	for f, err := range seq {
@@ -33,4 +33,11 @@ func printFlows(w io.Writer, form string, seq iter.Seq2[api.Flow, error]) error 
 		}
 	}
 	return t.flush()
+}
+
+func appendFlow(b []byte, form string, f api.Flow) ([]byte, error) {
+	if form == asYAML {
+		return f.AppendYAML(b), nil
+	}
+	return f.AppendJSON(b), nil
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"unicode/utf8"
+
+	"github.com/headgate/headgate/pkg/config"
 )
 
 // batch is how many rows of a long table decide the widths of its columns, and how many are written at once.
@@ -93,35 +96,29 @@ func (t *longTable) natural() []int {
 	return wide
 }
 
-// printSequence writes a sequence as one JSON or YAML list, a value at a time. appendJSON appends a value.
-func printSequence[T any](w io.Writer, form string, seq iter.Seq2[T, error], appendJSON func([]byte, T) ([]byte, error)) error {
-	if form == asYAML {
-		all := []T{}
-		for v, err := range seq {
-			if err != nil {
-				return err
-			}
-			all = append(all, v)
-		}
-		return printAs(w, form, all, nil)
-	}
+// printSequence writes a sequence as one JSON or YAML list while it comes in. add appends a value: as JSON, or
+// as an item of a list in YAML.
+func printSequence[T any](w io.Writer, form string, seq iter.Seq2[T, error], add func(b []byte, form string, v T) ([]byte, error)) error {
 	out := bufio.NewWriterSize(w, 1<<16)
+	before, between, after := "[\n  ", ",\n  ", "\n]\n"
+	if form == asYAML {
+		before, between, after = "", "", ""
+	}
 	var line []byte
-	before := "[\n  "
+	none := true
 	for v, err := range seq {
 		if err != nil {
 			return err
 		}
-		if line, err = appendJSON(append(line[:0], before...), v); err != nil {
-			return fmt.Errorf("write json: %w", err)
+		if line, err = add(append(line[:0], before...), form, v); err != nil {
+			return fmt.Errorf("write %s: %w", form, err)
 		}
 		if _, err := out.Write(line); err != nil {
 			return err
 		}
-		before = ",\n  "
+		before, none = between, false
 	}
-	after := "\n]\n"
-	if line == nil {
+	if none {
 		after = "[]\n"
 	}
 	if _, err := out.WriteString(after); err != nil {
@@ -131,10 +128,14 @@ func printSequence[T any](w io.Writer, form string, seq iter.Seq2[T, error], app
 }
 
 // appendValue is what printSequence needs for values that are not so many.
-func appendValue[T any](b []byte, v T) ([]byte, error) {
+func appendValue[T any](b []byte, form string, v T) ([]byte, error) {
 	data, err := encode(v, "")
 	if err != nil {
 		return b, err
 	}
-	return append(b, data[:len(data)-1]...), nil // without the line feed that ends it
+	data = data[:len(data)-1] // without the line feed that ends it
+	if form == asYAML {
+		data, err = config.YAML(slices.Concat([]byte("["), data, []byte("]")))
+	}
+	return append(b, data...), err
 }

@@ -71,7 +71,9 @@ func bucketOf(i, n uint32) (b loader.Bucket4) {
 			f := &b.Flows[slot]
 			f.Src, f.Dst, f.NatSrc, f.NatDst = flow, 0x0a7100cb, 0x010300c0, 0x010200c0
 			f.Word = loader.FlowWord{Sport: uint16(flow), Dport: 80 << 8, Proto: unix.IPPROTO_TCP, Flags: flags}
-			f.Half = loader.Half{Peer: peer, Node: 1 + flow%16, Seen: flow, Packets: flow, Bytes: uint64(flow) * 1000}
+			order := flow * scatter >> 8 // which has nothing to do with where a flow lies
+			f.Half = loader.Half{Peer: peer, Node: 1 + flow%16, Seen: -order, Packets: order, Bytes: uint64(order) * 1000}
+			f.Half.Own.Hop = uint64(-order - 1000) // when it was made
 		}
 		there := i * scatter % n
 		fill(s, i*4+s, there<<3|4+s, 1)
@@ -81,28 +83,39 @@ func bucketOf(i, n uint32) (b loader.Bucket4) {
 	return b
 }
 
-// TestAMillionFlowsTakeLessThanASecond measures processor time, as other tests may keep the machine busy. Two
-// processors share the work.
+// TestAMillionFlowsTakeLessThanASecond measures processor time, as other tests may keep the machine busy, and the
+// best of a few tries, as they also take the caches. Two processors share the work.
 func TestAMillionFlowsTakeLessThanASecond(t *testing.T) {
 	dir := million(t)
 	noDaemon(t)
 	for line, most := range map[string]time.Duration{
-		"flows":                  2 * time.Second,
-		"flows -o json":          2 * time.Second,
-		"flows --sort bytes":     3 * time.Second,
-		"flows --client 3.2.1.0": time.Second,
-		"flows --state half_open --sort age --limit 10": 2 * time.Second,
+		"flows":                     2 * time.Second,
+		"flows -o json":             2 * time.Second,
+		"flows -o yaml":             2 * time.Second,
+		"flows --state half_open":   2 * time.Second,
+		"flows --client 3.2.1.0":    time.Second,
+		"flows --sort bytes":        2 * time.Second,
+		"flows --sort packets":      2 * time.Second,
+		"flows --sort age":          2 * time.Second,
+		"flows --sort idle -o json": 2 * time.Second,
+		"flows --state half_open --sort age --limit 10": time.Second,
 		"flows --count": time.Second,
 	} {
-		began, now := processorTime(t), time.Now()
-		args := append([]string{"--bpffs", dir}, strings.Fields(line)...)
-		if code := run(t.Context(), env{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}, args); code != exitDone {
-			t.Fatalf("%s: code %d", line, code)
-		}
-		took := processorTime(t) - began
-		t.Logf("%s: %v, passed %v", line, took, time.Since(now))
-		if took > most {
-			t.Errorf("%s takes %v, more than %v", line, took, most)
+		for try := 1; ; try++ {
+			began, now := processorTime(t), time.Now()
+			args := append([]string{"--bpffs", dir}, strings.Fields(line)...)
+			if code := run(t.Context(), env{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}, args); code != exitDone {
+				t.Fatalf("%s: code %d", line, code)
+			}
+			took := processorTime(t) - began
+			t.Logf("%s: %v, passed %v", line, took, time.Since(now))
+			if took <= most {
+				break
+			}
+			if try == 3 {
+				t.Errorf("%s takes %v, more than %v", line, took, most)
+				break
+			}
 		}
 	}
 }
