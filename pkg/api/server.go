@@ -84,6 +84,10 @@ func (s *Server) Mount(prefix string, h http.Handler) {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if httpd.HeaderTooLarge(r) {
+		s.fail(w, refuse(http.StatusRequestHeaderFieldsTooLarge, "", "The header is too large: it may have %d bytes", httpd.MaxHeader))
+		return
+	}
 	ours := strings.HasPrefix(r.URL.Path, Prefix+"/") // where a name that ends with a slash is refused with words
 	if clean := path.Clean(r.URL.Path); clean != r.URL.Path && !(ours && clean+"/" == r.URL.Path) {
 		s.fail(w, NotFound("Not found")) // the mux would send the client elsewhere, and clients of an API do not go

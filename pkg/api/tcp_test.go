@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -20,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/headgate/headgate/pkg/httpd"
 )
 
 const token = "0123456789abcdef0123456789abcdef"
@@ -124,6 +127,32 @@ func TestOnTCPEveryRequestNeedsTheToken(t *testing.T) {
 				t.Errorf("%q on %s: %d %s", authorization, path, code, body)
 			}
 		}
+	}
+}
+
+func TestATooLargeHeaderIsRefusedAsAllElseIs(t *testing.T) {
+	d := open(t, TCP{})
+	refused := fmt.Sprintf(`{"errors":[{"reason":"The header is too large: it may have %d bytes"}]}`, httpd.MaxHeader)
+	url := "http://" + d.Addr().String() + "/headgate/v1/nothing?"
+	for size, want := range map[int]int{httpd.MaxHeader / 2: 404, httpd.MaxHeader: 431, 3 * httpd.MaxHeader: 431} {
+		fill := strings.Repeat("x", size)
+		code, body, header := ask(t, http.DefaultClient, url+fill, "Bearer "+token)
+		if code != want || want == 431 && body != refused || header.Get("Content-Type") != "application/json" {
+			t.Errorf("a path of %d: %d %s", size, code, body)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Authorization": {"Bearer " + token}, "X-Some": {fill[:size/2], fill[size/2:]}}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != want || want == 431 && strings.TrimSpace(string(got)) != refused {
+			t.Errorf("a header of %d: %d %s %v", size, resp.StatusCode, got, err)
+		}
+		resp.Body.Close()
 	}
 }
 

@@ -8,12 +8,25 @@ import (
 
 // What a client may take: of memory, and of time. Who is slower is cut off.
 const (
-	maxHeader  = 64 << 10         // bytes
+	MaxHeader  = 32 << 10         // bytes: of what HeaderTooLarge looks at
+	headerRead = 4 * MaxHeader    // bytes: more are not read, and net/http refuses them in words of its own
 	MaxBody    = 16 << 20         // bytes: a file with 10,000 nodes has about 1 MB
 	bodyWithin = 30 * time.Second // to send a body
 	takeWithin = 30 * time.Second // to take what a connection has room for
 	idleWithin = 2 * time.Minute  // between two requests of a connection
 )
+
+// HeaderTooLarge says that a request has a larger header than MaxHeader, for handlers that refuse it in the form of
+// their other answers.
+func HeaderTooLarge(r *http.Request) bool {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len(r.Host)
+	for key, values := range r.Header {
+		for _, v := range values {
+			size += len(key) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return size > MaxHeader
+}
 
 // bounded bounds what a request may take. The deadlines are set here and not for the server as a whole, because
 // an answer may have no end as long as somebody takes it.

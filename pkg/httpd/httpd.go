@@ -25,7 +25,7 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler, log *slog.
 		Handler:           bounded(handler),
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleWithin,
-		MaxHeaderBytes:    maxHeader,
+		MaxHeaderBytes:    headerRead,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState: func(_ net.Conn, state http.ConnState) {
