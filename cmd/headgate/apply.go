@@ -76,10 +76,24 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 			return err
 		}
 	}
-	for _, f := range res.Plan.Flows {
+	printConsequences(w, res.Plan)
+	switch {
+	case res.Plan.Empty():
+		fmt.Fprintf(w, "nothing to change (generation %d)\n", res.Desired)
+	case res.DryRun:
+		fmt.Fprintf(w, "%s; nothing was changed\n", plural(len(rows), "step"))
+	default:
+		fmt.Fprintf(w, "%s; generation %d, the data path runs %d\n", plural(len(rows), "step"), res.Desired, res.Applied)
+	}
+	return nil
+}
+
+// printConsequences says what a plan does to clients.
+func printConsequences(w io.Writer, p api.Plan) {
+	for _, f := range p.Flows {
 		fmt.Fprintln(w, goOn(f))
 	}
-	for _, m := range res.Plan.Moves {
+	for _, m := range p.Moves {
 		for _, vip := range m.Unserved {
 			fmt.Fprintf(w, "%s: clients of %s lose service: new connections are left to the kernel\n", m.Config, vip)
 		}
@@ -90,15 +104,6 @@ func printApplied(w io.Writer, res api.ApplyResult) error {
 			fmt.Fprintf(w, "%s: %s found DOWN, and not counted on\n", m.Config, plural(m.Down, "node"))
 		}
 	}
-	switch {
-	case res.Plan.Empty():
-		fmt.Fprintf(w, "nothing to change (generation %d)\n", res.Desired)
-	case res.DryRun:
-		fmt.Fprintf(w, "%s; nothing was changed\n", plural(len(rows), "step"))
-	default:
-		fmt.Fprintf(w, "%s; generation %d, the data path runs %d\n", plural(len(rows), "step"), res.Desired, res.Applied)
-	}
-	return nil
 }
 
 // goOn says what becomes of flows that are there.
@@ -112,7 +117,7 @@ func goOn(f api.NodeFlows) string {
 	case f.Reset:
 		until = "are reset"
 	case f.DeadlineMS != nil:
-		until = fmt.Sprintf("go on, for %s at most", lb.FormatDuration(time.Duration(*f.DeadlineMS)*time.Millisecond))
+		until = fmt.Sprintf("go on, for %s at most, and are ended then", lb.FormatDuration(time.Duration(*f.DeadlineMS)*time.Millisecond))
 	}
 	return fmt.Sprintf("%s (%s): %s active now, which %s", f.Name, what, plural(int(f.Flows), "flow"), until)
 }

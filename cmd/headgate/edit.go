@@ -35,7 +35,7 @@ func (n noun) verbs(e env) []*cli.Command {
 			Name:        "remove",
 			Usage:       fmt.Sprintf("remove a %s", n.kind),
 			UsageText:   text(n.synopsis("remove", "[--yes] [--dry-run] [--wait]"), n.examples["remove"]...),
-			Description: "New flows go elsewhere from then on; established connections go on. It asks first on a terminal.",
+			Description: n.removal() + " It asks first on a terminal.",
 			Flags:       slices.Concat([]cli.Flag{yesFlag()}, n.more, changeFlags()),
 			Action:      func(c *cli.Context) error { return n.change(c, e, api.Remove) },
 		},
@@ -45,6 +45,15 @@ func (n noun) verbs(e env) []*cli.Command {
 const settingIsByHand = "Established connections stay with their nodes (for nodes that are DOWN, see --on-down of config set).\n" +
 	"What is set lasts until the file is applied again (at start, on SIGHUP, by apply) and says otherwise.\n" +
 	"The value " + byDefault + " sets the default again."
+
+// removal is what a removal does to clients.
+func (n noun) removal() string {
+	what := "New clients lose service from then on"
+	if n.kind == api.KindNode {
+		what = "New flows go elsewhere from then on"
+	}
+	return what + "; established ones go on, for remove_deadline at most."
+}
 
 func (n noun) synopsis(verb, options string) string {
 	return fmt.Sprintf("%s %s %s %s", n.kind, verb, strings.ToUpper(string(n.kind)), options)
@@ -149,7 +158,7 @@ func (n noun) given(action string, values api.Values, p api.Plan) string {
 	return ", with the " + strings.Join(p.Steps[0].Changes, ", ")
 }
 
-// agreed asks whether to remove, and what goes with it.
+// agreed asks whether to remove, and says what that does to clients and what goes with it.
 func (n noun) agreed(c *cli.Context, e env, client *api.Client, edit api.Edit) error {
 	if c.Bool("yes") {
 		return nil
@@ -174,6 +183,7 @@ func (n noun) agreed(c *cli.Context, e env, client *api.Client, edit api.Edit) e
 			question += ", with " + plural(count, string(kind))
 		}
 	}
+	printConsequences(e.stderr, res.Plan)
 	return confirmed(c, e, question+"?")
 }
 

@@ -97,7 +97,8 @@ func TestRemovingAsksFirstAndSaysWhatGoesWithIt(t *testing.T) {
 	f.applied.Plan = api.Plan{Steps: []api.Step{
 		{Action: api.Remove, Kind: api.KindBalancer, Name: "web"}, {Action: api.Remove, Kind: api.KindConfig, Name: "web/80"},
 		{Action: api.Remove, Kind: api.KindNode, Name: "web/80/web-1"}, {Action: api.Remove, Kind: api.KindNode, Name: "web/80/web-2"},
-	}}
+	}, Moves: []api.ConfigMove{{Config: "web/80", Share: 1, Unserved: []string{"203.0.113.10"}}},
+		Flows: []api.NodeFlows{{Name: "web/80/web-1", Nodes: 1, Why: "removed", Flows: 7, DeadlineMS: ref(int64(300_000))}}}
 	daemonOn(t, f)
 	remove := []string{"balancer", "remove", "web"}
 	if o := command(t, remove...); o.code != exitFailed || o.stderr != "headgate: balancer remove: say --yes where nobody can be asked\n" {
@@ -105,7 +106,9 @@ func TestRemovingAsksFirstAndSaysWhatGoesWithIt(t *testing.T) {
 	}
 	for _, answer := range []string{"", "n\n", "\n", "yess\n"} {
 		o := commandIn(t, env{stdin: strings.NewReader(answer), terminal: true}, remove...)
-		want := "Remove the balancer web, with 1 config, with 2 nodes? [y/N] headgate: balancer remove: nothing was changed\n"
+		want := "web/80/web-1 (removed): 7 flows active now, which go on, for 5m at most, and are ended then\n" +
+			"web/80: clients of 203.0.113.10 lose service: new connections are left to the kernel\n" +
+			"Remove the balancer web, with 1 config, with 2 nodes? [y/N] headgate: balancer remove: nothing was changed\n"
 		if o.code != exitFailed || o.stderr != want {
 			t.Errorf("answer %q: %+v", answer, o)
 		}
