@@ -50,38 +50,41 @@ func (t *longTable) flush() error {
 		}
 	}
 	_, cut := t.w.(terminal)
-	t.out = t.out[:0]
-	start := 0
-	for i, end := range t.ends {
-		c, wide := t.cols[i%len(t.cols)], t.wide[i%len(t.cols)]
-		cell := t.cells[start:end]
-		if cut && utf8.RuneCount(cell) > wide {
-			cell = []byte(c.fit(string(cell), wide))
-		}
-		pad := max(0, wide-utf8.RuneCount(cell))
-		last := i%len(t.cols) == len(t.cols)-1
-		if c.right {
-			t.out = append(t.pad(pad), cell...)
-		} else if t.out = append(t.out, cell...); !last {
-			t.out = t.pad(pad)
-		}
-		if last {
-			t.out = append(t.out, '\n')
-		} else {
-			t.out = append(t.out, ' ', ' ')
-		}
+	out, start, column := t.out[:0], 0, 0
+	for _, end := range t.ends {
+		cell, c, wide := t.cells[start:end], &t.cols[column], t.wide[column]
 		start = end
+		if column++; column == len(t.cols) {
+			column = 0
+		}
+		runes := utf8.RuneCount(cell)
+		if cut && runes > wide {
+			cell, runes = []byte(c.fit(string(cell), wide)), wide
+		}
+		if c.right {
+			out = appendSpaces(out, wide-runes)
+		}
+		out = append(out, cell...)
+		switch {
+		case column == 0:
+			out = append(out, '\n')
+		case c.right:
+			out = append(out, "  "...)
+		default:
+			out = appendSpaces(out, max(0, wide-runes)+2)
+		}
 	}
-	t.cells, t.ends, t.rows = t.cells[:0], t.ends[:0], 0
-	_, err := t.w.Write(t.out)
+	t.cells, t.ends, t.rows, t.out = t.cells[:0], t.ends[:0], 0, out
+	_, err := t.w.Write(out)
 	return err
 }
 
-func (t *longTable) pad(n int) []byte {
-	for range n {
-		t.out = append(t.out, ' ')
+func appendSpaces(b []byte, n int) []byte {
+	const spaces = "                                                                "
+	for ; n > len(spaces); n -= len(spaces) {
+		b = append(b, spaces...)
 	}
-	return t.out
+	return append(b, spaces[:max(0, n)]...)
 }
 
 // natural is how wide the columns want to be.

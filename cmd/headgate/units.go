@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -28,13 +29,14 @@ func size(n float64) string { return string(appendSize(nil, n)) }
 func appendSize(b []byte, n float64) []byte {
 	const units = "kMGTPE"
 	if n < 1000 {
-		return append(strconv.AppendFloat(b, n, 'f', 0, 64), " B"...)
+		return append(strconv.AppendInt(b, int64(math.RoundToEven(n)), 10), " B"...)
 	}
 	i := 0
 	for n /= 1000; n >= 999.95 && i < len(units)-1; i++ {
 		n /= 1000
 	}
-	return append(strconv.AppendFloat(b, n, 'f', 1, 64), ' ', units[i], 'B')
+	tenths := int64(math.RoundToEven(10 * n)) // of a float the library makes digits much more slowly
+	return append(strconv.AppendInt(b, tenths/10, 10), '.', '0'+byte(tenths%10), ' ', units[i], 'B')
 }
 
 // rate gives a number per second that may be unknown.
