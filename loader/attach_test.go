@@ -20,6 +20,7 @@ func attachOnce(t *testing.T, dir, mode string, l netlink.Link) {
 }
 
 func TestChangeOfModeThatFailsLeavesTheInterfaceServed(t *testing.T) {
+	t.Parallel()
 	veth(t) // for a network namespace of our own
 	lo, dir := linkNamed(t, "lo"), pins(t)
 	attachOnce(t, dir, loader.ModeGeneric, lo)
@@ -38,6 +39,7 @@ func TestChangeOfModeThatFailsLeavesTheInterfaceServed(t *testing.T) {
 }
 
 func TestGenericModeIsWarnedOfAfterARestartToo(t *testing.T) {
+	t.Parallel()
 	a, _ := veth(t)
 	dir := pins(t)
 	attachOnce(t, dir, loader.ModeGeneric, a)

@@ -67,6 +67,7 @@ func open(t *testing.T, dir, mode string) *loader.Datapath {
 }
 
 func TestSecondOpenSaysWhoHoldsThePins(t *testing.T) {
+	t.Parallel()
 	dir := pins(t)
 	d := open(t, dir, loader.ModeAuto)
 	_, err := loader.Open(loader.Options{Dir: dir})
@@ -82,6 +83,7 @@ func TestSecondOpenSaysWhoHoldsThePins(t *testing.T) {
 }
 
 func TestTablesSurviveTheDaemon(t *testing.T) {
+	t.Parallel()
 	dir := pins(t)
 	d := open(t, dir, loader.ModeAuto)
 	if d.TakenOver() {
@@ -108,6 +110,7 @@ func TestTablesSurviveTheDaemon(t *testing.T) {
 }
 
 func TestForeignLayoutIsRefusedUntouched(t *testing.T) {
+	t.Parallel()
 	dir := pins(t)
 	d := open(t, dir, loader.ModeAuto)
 	var meta loader.Meta
@@ -133,6 +136,7 @@ func TestForeignLayoutIsRefusedUntouched(t *testing.T) {
 }
 
 func TestAttachTakesOverAndRemoveLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	a, b := veth(t)
 	dir := pins(t)
 	d := open(t, dir, loader.ModeAuto)
@@ -179,6 +183,7 @@ func TestAttachTakesOverAndRemoveLeavesNoTrace(t *testing.T) {
 }
 
 func TestModeChangeReattaches(t *testing.T) {
+	t.Parallel()
 	a, _ := veth(t)
 	dir := pins(t)
 	d := open(t, dir, loader.ModeNative)
@@ -198,6 +203,7 @@ func TestModeChangeReattaches(t *testing.T) {
 }
 
 func TestAnotherProgramIsLeftAloneAndNamed(t *testing.T) {
+	t.Parallel()
 	a, _ := veth(t)
 	index := a.Attrs().Index
 	other := passing(t, "somebodys", 0)
@@ -240,6 +246,7 @@ func passing(t *testing.T, name string, flags uint32) *ebpf.Program {
 
 // A driver that knows no frames of several buffers is like veth for a program that does not either.
 func TestAnMTUTooLargeForTheDriverIsSaidWithWhatToSet(t *testing.T) {
+	t.Parallel()
 	a, b := veth(t)
 	for _, l := range []netlink.Link{a, b} {
 		if err := netlink.LinkSetMTU(l, 9000); err != nil {
@@ -290,6 +297,7 @@ func TestDirectoryMustBeOnBPFFS(t *testing.T) {
 }
 
 func TestSweepVisitsAndAnswers(t *testing.T) {
+	t.Parallel()
 	d := open(t, pins(t), loader.ModeAuto)
 	defer d.Close()
 	for _, family := range []int{4, 6} {

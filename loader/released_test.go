@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -21,7 +22,9 @@ import (
 // releasedObject is the program as it was in the last release of a layout; nil if there was none with it.
 func releasedObject(t *testing.T, layout int) *ebpf.CollectionSpec {
 	t.Helper()
-	if spec := released[layout]; spec != nil {
+	released.Lock()
+	defer released.Unlock()
+	if spec := released.specs[layout]; spec != nil {
 		return spec.Copy()
 	}
 	f, err := os.Open(fmt.Sprintf("../testdata/released/layout-%d.tar.gz", layout))
@@ -52,13 +55,16 @@ func releasedObject(t *testing.T, layout int) *ebpf.CollectionSpec {
 		if err != nil {
 			t.Fatal(err)
 		}
-		released[layout] = spec
+		released.specs[layout] = spec
 		return spec.Copy()
 	}
 }
 
 // released are the programs that were read already, by layout.
-var released = map[int]*ebpf.CollectionSpec{}
+var released = struct {
+	sync.Mutex
+	specs map[int]*ebpf.CollectionSpec
+}{specs: map[int]*ebpf.CollectionSpec{}}
 
 // typesOfMaps are the types of a program's maps, as the kernel's BTF has them.
 func typesOfMaps(t *testing.T, spec *ebpf.CollectionSpec) []byte {

@@ -13,6 +13,7 @@ import (
 // TestInterruptedRemoveLeavesNothingInTheWay stops a removal half-way, by a mount point among the pins: a
 // start after that finds the tables whole or not at all.
 func TestInterruptedRemoveLeavesNothingInTheWay(t *testing.T) {
+	t.Parallel()
 	dir := pins(t)
 	open(t, dir, loader.ModeAuto).Close()
 	obstacle := filepath.Join(dir, "maps", "obstacle")

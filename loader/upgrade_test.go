@@ -171,6 +171,7 @@ func (o *older) tidy() {
 }
 
 func TestAnOlderLayoutIsTakenOverWhenItsTablesAreComplete(t *testing.T) {
+	t.Parallel()
 	eachOlder(t, testTakenOverWhenComplete)
 }
 
@@ -196,6 +197,7 @@ func testTakenOverWhenComplete(t *testing.T, o *older) {
 }
 
 func TestAnUpgradeThatComesToNothingLeavesTheOldDataPath(t *testing.T) {
+	t.Parallel()
 	eachOlder(t, testComesToNothing)
 }
 
@@ -219,6 +221,7 @@ func testComesToNothing(t *testing.T, o *older) {
 }
 
 func TestAnUpgradeThatIsKilledHalfWayGoesOn(t *testing.T) {
+	t.Parallel()
 	eachOlder(t, testKilledHalfWay)
 }
 
@@ -244,6 +247,7 @@ func testKilledHalfWay(t *testing.T, o *older) {
 }
 
 func TestTablesOfSomebodyElseAreRefusedUntouched(t *testing.T) {
+	t.Parallel()
 	dir := pins(t)
 	if err := os.MkdirAll(filepath.Join(dir, "maps"), 0o700); err != nil {
 		t.Fatal(err)
