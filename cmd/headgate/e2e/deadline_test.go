@@ -10,22 +10,26 @@ import (
 	"github.com/headgate/headgate/scripts/lab/peer"
 )
 
-// deadlineSoon is a deadline that a test can wait for.
-const deadlineSoon = 3 * time.Second
+// Deadlines that a test can wait for: one that is not over before a few commands have been given, and one that outlasts
+// two starts of the daemon. Machines may be slow.
+const (
+	deadlineSoon  = 5 * time.Second
+	deadlineLater = 15 * time.Second
+)
 
-// newEnding makes a site whose nodes a and b serve TCP and UDP over both families, with deadlines for all that
+// newEnding makes a site whose nodes a and b serve TCP and UDP over both families, with this deadline for all that
 // ends a node's flows.
-func newEnding(t *testing.T) *site {
+func newEnding(t *testing.T, deadline time.Duration) *site {
 	t.Helper()
 	s := newSite(t, 2, smallTable)
 	s.servers()
-	s.run(s.endingYAML(2))
+	s.run(s.endingYAML(2, deadline))
 	return s
 }
 
 // endingYAML is the file with the first so many nodes.
-func (s *site) endingYAML(nodes int) string {
-	extra := fmt.Sprintf("drain_deadline: %[1]s\nreject_deadline: %[1]s\nremove_deadline: %[1]s\nudp_idle: 5m\n", deadlineSoon)
+func (s *site) endingYAML(nodes int, deadline time.Duration) string {
+	extra := fmt.Sprintf("drain_deadline: %[1]s\nreject_deadline: %[1]s\nremove_deadline: %[1]s\nudp_idle: 5m\n", deadline)
 	return s.yaml(
 		conf{port: 80, extra: extra, nodes: members(nodes, 8080, both)},
 		conf{port: 53, proto: "udp", extra: extra, nodes: members(nodes, 5353, both)},
@@ -92,7 +96,7 @@ func (s *site) setB(mode string) {
 // set; also those that nobody speaks on. A node that is set back in time keeps them.
 func TestE11DeadlinesOfDrainAndReject(t *testing.T) {
 	t.Parallel()
-	s := newEnding(t)
+	s := newEnding(t, deadlineSoon)
 	for _, mode := range []string{"drain", "reject"} {
 		t.Run(mode, func(t *testing.T) {
 			held := s.holdAll()
@@ -119,7 +123,7 @@ func TestE11DeadlinesOfDrainAndReject(t *testing.T) {
 // The node speaks, and the client only listens, when the deadline falls: the client learns of it at once.
 func TestE11DeadlineDuringADownload(t *testing.T) {
 	t.Parallel()
-	s := newEnding(t)
+	s := newEnding(t, deadlineSoon)
 	for _, family := range both {
 		s.set("web/80/"+nodeLabel(0, family), "--mode", "drain") // so that b serves
 		download, err := peer.StartDownload(t.Context(), s.star.Client, s.vip(family, 80), 8<<20, time.Minute)
@@ -139,18 +143,18 @@ func TestE11DeadlineDuringADownload(t *testing.T) {
 // A deadline that was set falls at its time although the daemon is dead; one that lives on holds the same deadline.
 func TestE11DeadlineOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
-	s := newEnding(t)
+	s := newEnding(t, deadlineLater)
 	held := s.holdAll()
 	s.must(s.gate.Stop())
 	// The file says it, so that it holds for the next daemon too.
-	s.configure(strings.ReplaceAll(s.endingYAML(2), "b, address", "b, mode: drain, address"))
+	s.configure(strings.ReplaceAll(s.endingYAML(2, deadlineLater), "b, address", "b, mode: drain, address"))
 	s.start()
 	begin := time.Now() // the mode was set a little earlier
 	s.must(s.gate.Kill())
 	s.start()
 	s.checkBefore(t, held)
 	s.must(s.gate.Kill())
-	poll(t, soon, "the deadline fell", func() bool { return time.Since(begin) > deadlineSoon+2*time.Second })
+	poll(t, soon, "the deadline fell", func() bool { return time.Since(begin) > deadlineLater+2*time.Second })
 	s.checkAfter(t, held)
 	s.start()
 	s.awaitEnd()
@@ -160,9 +164,9 @@ func TestE11DeadlineOutlivesTheDaemon(t *testing.T) {
 // E18: a removed node takes no new flows, keeps those that it has until remove_deadline, and its id rests as long.
 func TestE18RemovedNode(t *testing.T) {
 	t.Parallel()
-	s := newEnding(t)
+	s := newEnding(t, deadlineSoon)
 	held := s.holdAll()
-	s.cli("apply", "-f", s.writeFile("one.yaml", s.endingYAML(1)), "--wait")
+	s.cli("apply", "-f", s.writeFile("one.yaml", s.endingYAML(1, deadlineSoon)), "--wait")
 	t.Run("row 10 removed", func(t *testing.T) {
 		for _, c := range combos {
 			if r := s.exchanges(c.network, c.family, c.port, 5); r.Failed != 0 || r.Nodes["a"] != 5 {
@@ -188,17 +192,17 @@ func TestE18RemovedNode(t *testing.T) {
 // the same node, and nothing of it ends.
 func TestE19ChangedAddressIsAnotherNode(t *testing.T) {
 	t.Parallel()
-	s := newEnding(t)
+	s := newEnding(t, deadlineSoon)
 	held := s.holdAll()
 	id := s.node("web/80/node-b").ID
-	s.cli("apply", "-f", s.writeFile("renamed.yaml", strings.ReplaceAll(s.endingYAML(2), "node-b, address", "node-z, weight: 7, address")), "--wait")
+	s.cli("apply", "-f", s.writeFile("renamed.yaml", strings.ReplaceAll(s.endingYAML(2, deadlineSoon), "node-b, address", "node-z, weight: 7, address")), "--wait")
 	if n := s.node("web/80/node-z"); n.ID != id || n.Weight != 7 {
 		t.Errorf("after a change of label and weight: node %d with weight %d, want node %d with 7", n.ID, n.Weight, id)
 	}
 	s.checkBefore(t, held)
 
 	// Both nodes at another port, where nobody serves: existing flows stay at the old ones.
-	moved := strings.NewReplacer(":8080", ":8081", ":5353", ":5354").Replace(s.endingYAML(2))
+	moved := strings.NewReplacer(":8080", ":8081", ":5353", ":5354").Replace(s.endingYAML(2, deadlineSoon))
 	s.cli("apply", "-f", s.writeFile("moved.yaml", moved), "--wait")
 	if n := s.node("web/80/node-b"); n.ID == id || n.Lifecycle != api.Present {
 		t.Errorf("after a change of the port: %+v, want another node than %d", n, id)
@@ -228,7 +232,7 @@ func TestE19ChangedAddressIsAnotherNode(t *testing.T) {
 // E12: a drain is observable: remaining flows, the oldest of them, when the deadline falls, and when the last ended.
 func TestE12DrainIsObservable(t *testing.T) {
 	t.Parallel()
-	s := newEnding(t)
+	s := newEnding(t, deadlineSoon)
 	held := s.hold("tcp", 4, 80, 2)
 	const name = "web/80/node-b"
 	set := time.Now()

@@ -19,8 +19,8 @@ import (
 	"github.com/headgate/headgate/scripts/lab/peer"
 )
 
-// soon bounds the wait for anything that should take a moment.
-const soon = 15 * time.Second
+// soon bounds the wait for anything that should take a moment: on a slow machine that does other things too.
+const soon = time.Minute
 
 // smallTable keeps the memory of many sites at a time small.
 const smallTable = "flow_table: {v4: 65536, v6: 65536}\n"

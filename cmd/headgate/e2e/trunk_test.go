@@ -81,6 +81,9 @@ func (k *trunk) tag(behind *lab.Namespace, tags []uint32) (undo func()) {
 	}
 	return func() {
 		for _, l := range links {
+			// A process that is just being started holds all that is open here for a moment: to close the link
+			// may not be the end of it.
+			k.must(l.Detach())
 			k.must(l.Close())
 		}
 	}

@@ -24,7 +24,7 @@ import (
 // that from SIGTERM to gone.
 const (
 	startWithin = 2 * time.Minute
-	stopWithin  = 10 * time.Second
+	stopWithin  = time.Minute
 )
 
 // BinaryVariable names a headgate that is there already: for machines without a compiler.

@@ -59,7 +59,7 @@ func startServer(ns *lab.Namespace, role string, args ...string) (*lab.Process, 
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(10 * time.Second); p.Stdout() != ready; {
+	for deadline := time.Now().Add(time.Minute); p.Stdout() != ready; {
 		select {
 		case <-p.Done():
 			return nil, fmt.Errorf("%s on %s: %w: %s", role, ns.Name(), p.Err(), strings.TrimSpace(p.Stderr()))

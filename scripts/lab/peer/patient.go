@@ -61,7 +61,7 @@ func (p *Patient) Behave(what string) error {
 		return fmt.Errorf("tell the patient: %w", err)
 	}
 	p.told++
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		switch answers := strings.Split(strings.TrimPrefix(p.Stdout(), ready), "\n"); {
 		case len(answers) <= p.told && time.Now().After(deadline):
 			return fmt.Errorf("the patient does not %s: %s", what, p.Stderr())
