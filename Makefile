@@ -6,6 +6,8 @@ GO ?= go
 # after them, and the last looks for what the others left behind.
 ALONE := ./cmd/headgate/e2e ./scripts/package ./scripts/leftovers
 TESTFLAGS ?= -timeout 15m
+# Most of an end-to-end test is waiting: for checks, deadlines and idle times.
+E2EFLAGS ?= -parallel 4
 KERNELS ?= 6.1 6.12
 
 .PHONY: help build generate check deps test test-kernels demo bench bench-api bench-control bench-health bench-wire cost storm killed package clean
@@ -30,7 +32,7 @@ deps: ## what the tests need, from Debian (needs root when something is missing)
 
 test: deps check ## all tests, also on the two oldest kernels (needs root)
 	@status=0; \
-	for package in $(ALONE); do $(GO) test -count=1 $(TESTFLAGS) $$package || status=1; done; \
+	for package in $(ALONE); do $(GO) test -count=1 $(TESTFLAGS) $(E2EFLAGS) $$package || status=1; done; \
 	$(MAKE) --no-print-directory test-kernels || status=1; \
 	exit $$status
 

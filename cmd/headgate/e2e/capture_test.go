@@ -21,6 +21,7 @@ var fourth = regexp.MustCompile(`\b10(\.\d+){3}\b`)
 // Packets are captured while connections are made all the time: by filters, as tshark reads them. Nothing of it
 // is there before and after, however the capture ends, and not one connection fails.
 func TestCaptureUnderTraffic(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	s.run(s.yaml(conf{port: 80, nodes: members(2, 8080, both)}, conf{port: 53, proto: "udp", nodes: members(2, 5353, both)}))

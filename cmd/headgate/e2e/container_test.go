@@ -107,6 +107,7 @@ func (e *engine) kill(s *site, name string) {
 
 // A container is killed and another, newer and with fewer powers, takes its place: no request fails.
 func TestAContainerIsReplacedByANewerOneWithoutAFailedRequest(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	e := newEngine(t, s.star.Lab.Dir()+"/oci") // short: an engine refuses long paths

@@ -12,6 +12,7 @@ import (
 // TestE12ADrainedNodeSaysWhoStillSticks follows a node in drain whose clients stick to it: first its flows end, and
 // then, once they are let go, its clients. What is left is said in each place where one would look.
 func TestE12ADrainedNodeSaysWhoStillSticks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	clients, _, err := s.star.AddClients(4)
 	s.must(err)

@@ -9,6 +9,7 @@ import (
 
 // A node that has all the flows that it may have is told of, for people and for machines, and in the log.
 func TestEventsTellOfLimits(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	s.run(s.yaml(conf{port: 80, extra: quickCheck, nodes: members(2, 8080, []int{4})}))
@@ -36,6 +37,7 @@ func TestEventsTellOfLimits(t *testing.T) {
 
 // What happened is told while the daemon runs, and after it has stopped.
 func TestEventsTellWhatHappened(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	servers := s.servers()
 	s.run(s.yaml(conf{port: 80, extra: quickCheck, nodes: members(2, 8080, []int{4})}))

@@ -37,6 +37,7 @@ func wantStory(t *testing.T, what string, story api.Story, text, fate, reason st
 
 // What explain tells comes true: the node, the source port, the way; and asking leaves no trace.
 func TestExplainTellsWhatComesTrue(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	s.run(s.yaml(conf{port: 80, nodes: members(2, 8080, both, 3, 1)}, conf{port: 53, proto: "udp", nodes: members(2, 5353, both)}))

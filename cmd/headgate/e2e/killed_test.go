@@ -44,6 +44,7 @@ func numberOf(t *testing.T, name string, def uint64) uint64 {
 // of them. The next one has what the last answered change made, or one more that was not answered, and the data
 // path is what the store says. Clients of a balancer that nobody changes notice nothing.
 func TestAKilledDaemonHasEveryAnsweredChange(t *testing.T) {
+	t.Parallel()
 	seed := numberOf(t, "HEADGATE_SEED", rand.Uint64())
 	t.Logf("HEADGATE_SEED=%d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))

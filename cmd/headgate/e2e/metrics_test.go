@@ -53,6 +53,7 @@ func (s *site) counted(node *lab.Namespace, match string) (read func(direction s
 
 // What the metrics say of each node is what the node's own kernel has seen, packet for packet and byte for byte.
 func TestMetricsEqualWhatTheNodesHaveSeen(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	s.run(s.yaml(conf{port: 80, nodes: members(2, 8080, both, 3, 1)}, conf{port: 53, proto: "udp", nodes: members(2, 5353, both)}))

@@ -152,29 +152,52 @@ var rows = []row{
 
 // The normative table of what mode and health do to traffic, for TCP and UDP over IPv4 and IPv6.
 func TestModeMatrix(t *testing.T) {
-	m := newMatrix(t)
+	t.Parallel()
+	queue := make(chan row, len(rows))
 	for _, r := range rows {
-		t.Run(r.name, func(t *testing.T) {
-			m.baseline()
-			held := map[combo]*peer.Client{}
-			for _, c := range combos {
-				held[c] = m.hold(c.network, c.family, c.port, 2)
-			}
-			r.set(m)
-			forAll(func(c combo) { r.checkFresh(t, m, c) })
-			for _, c := range combos {
-				r.checkExisting(t, m, c, held[c])
-				r.checkStatus(t, m, c)
-			}
-			r.checkChecks(t, m)
-			m.baseline()
-			for _, c := range combos {
-				m.finish(held[c])
+		queue <- r
+	}
+	close(queue)
+	// Most of a row is waiting for checks: two sites take the rows in turn.
+	sites := [2]*matrix{newMatrix(t), newMatrix(t)}
+	var all sync.WaitGroup
+	for _, m := range sites {
+		all.Go(func() {
+			for r := range queue {
+				t.Run(r.name, func(t *testing.T) {
+					m.t = t
+					r.try(m)
+				})
 			}
 		})
 	}
+	all.Wait()
+	for _, m := range sites {
+		m.t = t
+		m.baseline()
+		m.checkCounts()
+	}
+}
+
+// try brings a site into the state of the row, and out of it.
+func (r row) try(m *matrix) {
+	m.t.Helper()
 	m.baseline()
-	m.checkCounts()
+	held := map[combo]*peer.Client{}
+	for _, c := range combos {
+		held[c] = m.hold(c.network, c.family, c.port, 2)
+	}
+	r.set(m)
+	forAll(func(c combo) { r.checkFresh(m.t, m, c) })
+	for _, c := range combos {
+		r.checkExisting(m.t, m, c, held[c])
+		r.checkStatus(m.t, m, c)
+	}
+	r.checkChecks(m.t, m)
+	m.baseline()
+	for _, c := range combos {
+		m.finish(held[c])
+	}
 }
 
 // forAll runs something for all combos at the same time.

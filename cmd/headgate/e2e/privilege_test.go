@@ -34,6 +34,7 @@ func setting(t *testing.T, name string) []string {
 
 // The daemon does all its work with the powers and the system calls that its unit leaves it, and no others.
 func TestTheDaemonNeedsNoMoreThanItsUnitGrants(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	trace := s.star.Lab.Dir() + "/trace"

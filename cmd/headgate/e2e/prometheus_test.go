@@ -49,6 +49,7 @@ func drained(nodes []member) []member {
 
 // A real Prometheus scrapes the daemon, takes the rules, and has an answer to every query of the dashboard.
 func TestPrometheusHasAnAnswerToEveryQueryOfTheDashboard(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, "flow_table: {v4: 65536, v6: 1024}\n") // a new one of 513 UDP sessions over IPv6 has an old one's place
 	s.servers()
 	s.run(s.yaml(

@@ -32,6 +32,7 @@ http {
 	uwsgi_temp_path %[1]s/uwsgi;
 	scgi_temp_path %[1]s/scgi;
 	keepalive_requests 10000000;
+	keepalive_timeout 10m;
 	server {
 		listen 8080 backlog=4096;
 		listen [::]:8080 backlog=4096;

@@ -19,6 +19,7 @@ func alone() time.Duration {
 }
 
 func TestKilledDaemonIsNotMissed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 3, smallTable)
 	s.servers()
 	s.run(s.yaml(

@@ -90,6 +90,7 @@ func (s *site) hashYAML(weights ...int) string {
 // TestE23OnlyTheClientsOfTheNodeThatChangesMove lets a node go DOWN, into drain (where no algorithm is stickiness: E13)
 // and into reject, and come back, under a hundred clients.
 func TestE23OnlyTheClientsOfTheNodeThatChangesMove(t *testing.T) {
+	t.Parallel()
 	s := newCheckable(t, 3)
 	from := s.addClients(100)
 	s.run(s.hashYAML(50, 30, 20))

@@ -7,6 +7,7 @@ import (
 )
 
 func TestSharesAreExactlyTheWeights(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 3, smallTable)
 	s.servers()
 	s.run(s.yaml(

@@ -143,6 +143,7 @@ var stickyRows = []stickyRow{
 
 // The normative table for a new flow of a client with a stick entry, for TCP and UDP over IPv4 and IPv6.
 func TestModeMatrixOfClientsThatStick(t *testing.T) {
+	t.Parallel()
 	s := newSticky(t, "", "accept", "accept")
 	for _, r := range stickyRows {
 		t.Run(r.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 // The live screen in a real terminal of 80×24: it shows what there is, and a key and a confirmation drain a node;
 // configs and what they refuse are a key away.
 func TestTopInATerminal(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, 2, smallTable)
 	s.servers()
 	s.configure(s.yaml(

@@ -52,8 +52,10 @@ func (s *site) command(name string, args ...string) string {
 // Whatever layout a release had, its successor takes its data path over under load: no request fails, no
 // connection breaks, no count drifts.
 func TestEveryReleasedLayoutIsTakenOverWithoutAFailedRequest(t *testing.T) {
+	t.Parallel()
 	for _, layout := range layouts(t) {
 		t.Run(fmt.Sprintf("layout %d", layout), func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, 3, smallTable)
 			s.servers()
 			s.configure(s.yaml(
