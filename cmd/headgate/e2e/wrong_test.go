@@ -187,7 +187,10 @@ func TestSecondDaemonIsRefusedAndNamesTheFirst(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1, smallTable)
 	s.server(0)
-	s.run(s.yaml(conf{port: 80, nodes: members(1, 8080, both)}))
+	s.configure(s.yaml(conf{port: 80, nodes: members(1, 8080, both)}))
+	begin := time.Now()
+	s.start()
+	first := time.Since(begin)
 	lines := s.refusal(0, "run", "-c", s.gate.File)
 	wantLine(t, lines, s.pid())
 	wantLine(t, s.refusal(0, "detach", "--yes"), s.pid())
@@ -201,9 +204,9 @@ func TestSecondDaemonIsRefusedAndNamesTheFirst(t *testing.T) {
 		t.Errorf("status of the first: %+v", st)
 	}
 	s.must(s.gate.Stop())
-	begin := time.Now()
+	begin = time.Now()
 	s.start()
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("the start after a stop took %v", took)
+	if took := time.Since(begin); took > 3*first+5*time.Second { // the machine may be busier than it was
+		t.Errorf("the start after a stop took %v, the first %v", took, first)
 	}
 }

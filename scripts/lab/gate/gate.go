@@ -44,7 +44,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// Gate is a place for one headgate. Its methods are for one goroutine, apart from CLI, Status and Node.
+// Gate is a place for one headgate. Its methods are for one goroutine, apart from CLI, Status, Look and Node.
 type Gate struct {
 	Namespace *lab.Namespace
 	Binary    string
@@ -189,6 +189,11 @@ func (g *Gate) Status(ctx context.Context) (api.Status, error) {
 	var s api.Status
 	err := g.JSON(ctx, &s, "status")
 	return s, err
+}
+
+// Look is Status from the daemon itself, without a command: for those who look again and again.
+func (g *Gate) Look(ctx context.Context) (api.Status, error) {
+	return api.NewClient(g.Socket).Status(ctx)
 }
 
 // Node is one node of `headgate status`, by name: BALANCER/PORT[/udp]/LABEL.
