@@ -34,20 +34,19 @@ func stories(t *testing.T) map[string]string {
 	return texts
 }
 
-// beds opens a Bed for each set of options that stories have, on all CPUs: an emulated one takes 15 seconds for each.
+// beds opens a Bed for each set of options that stories have.
 func beds(t *testing.T, texts map[string]string) func(dptest.Options) *dptest.Bed {
 	t.Helper()
-	var all []dptest.Options
+	open := map[dptest.Options]*dptest.Bed{}
 	for file, text := range texts {
 		options, err := dptest.StoryOptions(text)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if !slices.Contains(all, options) {
-			all = append(all, options)
+		if open[options] == nil {
+			open[options] = dptest.Open(t, options)
 		}
 	}
-	open := dptest.OpenAll(t, all)
 	return func(o dptest.Options) *dptest.Bed { return open[o] }
 }
 

@@ -74,47 +74,23 @@ var idle = struct {
 // it ends. Without root, or on a kernel that cannot load the program, the test fails.
 func Open(tb testing.TB, options Options) *Bed {
 	tb.Helper()
-	return OpenAll(tb, []Options{options})[options]
-}
-
-// OpenAll opens a Bed for each of the options; what has to be loaded is loaded side by side.
-func OpenAll(tb testing.TB, all []Options) map[Options]*Bed {
-	tb.Helper()
-	beds := map[Options]*Bed{}
-	var loading sync.WaitGroup
-	var failed sync.Map // errors by Bed
-	for _, options := range all {
-		b := take(options.whole())
-		if b == nil {
-			b = &Bed{options: options.whole(), space: openSpace(tb)}
-			loading.Go(func() {
-				if err := b.load(); err != nil {
-					b.space.close()
-					failed.Store(b, err)
-				}
-			})
+	options = options.whole()
+	b := take(options)
+	if b == nil {
+		b = &Bed{options: options, space: openSpace(tb)}
+		if err := b.load(); err != nil {
+			b.space.close()
+			tb.Fatalf("data path: %s", describe(err))
 		}
-		beds[options] = b
 	}
-	loading.Wait()
-	for _, b := range beds {
-		if err, _ := failed.Load(b); err != nil {
-			tb.Fatalf("data path: %s", describe(err.(error)))
-		}
-		b.lend(tb)
-	}
-	return beds
-}
-
-// lend gives the Bed to a test until that ends.
-func (b *Bed) lend(tb testing.TB) {
 	b.tb = tb
 	b.Reset()
 	tb.Cleanup(func() {
 		idle.Lock()
 		defer idle.Unlock()
-		idle.beds[b.options] = append(idle.beds[b.options], b)
+		idle.beds[options] = append(idle.beds[options], b)
 	})
+	return b
 }
 
 func take(options Options) (b *Bed) {
