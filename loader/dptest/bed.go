@@ -14,9 +14,9 @@ import (
 	"github.com/headgate/headgate/loader"
 )
 
-// HZ is what a Bed without another one takes for the kernel's jiffies a second: a hundred times as many as there are, so that
+// HZ is what a Bed without another one takes for the kernel's jiffies a second: hundreds of times as many as there are, so that
 // real time passes as good as not, and Age alone makes a difference.
-const HZ = 25000
+const HZ = 100_000
 
 // secret keys the hash of every Bed that has no other.
 var secret = [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb}
