@@ -155,7 +155,7 @@ func (s *site) node(name string) api.Node {
 	return n
 }
 
-// look is status for those who look again and again: a command takes a hundred times as much of a CPU as the answer.
+// look is status for those who look again and again: a command takes far more of a CPU than the answer.
 func (s *site) look() api.Status {
 	s.t.Helper()
 	st, err := s.gate.Look(s.t.Context())
