@@ -9,16 +9,14 @@ static __always_inline __u64 hop_mac(__u64 hop)
 	return hop & ((1ULL << HOP_LINK_SHIFT) - 1);
 }
 
-/* The index of the link that a frame came in by; LINKS_MAX: not known. Once, for there are many who ask. */
-__attribute__((noinline)) __u32 link_of_ingress(struct xdp_md *ctx)
+/* The index of the link that a frame came in by; LINKS_MAX: not known. */
+static __always_inline __u32 link_of_ingress(struct xdp_md *ctx)
 {
-	__u32 ingress = ctx->ingress_ifindex;
-
 	for (__u32 i = 0; i < LINK_PROBES; i++) {
-		__u32 index = (ingress + i) % LINKS_MAX;
+		__u32 index = (ctx->ingress_ifindex + i) % LINKS_MAX;
 		struct link_entry *link = bpf_map_lookup_elem(&links, &index);
 
-		if (link && link->ifindex == ingress)
+		if (link && link->ifindex == ctx->ingress_ifindex)
 			return index;
 	}
 	return LINKS_MAX;
